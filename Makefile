@@ -1,0 +1,43 @@
+# make demo | test | check | compare | bench | clean      (all install what is missing into .venv first)
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNS := runs
+SEED ?= 0
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: install demo compare test check bench clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; name it: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+demo: install
+	$(BIN)/fedefm data synth --out $(RUNS)/demo-data
+	@rm -rf $(RUNS)/demo
+	$(BIN)/fedefm simulate --job jobs/foundation --sites $(RUNS)/demo-data --out $(RUNS)/demo --seed $(SEED)
+
+compare: install
+	$(BIN)/fedefm data synth --out $(RUNS)/demo-data
+	@rm -rf $(RUNS)/compare
+	$(BIN)/fedefm compare --job jobs/foundation --sites $(RUNS)/demo-data --out $(RUNS)/compare --seed $(SEED)
+
+test: check
+	$(BIN)/python -m pytest -q
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python benchmarks/bench_emd.py
+
+clean:
+	rm -rf $(RUNS) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

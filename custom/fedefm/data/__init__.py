@@ -1,0 +1,1 @@
+"""Files to tensors: a hospital's images, masks and what it says about them."""

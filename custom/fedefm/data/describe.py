@@ -1,0 +1,236 @@
+"""What is in a hospital's folder, for the person who prepares it; nothing here leaves the hospital."""
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from fedefm.data.dataset import MAX_QUARANTINED
+from fedefm.data.folder import IMAGES, MASKS, Pair, list_images, list_masks
+from fedefm.data.manifest import FILE_NAME, SPLIT_NAMES, Manifest, load_manifest
+from fedefm.data.normalise import normalise
+from fedefm.data.readers import ImageFrames, count_values, read_image, read_mask
+from fedefm.data.splits import assign_splits
+from fedefm.errors import DataError
+
+
+@dataclass(frozen=True)
+class MaskValue:
+    """A value found in the masks.
+
+    Attributes:
+        value: as stored.
+        name: its class, or None where it is not declared.
+        share: of all mask pixels.
+        frames: in how many frames it occurs.
+    """
+
+    value: int
+    name: str | None
+    share: float
+    frames: int
+
+
+@dataclass(frozen=True)
+class FolderSummary:
+    """A hospital's folder in figures.
+
+    Attributes:
+        name: the hospital's name.
+        inferred: there is no `dataset.json`; classes were made from the mask values.
+        classes: mask value to class name.
+        annotated: the label corpus.
+        test_annotated: the label corpus of the test masks.
+        images: image files.
+        frames: readable frames; more than files where there are cines.
+        cines: files of several frames.
+        unreadable: files that training would leave out.
+        formats: files by format.
+        bits: files by bits a value.
+        sizes: files by columns x rows.
+        mask_values: the values of the masks.
+        patients: number of patients.
+        splits: readable frames of train, val and test.
+        anomalies: what should be looked at, one line each.
+    """
+
+    name: str
+    inferred: bool
+    classes: Mapping[int, str]
+    annotated: tuple[str, ...]
+    test_annotated: tuple[str, ...]
+    images: int
+    frames: int
+    cines: int
+    unreadable: int
+    formats: Mapping[str, int]
+    bits: Mapping[int, int]
+    sizes: Mapping[str, int]
+    mask_values: tuple[MaskValue, ...]
+    patients: int
+    splits: Mapping[str, int]
+    anomalies: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values for JSON."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {key: _plain(value) for key, value in plain.items()}
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def describe_folder(folder: Path) -> FolderSummary:
+    """Read every image and mask of a hospital's folder and sum up what is there and what is wrong.
+
+    Raises:
+        DataError: where there is no image, no mask, or `dataset.json` is wrong.
+    """
+    folder = Path(folder)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        manifest = load_manifest(folder)
+    images, masks = list_images(folder), list_masks(folder)
+    tally = _Tally(manifest, [str(warning.message) for warning in caught])
+    tally.anomalies += [f"{MASKS}/{masks[stem].name} has no image" for stem in masks if stem not in images]
+    split_of = _split_of(manifest, images, tally)
+    for stem, image in images.items():
+        if stem not in masks:
+            tally.anomalies.append(f"{IMAGES}/{image.name} has no mask; training would stop here")
+            continue
+        _add(tally, Pair(stem, image, masks[stem]), split_of.get(stem))
+    return tally.summary(len(images), not (folder / FILE_NAME).is_file())
+
+
+@dataclass
+class _Tally:
+    """Counts while the files are gone through."""
+
+    manifest: Manifest
+    anomalies: list[str]
+    patients: int = 0
+    unreadable: int = 0
+    frames: int = 0
+    cines: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    bits: Counter[int] = field(default_factory=Counter)
+    sizes: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    pixels_of: Counter[int] = field(default_factory=Counter)
+    frames_of: Counter[int] = field(default_factory=Counter)
+
+    def summary(self, images: int, inferred: bool) -> FolderSummary:
+        self.anomalies += _late_anomalies(self, images)
+        pixels = sum(self.pixels_of.values())
+        return FolderSummary(
+            name=self.manifest.name,
+            inferred=inferred,
+            classes=self.manifest.classes,
+            annotated=self.manifest.annotated,
+            test_annotated=self.manifest.test_annotated,
+            images=images,
+            frames=self.frames,
+            cines=self.cines,
+            unreadable=self.unreadable,
+            formats=dict(self.formats),
+            bits=dict(sorted(self.bits.items())),
+            sizes=dict(self.sizes.most_common()),
+            mask_values=tuple(
+                MaskValue(value, self.manifest.classes.get(value), count / pixels, self.frames_of[value])
+                for value, count in sorted(self.pixels_of.items())
+            ),
+            patients=self.patients,
+            splits={name: self.splits[name] for name in SPLIT_NAMES},
+            anomalies=tuple(self.anomalies),
+        )
+
+
+def _split_of(manifest: Manifest, images: Mapping[str, Path], tally: _Tally) -> dict[str, str]:
+    """Stem to split; empty, with an anomaly, where patients or splits do not fit the files."""
+    try:
+        patients = {stem: manifest.patient_of(stem) for stem in images}
+        tally.patients = len(set(patients.values()))
+        split_of = assign_splits(manifest, patients.values())
+    except DataError as error:
+        tally.anomalies.append(str(error))
+        return {}
+    return {stem: split_of[patient] for stem, patient in patients.items()}
+
+
+def _add(tally: _Tally, pair: Pair, split: str | None) -> None:
+    try:
+        image, mask = read_image(pair.image), read_mask(pair.mask)
+        constant = not normalise(image.frames).any()
+    except DataError as error:
+        tally.unreadable += 1
+        tally.anomalies.append(str(error))
+        return
+    count, rows, columns = image.frames.shape
+    _count_image(tally, image)
+    if split is not None:
+        tally.splits[split] += count
+    if constant:
+        tally.anomalies.append(f"{IMAGES}/{pair.image.name} is of one grey value only")
+    if mask.shape != image.frames.shape:
+        tally.anomalies.append(
+            f"{MASKS}/{pair.mask.name} is {mask.shape[2]} x {mask.shape[1]} x {mask.shape[0]} but its image "
+            f"{columns} x {rows} x {count}; training would stop here"
+        )
+        return
+    for frame in mask:
+        values = count_values(frame)
+        tally.pixels_of.update(values)
+        tally.frames_of.update(values.keys())
+
+
+def _count_image(tally: _Tally, image: ImageFrames) -> None:
+    count, rows, columns = image.frames.shape
+    tally.frames += count
+    tally.cines += count > 1
+    tally.formats[image.format] += 1
+    tally.bits[image.bits] += 1
+    tally.sizes[f"{columns} x {rows}"] += 1
+
+
+def _late_anomalies(tally: _Tally, images: int) -> list[str]:
+    """What shows only when every file was seen."""
+    classes = tally.manifest.classes
+    found = [
+        f"mask value {value} is not in the classes of {FILE_NAME}; training would stop here"
+        for value in sorted(tally.pixels_of)
+        if value not in classes
+    ]
+    found += [f"class {name!r} is in no mask" for value, name in classes.items() if value not in tally.pixels_of]
+    found += [f"no frame for {name}" for name in SPLIT_NAMES if not tally.splits[name]]
+    if tally.unreadable > MAX_QUARANTINED * images:
+        found.append(f"{tally.unreadable} of {images} files cannot be used; training would stop here")
+    return found
+
+
+def _lines(summary: FolderSummary) -> list[str]:
+    lines = [
+        f"{summary.name}: {summary.images} images, {summary.frames} readable frames, {summary.patients} patients",
+        f"  formats   {_counts(summary.formats)}; bits {_counts(summary.bits)}; cines {summary.cines}",
+        f"  sizes     {_counts(dict(list(summary.sizes.items())[:5]))}" + (" ..." if len(summary.sizes) > 5 else ""),
+        f"  frames    {', '.join(f'{name} {count}' for name, count in summary.splits.items())}",
+        f"  annotated {', '.join(summary.annotated)}; in test {', '.join(summary.test_annotated)}",
+    ]
+    lines += [
+        f"  mask {one.value:>5} {one.name or 'NOT DECLARED':<16} {one.share:8.3%} of pixels, in {one.frames} frames"
+        for one in summary.mask_values
+    ]
+    lines += [f"  look at: {anomaly}" for anomaly in summary.anomalies]
+    return lines if summary.anomalies else [*lines, "  nothing wrong was found"]
+
+
+def _counts(counts: Mapping[Any, int]) -> str:
+    return ", ".join(f"{key} ({count})" for key, count in counts.items()) or "none"
+
+
+def _plain(value: Any) -> Any:
+    """Mappings with text keys, as JSON has them; tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): one for key, one in value.items()}
+    return [asdict(one) if isinstance(one, MaskValue) else one for one in value] if isinstance(value, tuple) else value

@@ -1,0 +1,86 @@
+"""Which files of a hospital's folder are images, and which mask belongs to which image."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedefm.data.formats import stem_of
+from fedefm.errors import DataError
+
+IMAGES = "images"
+MASKS = "masks"
+# Left behind by file managers and DICOM media; never pictures.
+_CLUTTER = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image file and its mask file."""
+
+    stem: str
+    image: Path
+    mask: Path
+
+    def check_shapes(self, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
+        """Compare (frames, rows, columns) of the two.
+
+        Raises:
+            DataError: where they differ.
+        """
+        if image != mask:
+            raise DataError(
+                f"{self.image.name} is {_size(image)} but its mask {self.mask.name} is {_size(mask)}; "
+                "export the mask on the pixels and frames of its image"
+            )
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """The image files of a hospital's folder by stem, in order of the stem.
+
+    Raises:
+        DataError: where the folder, its `images/` or every image is missing, or two images share a stem.
+    """
+    return _by_stem(Path(folder), IMAGES)
+
+
+def list_masks(folder: Path) -> dict[str, Path]:
+    """The mask files of a hospital's folder by stem; see `list_images`."""
+    return _by_stem(Path(folder), MASKS)
+
+
+def list_pairs(folder: Path) -> tuple[Pair, ...]:
+    """Every image of a hospital's folder with its mask, in order of the stem.
+
+    Raises:
+        DataError: where an image has no mask; see also `list_images`.
+    """
+    images, masks = list_images(folder), list_masks(folder)
+    if lonely := [path for stem, path in images.items() if stem not in masks]:
+        raise DataError(
+            f"{Path(folder).name}: {IMAGES}/{lonely[0].name} has no mask ({len(lonely)} such); "
+            f"add {MASKS}/{stem_of(lonely[0])}.png or remove the image"
+        )
+    return tuple(Pair(stem, path, masks[stem]) for stem, path in images.items())
+
+
+def _by_stem(folder: Path, part: str) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give the folder that holds {IMAGES}/ and {MASKS}/")
+    if not (folder / part).is_dir():
+        raise DataError(f"{folder.name}: no folder {part}/; the layout is {IMAGES}/, {MASKS}/ and dataset.json")
+    found: dict[str, Path] = {}
+    for path in sorted((folder / part).iterdir()):
+        if path.name.startswith(".") or path.name.lower() in _CLUTTER:
+            continue
+        if path.is_dir():
+            raise DataError(f"{folder.name}: {part}/{path.name} is a folder; put the files directly into {part}/")
+        twin = found.setdefault(stem_of(path), path)
+        if twin is not path:
+            raise DataError(f"{folder.name}: {part}/{twin.name} and {path.name} share one stem; keep one of them")
+    if not found:
+        raise DataError(f"{folder.name}: {part}/ is empty; put {'images' if part == IMAGES else 'masks'} into it")
+    return dict(sorted(found.items()))
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    frames, rows, columns = shape
+    return f"{columns} x {rows}" + (f" x {frames} frames" if frames > 1 else "")

@@ -1,0 +1,250 @@
+"""The expert exchange itself: one round after another, over any transport.
+
+The FLARE controller and the in-process runner both call `run`; they differ only in the `Transport` that they hand in.
+Weights are opaque: what is done with them comes in as `WeightsOps`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, runtime_checkable
+
+from fedefm.errors import ProtocolError, QuorumError
+from fedefm.exchange import schedule as plans
+from fedefm.exchange.events import Listener, StageEnded, StageStarted, TaskDone, TaskLost
+from fedefm.exchange.messages import STUDENT, THETA, Assignment, Lost, Result, Stage, Task, W
+from fedefm.exchange.schedule import Schedule
+from fedefm.exchange.state import RoundState
+from fedefm.exchange.topology import Topology
+
+
+@runtime_checkable
+class Transport(Protocol[W]):
+    """Carries assignments to hospitals and brings back what they return."""
+
+    def perform(self, assignments: Sequence[Assignment[W]]) -> Iterable[tuple[Task, Result[W] | Lost]]:
+        """Work on all assignments, in parallel where it can, and yield each outcome as it arrives, each task once."""
+        ...
+
+
+@runtime_checkable
+class WeightsOps(Protocol[W]):
+    """The arithmetic of weights, which this package does not know."""
+
+    def average(self, models: Mapping[str, W], weights: Mapping[str, float]) -> W:
+        """Weighted mean by silo; the order of the mapping must not change a bit."""
+        ...
+
+    def interpolate(self, a: W, b: W, t: float) -> W:
+        """(1 - t) a + t b."""
+        ...
+
+    def refusal(self, weights: W) -> str | None:
+        """Why weights from a peer cannot be accepted (NaN, wrong shape ...); None if they can."""
+        ...
+
+    def nbytes(self, weights: W) -> int:
+        """Size on the wire."""
+        ...
+
+
+@dataclass
+class Coordinator(Generic[W]):
+    """Runs a `Schedule` over a `Topology`.
+
+    Attributes:
+        plan: the schedule.
+        topology: who visits whom.
+        classes: foreground classes of the job; a label corpus may name no other.
+        transport: carries the work.
+        ops: arithmetic of weights.
+        listen: is told every event.
+        commit: is handed the state after every round, to save it.
+    """
+
+    plan: Schedule
+    topology: Topology
+    classes: Sequence[str]
+    transport: Transport[W]
+    ops: WeightsOps[W]
+    listen: Listener
+    commit: Callable[[RoundState[W]], None] = lambda state: None
+
+    def run(self, initial: W, resume: RoundState[W] | None = None) -> RoundState[W]:
+        """Prepare the hospitals, run all rounds that are left, evaluate, and return the last state.
+
+        Raises:
+            QuorumError: fewer than `min_sites` hospitals took part in a stage that needs them.
+        """
+        state = resume or RoundState(0, dict.fromkeys(self.topology.sites, initial))
+        state = self.prepare(state)
+        while state.round < self.plan.rounds_run:
+            state = self.one_round(state)
+            self.commit(state)
+        if self.plan.compare_lone:
+            tasks = plans.lone_tasks(self.plan, self.topology, self._present(state))
+            self._stage(state, Stage.LONE, [Assignment(task, {STUDENT: initial}) for task in tasks])
+        self.evaluate(state)
+        return state
+
+    def prepare(self, state: RoundState[W]) -> RoundState[W]:
+        """Ask every hospital to read its data and name its label corpus."""
+        tasks = plans.prepare_tasks(self.plan, self.topology.sites)
+        done, state = self._stage(state, Stage.PREPARE, [Assignment(task, {}) for task in tasks])
+        self._quorum(len(done), Stage.PREPARE, state.round)
+        return replace(
+            state,
+            corpora={task.site: corpus_of(result.report, self.classes) for task, result in done},
+            images={task.site: result.images for task, result in done},
+        )
+
+    def one_round(self, state: RoundState[W]) -> RoundState[W]:
+        """Local, overseas, distil, aggregate: the paper's communication round."""
+        state = self.mix(state)
+        state, took_part = self.local(state)
+        if self.plan.exchanges:
+            experts, state = self.overseas(state)
+            state, took_part = self.distil(state, experts)
+        if self.plan.method != plans.LONE:
+            state = self.aggregate(state, took_part)
+        return replace(state, round=state.round + 1)
+
+    def mix(self, state: RoundState[W]) -> RoundState[W]:
+        """Let a share of Theta flow back into every silo's weights (0 in the paper, 1 in FedAvg)."""
+        if state.theta is None or self.plan.mixing == 0:
+            return state
+        theta, share = state.theta, self.plan.mixing
+        return replace(state, silos={s: self.ops.interpolate(w, theta, share) for s, w in state.silos.items()})
+
+    def local(self, state: RoundState[W]) -> tuple[RoundState[W], frozenset[str]]:
+        """Hospitals train on their own data: in `fedefm` only silos that never did."""
+        present = self._present(state)
+        sites = [s for s in present if not (self.plan.exchanges and s in state.trained)]
+        tasks = plans.local_tasks(self.plan, self.topology, sites, state.round)
+        done, state = self._stage(state, Stage.LOCAL, [Assignment(t, {STUDENT: state.silos[t.site]}) for t in tasks])
+        trained = frozenset(task.site for task, _ in done)
+        return replace(state, silos=state.silos | _weights(done), trained=state.trained | trained), trained
+
+    def overseas(self, state: RoundState[W]) -> tuple[dict[str, dict[str, W]], RoundState[W]]:
+        """Send every silo's weights to its neighbours to be trained there (Eq. 1); experts by visitor and host."""
+        present = self._present(state)
+        visitors = [site for site in present if site in state.trained]
+        tasks = plans.overseas_tasks(self.plan, self.topology, visitors, present, state.round)
+        assignments = [Assignment(task, {STUDENT: state.silos[task.visitor]}) for task in tasks]
+        done, state = self._stage(state, Stage.OVERSEAS, assignments)
+        experts: dict[str, dict[str, W]] = {site: {} for site in visitors}
+        for task, result in done:
+            experts[task.visitor][task.site] = _trained(result)
+        return experts, state
+
+    def distil(self, state: RoundState[W], experts: dict[str, dict[str, W]]) -> tuple[RoundState[W], frozenset[str]]:
+        """Teach every silo at home by the experts that came back (Eq. 2, 11)."""
+        assignments = []
+        for site in (s for s in self._present(state) if s in experts):
+            corpora = {host: state.corpora[host] for host in experts[site]}
+            task = plans.distil_task(self.plan, site, state.round, corpora)
+            assignments.append(Assignment(task, {STUDENT: state.silos[site], **experts[site]}))
+        done, state = self._stage(state, Stage.DISTIL, assignments)
+        return replace(state, silos=state.silos | _weights(done)), frozenset(task.site for task, _ in done)
+
+    def aggregate(self, state: RoundState[W], took_part: frozenset[str]) -> RoundState[W]:
+        """Theta = mean of theta_i over the silos that took part (vartheta_i = 1)."""
+        self._quorum(len(took_part), Stage.AGGREGATE, state.round)
+        self.listen(StageStarted(state.round, self.plan.rounds_run, Stage.AGGREGATE, len(took_part)))
+        begin = time.perf_counter()
+        weights = {s: float(state.images[s]) if self.plan.weigh_by_images else 1.0 for s in sorted(took_part)}
+        theta = self.ops.average({site: state.silos[site] for site in weights}, weights)
+        self.listen(StageEnded(state.round, Stage.AGGREGATE, time.perf_counter() - begin, 0))
+        return replace(state, theta=theta)
+
+    def evaluate(self, state: RoundState[W]) -> None:
+        """Measure Theta and every theta_i on every hospital's test split."""
+        models = {} if state.theta is None else {THETA: state.theta}
+        models |= {site: state.silos[site] for site in sorted(state.trained)}
+        tasks = plans.evaluate_tasks(self.plan, self._present(state))
+        self._stage(state, Stage.EVALUATE, [Assignment(task, models) for task in tasks])
+
+    def _present(self, state: RoundState[W]) -> tuple[str, ...]:
+        return state.present(self.plan.max_misses)
+
+    def _quorum(self, count: int, stage: Stage, round_: int) -> None:
+        if count < self.plan.min_sites:
+            raise QuorumError(
+                f"round {round_}, {stage}: {count} hospitals took part, at least {self.plan.min_sites} must; "
+                "no global model is published"
+            )
+
+    def _stage(
+        self, state: RoundState[W], stage: Stage, assignments: Sequence[Assignment[W]]
+    ) -> tuple[list[tuple[Task, Result[W]]], RoundState[W]]:
+        """Perform the tasks of one stage; what fails is named and left out. Results come back in task order."""
+        if not assignments:
+            return [], state
+        self.listen(StageStarted(state.round, self.plan.rounds_run, stage, len(assignments)))
+        begin, sent = time.perf_counter(), {a.task.id: self._size(a.models.values()) for a in assignments}
+        accepted: dict[str, tuple[Task, Result[W]]] = {}
+        failed, moved, open_ = set(), sum(sent.values()), {a.task.id: a.task for a in assignments}
+        for task, outcome in self.transport.perform(assignments):
+            if open_.pop(task.id, None) is None:  # a second answer must not replace the first
+                self.listen(TaskLost(Lost.of(task, "answered twice, or was never asked; only its first answer counts")))
+                continue
+            reason = outcome.reason if isinstance(outcome, Lost) else self._refusal(task, outcome)
+            if reason is not None or isinstance(outcome, Lost):
+                failed.add(task.site)
+                self.listen(TaskLost(Lost.of(task, reason or "lost")))
+                continue
+            moved += self._size([] if outcome.weights is None else [outcome.weights])
+            accepted[task.id] = (task, outcome)
+            self.listen(TaskDone(task, outcome.report, outcome.images))
+        for task in open_.values():
+            failed.add(task.site)
+            self.listen(TaskLost(Lost.of(task, "no answer")))
+        self.listen(StageEnded(state.round, stage, time.perf_counter() - begin, moved))
+        done = [accepted[a.task.id] for a in assignments if a.task.id in accepted]
+        worked = frozenset(task.site for task, _ in done)
+        return done, state.with_outcome(worked - failed, frozenset(failed) - worked)
+
+    def _refusal(self, task: Task, result: Result[W]) -> str | None:
+        """Why a result is not accepted: stale, without weights, or with weights that break the schema."""
+        if result.task_id != task.id:
+            return f"answered task {result.task_id[:80]!r} instead of {task.id}"
+        if task.stage in plans.TRAINING and result.weights is None:
+            return "returned no weights"
+        if task.stage is Stage.PREPARE:
+            try:
+                corpus_of(result.report, self.classes)
+            except ProtocolError as error:
+                return str(error)
+        return None if result.weights is None else self.ops.refusal(result.weights)
+
+    def _size(self, models: Iterable[W]) -> int:
+        return sum(self.ops.nbytes(weights) for weights in models)
+
+
+def corpus_of(report: Mapping[str, Any], classes: Sequence[str]) -> tuple[str, ...]:
+    """The label corpus in a prepare report.
+
+    Raises:
+        ProtocolError: it is missing or empty, or names a class that the job does not know.
+    """
+    corpus = report.get("corpus")
+    if not isinstance(corpus, (list, tuple)) or not all(isinstance(name, str) for name in corpus):
+        raise ProtocolError("prepare: the hospital did not name its label corpus")
+    strangers = sorted(set(corpus) - set(classes))
+    if strangers:
+        raise ProtocolError(f"prepare: the hospital labels {strangers[0][:40]!r}, which the job does not know")
+    if not corpus:
+        raise ProtocolError("prepare: the hospital labels none of the job's classes")
+    return tuple(corpus)
+
+
+def _trained(result: Result[W]) -> W:
+    if result.weights is None:
+        raise ProtocolError(f"{result.task_id}: no weights")
+    return result.weights
+
+
+def _weights(done: Iterable[tuple[Task, Result[W]]]) -> dict[str, W]:
+    return {task.visitor: _trained(result) for task, result in done}

@@ -1,0 +1,140 @@
+"""Which stages a method runs in which round, and how many gradient steps each task takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fedefm.errors import ConfigError
+from fedefm.exchange.messages import Stage, Task, task_seed
+from fedefm.exchange.topology import Topology
+
+FEDEFM = "fedefm"
+FEDAVG = "fedavg"
+LONE = "lone"
+METHODS = (FEDEFM, FEDAVG, LONE)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The plan of a run.
+
+    `fedefm` follows the paper's round: local (a silo's first round only), overseas, distil, aggregate. The baselines
+    take as many gradient steps at every hospital as `fedefm` would: `fedavg` the same number of rounds, each of local
+    training from Theta and aggregation; `lone` all steps at once and no exchange.
+
+    Attributes:
+        method: one of `METHODS`.
+        rounds: communication rounds R.
+        local_steps: gradient steps of the first local training.
+        overseas_steps: gradient steps of one visit.
+        distil_steps: gradient steps of one distillation.
+        theta_mixing: share of Theta in every silo's weights at the start of a round. The paper has 0; then the theta_i
+            drift apart and their mean is no useful model (docs/method.md).
+        min_sites: fewer hospitals than this in an aggregate end the run.
+        max_misses: a hospital that failed this many stages in a row gets no more work.
+        weigh_by_images: aggregate by number of images, else evenly.
+        compare_lone: train, at each hospital, a lone model at equal steps that never leaves it.
+        seed: the job's seed.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    method: str = FEDEFM
+    rounds: int = 8
+    local_steps: int = 80
+    overseas_steps: int = 2
+    distil_steps: int = 24
+    theta_mixing: float = 1.0
+    min_sites: int = 1
+    max_misses: int = 2
+    weigh_by_images: bool = False
+    compare_lone: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigError(f"method '{self.method}' is unknown; choose one of {', '.join(METHODS)}")
+        for name in ("rounds", "local_steps", "overseas_steps", "distil_steps", "min_sites", "max_misses"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0.0 <= self.theta_mixing <= 1.0:
+            raise ConfigError(f"theta_mixing must lie in [0, 1], not {self.theta_mixing}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must not be negative, not {self.seed}")
+
+    @property
+    def exchanges(self) -> bool:
+        """Whether experts travel."""
+        return self.method == FEDEFM
+
+    @property
+    def rounds_run(self) -> int:
+        """Rounds that this method needs: lone models have nothing to wait for."""
+        return 1 if self.method == LONE else self.rounds
+
+    @property
+    def mixing(self) -> float:
+        """Share of Theta that flows back: FedAvg starts each round from Theta."""
+        return {FEDAVG: 1.0, LONE: 0.0}.get(self.method, self.theta_mixing)
+
+    def hosted_steps(self, topology: Topology, site: str, round_: int) -> int:
+        """Gradient steps that `fedefm` computes at `site` in a round: what a baseline may spend there."""
+        visits = len(topology.visitors(site)) * self.overseas_steps
+        return (self.local_steps if round_ == 0 else 0) + visits + self.distil_steps
+
+    def total_steps(self, topology: Topology, site: str) -> int:
+        """Gradient steps at `site` over the whole run."""
+        return sum(self.hosted_steps(topology, site, k) for k in range(self.rounds))
+
+    def _task(self, stage: Stage, round_: int, site: str, visitor: str | None = None, **fields: object) -> Task:
+        visitor = visitor or site
+        progress = (round_ / self.rounds_run, (round_ + 1) / self.rounds_run) if stage in TRAINING else (0.0, 1.0)
+        seed = task_seed(self.seed, stage, round_, site, visitor)
+        return Task(stage, round_, site, visitor, progress=progress, seed=seed, **fields)  # type: ignore[arg-type]
+
+
+TRAINING = (Stage.LOCAL, Stage.OVERSEAS, Stage.DISTIL)
+
+
+def prepare_tasks(plan: Schedule, sites: Sequence[str]) -> list[Task]:
+    """Every hospital reads its data and says what it labels."""
+    return [plan._task(Stage.PREPARE, 0, site) for site in sites]
+
+
+def local_tasks(plan: Schedule, topology: Topology, sites: Sequence[str], round_: int) -> list[Task]:
+    """Hospitals train on their own data: new silos in `fedefm`, everyone in the baselines."""
+    steps = {
+        FEDEFM: lambda site: plan.local_steps,
+        FEDAVG: lambda site: plan.hosted_steps(topology, site, round_),
+        LONE: lambda site: plan.total_steps(topology, site),
+    }[plan.method]
+    return [plan._task(Stage.LOCAL, round_, site, steps=steps(site)) for site in sites]
+
+
+def overseas_tasks(
+    plan: Schedule, topology: Topology, visitors: Sequence[str], hosts: Sequence[str], round_: int
+) -> list[Task]:
+    """One task a (visitor, host) pair among those that are present (Eq. 1)."""
+    return [
+        plan._task(Stage.OVERSEAS, round_, host, visitor, steps=plan.overseas_steps)
+        for visitor in visitors
+        for host in topology.neighbours(visitor)
+        if host in hosts
+    ]
+
+
+def distil_task(plan: Schedule, site: str, round_: int, teachers: Mapping[str, tuple[str, ...]]) -> Task:
+    """A silo learns at home from the experts that came back (Eq. 2, 11)."""
+    return plan._task(Stage.DISTIL, round_, site, steps=plan.distil_steps, teachers=dict(sorted(teachers.items())))
+
+
+def lone_tasks(plan: Schedule, topology: Topology, sites: Sequence[str]) -> list[Task]:
+    """A model of the hospital's own at equal gradient steps, for comparison; it stays at home."""
+    return [plan._task(Stage.LONE, 0, site, steps=plan.total_steps(topology, site)) for site in sites]
+
+
+def evaluate_tasks(plan: Schedule, sites: Sequence[str]) -> list[Task]:
+    """Every hospital measures every model on its test split."""
+    return [plan._task(Stage.EVALUATE, plan.rounds_run, site) for site in sites]

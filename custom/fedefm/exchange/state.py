@@ -1,0 +1,47 @@
+"""What survives from one round to the next; saved at the end of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Generic
+
+from fedefm.errors import ProtocolError
+from fedefm.exchange.messages import W
+
+
+@dataclass(frozen=True)
+class RoundState(Generic[W]):
+    """The state of a run between two rounds; a new value each time, never changed in place.
+
+    Attributes:
+        round: the next round to run.
+        silos: theta_i of every silo.
+        theta: the global weights Theta; None before the first aggregate.
+        trained: silos that finished their first local training.
+        corpora: label corpus of every hospital that has prepared.
+        images: number of training images of every hospital that has prepared.
+        misses: stages in a row that a hospital failed.
+    """
+
+    round: int
+    silos: dict[str, W]
+    theta: W | None = None
+    trained: frozenset[str] = frozenset()
+    corpora: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)
+    misses: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        strangers = (self.trained | set(self.corpora) | set(self.misses)) - set(self.silos)
+        if self.round < 0 or strangers:
+            raise ProtocolError(f"round state: round {self.round} is negative or {sorted(strangers)} have no weights")
+
+    def with_outcome(self, worked: frozenset[str], failed: frozenset[str]) -> RoundState[W]:
+        """Count a stage's misses: one more for who failed, none again for who only succeeded."""
+        kept = {site: n for site, n in self.misses.items() if site not in worked}
+        more = {site: self.misses.get(site, 0) + 1 for site in failed}
+        return replace(self, misses=kept | more)
+
+    def present(self, max_misses: int) -> tuple[str, ...]:
+        """Hospitals that have prepared and still answer, sorted."""
+        return tuple(site for site in sorted(self.corpora) if self.misses.get(site, 0) < max_misses)

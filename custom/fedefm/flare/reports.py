@@ -1,0 +1,99 @@
+"""Checks the figures that a hospital sends: every byte of them is hostile until it has passed here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fedefm.errors import ProtocolError
+from fedefm.exchange.messages import Stage
+
+MAX_VALUES = 20_000
+MAX_TEXT = 200
+MAX_DEPTH = 6
+_NEEDED = {
+    Stage.PREPARE: ("corpus", "images"),
+    Stage.LOCAL: ("loss", "val_dice"),
+    Stage.OVERSEAS: ("loss", "val_dice"),
+    Stage.DISTIL: ("loss", "val_dice"),
+    Stage.LONE: ("scores",),
+    Stage.EVALUATE: ("scores",),
+}
+_MAPPINGS = ("images", "scores", "emd_similarity")
+_NUMBERS = ("loss", "val_dice")
+
+
+def check_report(report: Any, stage: Stage) -> dict[str, Any]:
+    """Return a plain copy of a report with the figures that its stage must bring; NaN and infinity become None.
+
+    Raises:
+        ProtocolError: it is no JSON-able value, too large, or lacks a figure of its stage.
+    """
+    plain = plain_copy(report)
+    if not isinstance(plain, dict):
+        raise ProtocolError(f"{stage} report: must be an object with named figures")
+    for key in _NEEDED.get(stage, ()):
+        if key not in plain:
+            raise ProtocolError(f"{stage} report: '{key}' is missing; both ends need the same fedefm version")
+    for key in _NUMBERS:
+        if key in plain and not _is_number(plain[key]):
+            raise ProtocolError(f"{stage} report: '{key}' must be a number")
+    for key in _MAPPINGS:
+        if key in plain and not isinstance(plain[key], dict):
+            raise ProtocolError(f"{stage} report: '{key}' must be an object")
+    _check_scores(plain, stage)
+    return plain
+
+
+def plain_copy(value: Any) -> Any:
+    """Copy a JSON-able value of bounded size; tuples become lists, numbers that JSON cannot hold become None.
+
+    Raises:
+        ProtocolError: another kind of value, too deep, too many values or too long a text.
+    """
+    left = [MAX_VALUES]
+
+    def copy(value: Any, depth: int) -> Any:
+        left[0] -= 1
+        if left[0] < 0 or depth > MAX_DEPTH:
+            raise ProtocolError(f"report: more than {MAX_VALUES} values or {MAX_DEPTH} levels")
+        if isinstance(value, Mapping):
+            return {_text(key): copy(inner, depth + 1) for key, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [copy(inner, depth + 1) for inner in value]
+        return _leaf(value)
+
+    return copy(value, 0)
+
+
+def _leaf(value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if type(value) is int and abs(value) < 2**63:
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else None
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str or len(value) > MAX_TEXT or not value.isprintable():
+        raise ProtocolError(f"report: holds a {type(value).__name__[:40]} that is no short text, number or list")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
+def _check_scores(report: Mapping[str, Any], stage: Stage) -> None:
+    """`evaluate`: model -> class -> metric -> number. Similarities: host -> number."""
+    if stage is Stage.EVALUATE:
+        for model in report["scores"].values():
+            if not isinstance(model, dict) or not all(isinstance(m, dict) and "support" in m for m in model.values()):
+                raise ProtocolError("evaluate report: 'scores' must give metrics and support by model and class")
+            if not all(_is_number(v) for metrics in model.values() for v in metrics.values()):
+                raise ProtocolError("evaluate report: a score is no number")
+    if not all(_is_number(v) for v in report.get("emd_similarity", {}).values()):
+        raise ProtocolError(f"{stage} report: an emd_similarity is no number")

@@ -1,0 +1,95 @@
+"""What a site decides for itself: where its data lies, its device, and how much work it accepts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedefm.errors import ConfigError, ProtocolError
+from fedefm.exchange.messages import Assignment
+
+
+@dataclass(frozen=True)
+class SiteConfig:
+    """The file `local/fedefm_site.json` of a site; a job can change none of it.
+
+    Attributes:
+        data: the folder with `dataset.json`; absolute, or relative to the file.
+        device: torch device of the work.
+        threads: CPU threads of the work.
+        max_steps: most gradient steps that one task may ask for.
+        max_megabytes: most weights, in 10^6 bytes, that one task may bring.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    data: Path
+    device: str = "cpu"
+    threads: int = 1
+    max_steps: int = 100_000
+    max_megabytes: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "max_steps", "max_megabytes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    def check(self, assignment: Assignment[Any]) -> None:
+        """Refuse work beyond the site's limits.
+
+        Raises:
+            ProtocolError: too many steps or too many bytes of weights.
+        """
+        task = assignment.task
+        if task.steps > self.max_steps:
+            raise ProtocolError(f"task {task.id}: {task.steps} steps, this site's max_steps is {self.max_steps}")
+        size = sum(t.numel() * t.element_size() for weights in assignment.models.values() for t in weights.values())
+        if size > self.max_megabytes * 1_000_000:
+            raise ProtocolError(
+                f"task {task.id}: {size / 1e6:.0f} MB, this site's max_megabytes is {self.max_megabytes}"
+            )
+
+
+def load_site_config(folder: Path, site: str) -> SiteConfig:
+    """Read `fedefm_site.<site>.json` from a site's `local` folder, else `fedefm_site.json`.
+
+    FLARE's simulator copies one `local` folder to all sites, hence the first name.
+
+    Raises:
+        ConfigError: no file, not JSON, an unknown key or a wrong value; one line that names the file.
+    """
+    candidates = [folder / f"fedefm_site.{site}.json", folder / "fedefm_site.json"]
+    path = next((p for p in candidates if p.is_file()), None)
+    if path is None:
+        raise ConfigError(f'{candidates[1]}: no such file; write it as {{"data": "/path/to/the/data/folder"}}')
+    try:
+        plain = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not readable JSON ({error}); correct it") from error
+    try:
+        return parse_site_config(plain, folder)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse_site_config(plain: Any, folder: Path) -> SiteConfig:
+    """Build from JSON-able values; a relative data folder starts at `folder`.
+
+    Raises:
+        ConfigError: an unknown key, a missing `data`, or an ill-typed value.
+    """
+    if not isinstance(plain, Mapping) or not isinstance(plain.get("data"), str):
+        raise ConfigError("must be an object that names the data folder under 'data'")
+    fields = {f.name: f.type for f in dataclasses.fields(SiteConfig)}
+    for key, value in plain.items():
+        if key not in fields:
+            raise ConfigError(f"'{key}' is unknown; use {', '.join(fields)}")
+        wanted: type = int if fields[key] == "int" else str
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise ConfigError(f"{key} must be of type {wanted.__name__}, not {value!r:.60}")
+    return SiteConfig(**{**plain, "data": folder / plain["data"]})

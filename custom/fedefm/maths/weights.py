@@ -1,0 +1,40 @@
+"""How much each node of a feature map counts."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fedefm.maths.cost import as_features
+
+
+def node_weights(
+    u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"]
+) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b m"]]:
+    """Cross-reference weights a_p = max(0, u_p . mean_q v_q) and b_q = max(0, v_q . mean_p u_p).
+
+    A node counts as much as it agrees with the other map as a whole. The weights are raw: `emd` divides them by their
+    sum. Features with signs may make all weights of an item zero, which `emd` refuses; after a ReLU they cannot be
+    negative.
+
+    Args:
+        u: (B,N,C) features; float16 and bfloat16 are computed in float32, also under autocast.
+        v: (B,M,C) features.
+
+    Returns:
+        a (B,N) and b (B,M), float32 or float64, not negative, differentiable. NaN where a feature is.
+
+    Raises:
+        TransportError: shapes do not match.
+
+    Source: the cross-reference mechanism of DeepEMD (Zhang et al. 2020).
+    """
+    u, v = as_features(u, v)
+    with torch.autocast(u.device.type, enabled=False):
+        a = u @ v.mean(dim=1)[:, :, None]
+        b = v @ u.mean(dim=1)[:, :, None]
+    return torch.relu(a.squeeze(-1)), torch.relu(b.squeeze(-1))
+
+
+def node_weights_of(dots: Float[Tensor, "b n m"]) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b m"]]:
+    """`node_weights` of features whose dot products u_p . v_q are at hand."""
+    return torch.relu(dots.mean(dim=2)), torch.relu(dots.mean(dim=1))

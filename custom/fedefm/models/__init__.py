@@ -1,0 +1,1 @@
+"""Networks by a small spec, their features, and weights on disk."""

@@ -1,0 +1,118 @@
+"""Networks through segmentation-models-pytorch, ready to travel: one grey channel, no running statistics."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fedefm.errors import ConfigError
+from fedefm.models.spec import ModelSpec
+
+Weights = dict[str, Tensor]
+
+
+def build_model(spec: ModelSpec, classes: int, size: int) -> nn.Module:
+    """Build the network of `spec` for grey images of `size` x `size` pixels.
+
+    BatchNorm layers become GroupNorm: running statistics would carry a hospital's image statistics to its peers, and
+    teachers run on the student's images.
+
+    Args:
+        spec: architecture and encoder.
+        classes: output channels, background included.
+        size: side of the images in pixels.
+
+    Raises:
+        ConfigError: the architecture or encoder does not exist or does not fit the size.
+    """
+    architecture = getattr(smp, spec.architecture, None)
+    if not (isinstance(architecture, type) and issubclass(architecture, nn.Module)):
+        raise ConfigError(f"model: '{spec.architecture}' is no architecture of segmentation-models-pytorch; try Unet")
+    options = _encoder_options(spec.encoder, size) | dict(spec.options)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = architecture(
+                encoder_name=spec.encoder, encoder_weights=spec.pretrained, in_channels=1, classes=classes, **options
+            )
+    except Exception as error:  # smp and timm raise many kinds
+        reason = (str(error).splitlines() or ["no reason given"])[0][:160]
+        raise ConfigError(f"model: {spec.architecture} with '{spec.encoder}' cannot be built: {reason}") from error
+    _replace_batch_norm(model)
+    return model
+
+
+def initial_weights(spec: ModelSpec, classes: int, size: int, seed: int) -> Weights:
+    """Start weights of a job: the same seed gives the same bytes.
+
+    Raises:
+        ConfigError: as `build_model`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return take_weights(build_model(spec, classes, size))
+
+
+def take_weights(model: nn.Module) -> Weights:
+    """Copy a network's state to the CPU, to be sent, saved or averaged."""
+    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
+
+
+def forward_with_features(
+    model: nn.Module, images: Float[Tensor, "b 1 h w"], level: int
+) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b n c"]]:
+    """Logits, and the encoder's maps of one stage as a set of nodes, in one pass.
+
+    Args:
+        model: a network of `build_model`.
+        images: normalised grey images.
+        level: index into the encoder's stages; negative counts from the deepest.
+
+    Returns:
+        Logits, and features with one node for each of the map's pixels.
+    """
+    kept: list[Any] = []
+    handle = model.encoder.register_forward_hook(lambda module, args, output: kept.append(output))
+    try:
+        logits = model(images)
+    finally:
+        handle.remove()
+    maps = feature_maps(kept[0])[level]
+    return logits, maps.flatten(2).transpose(1, 2)
+
+
+def feature_maps(output: Any) -> list[Tensor]:
+    """The maps in an encoder's output: a ViT's comes with prefix tokens, and some stages are empty."""
+    maps = output[0] if isinstance(output, tuple) else output
+    return [m for m in maps if m.ndim == 4 and m.shape[1] > 0]
+
+
+def _encoder_options(encoder: str, size: int) -> dict[str, Any]:
+    """What timm's transformer encoders need to know beyond their name."""
+    if "swin" in encoder:
+        return {"encoder_depth": 4, "img_size": size}
+    if "vit" in encoder and encoder.startswith("tu-") and "mobilevit" not in encoder:
+        return {"dynamic_img_size": True}
+    return {}
+
+
+def _replace_batch_norm(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            norm = nn.GroupNorm(_groups(child.num_features), child.num_features, eps=child.eps)
+            if child.affine:  # a pretrained scale and shift stay
+                norm.weight.data.copy_(child.weight.data)
+                norm.bias.data.copy_(child.bias.data)
+            setattr(module, name, norm)
+        else:
+            _replace_batch_norm(child)
+
+
+def _groups(channels: int) -> int:
+    """At least eight channels a group where that divides, at most 32 groups."""
+    return next(g for g in range(max(1, min(32, channels // 8)), 0, -1) if channels % g == 0)

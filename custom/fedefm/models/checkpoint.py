@@ -1,0 +1,131 @@
+"""Weights on disk: safetensors with a header that binds them to their architecture and their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fedefm.errors import CheckpointError, ConfigError
+from fedefm.maths.fingerprint import weights_sha256
+from fedefm.models.build import Weights
+from fedefm.models.spec import ModelSpec
+
+_HEADER = "fedefm"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights and what their header says.
+
+    Attributes:
+        weights: state dict on the CPU.
+        spec: the network that they belong to.
+        classes: foreground class names, in label order.
+        size: side of the images that the network was trained on, in pixels.
+        sha256: fingerprint of the weights.
+    """
+
+    weights: Weights
+    spec: ModelSpec
+    classes: tuple[str, ...]
+    size: int
+    sha256: str
+
+
+def save_weights(
+    path: Path, weights: Mapping[str, Tensor], *, spec: ModelSpec, classes: Sequence[str], size: int
+) -> str:
+    """Write weights beside `path`, then rename, so that a reader never sees half a file.
+
+    Returns:
+        The fingerprint of the weights (`weights_sha256`).
+    """
+    sha256 = weights_sha256(weights)
+    header: dict[str, Any] = {
+        "spec": spec.to_dict(),
+        "classes": list(classes),
+        "size": size,
+        "architecture": spec.architecture_hash(len(classes) + 1, size),
+        "sha256": sha256,
+    }
+    header["seal"] = _seal(header)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    save_file({k: v.contiguous() for k, v in weights.items()}, partial, {_HEADER: json.dumps(header, sort_keys=True)})
+    _flush(partial)
+    partial.replace(path)
+    _flush(path.parent)
+    return sha256
+
+
+def load_weights(path: Path, *, spec: ModelSpec | None = None, classes: int | None = None) -> Checkpoint:
+    """Read weights and check them against their header, and against the network they are wanted for.
+
+    Args:
+        path: a file of `save_weights`.
+        spec: the network that they must fit; None takes what the header says.
+        classes: output channels that they must have, background included; None takes what the header says.
+
+    Raises:
+        CheckpointError: missing, truncated or altered file, or weights of another architecture.
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            header = json.loads((file.metadata() or {})[_HEADER])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        sealed, checkpoint = header["seal"] == _seal(header), _checkpoint(weights, header)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged or not safetensors; fetch it again") from error
+    except (KeyError, ValueError, TypeError, AttributeError, ConfigError) as error:
+        raise CheckpointError(f"{path}: no weights of fedefm (its header is missing or wrong)") from error
+    if not sealed or weights_sha256(weights) != checkpoint.sha256:
+        part = "weights were" if sealed else "header was"
+        raise CheckpointError(f"{path}: its {part} altered (SHA-256 differs); fetch it again")
+    _must_fit(path, checkpoint, header, spec, classes)
+    return checkpoint
+
+
+def _checkpoint(weights: Weights, header: Mapping[str, Any]) -> Checkpoint:
+    return Checkpoint(
+        weights, ModelSpec(**header["spec"]), tuple(header["classes"]), int(header["size"]), str(header["sha256"])
+    )
+
+
+def _seal(header: Mapping[str, Any]) -> str:
+    """SHA-256 of the header: the weights' own hash knows nothing of class names."""
+    plain = {key: value for key, value in header.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _must_fit(
+    path: Path, found: Checkpoint, header: Mapping[str, Any], spec: ModelSpec | None, classes: int | None
+) -> None:
+    channels = len(found.classes) + 1
+    if classes is not None and classes != channels:
+        raise CheckpointError(f"{path}: has {channels} classes with background, {classes} are wanted")
+    wanted = (spec or found.spec).architecture_hash(channels, found.size)
+    if wanted != header.get("architecture"):
+        raise CheckpointError(
+            f"{path}: belongs to {found.spec.architecture} with '{found.spec.encoder}', another architecture"
+            + (f" than {spec.architecture} with '{spec.encoder}'" if spec else "")
+        )
+
+
+def _flush(path: Path) -> None:
+    """Make a file or folder survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

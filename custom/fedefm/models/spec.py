@@ -1,0 +1,42 @@
+"""What network a job trains, in a few words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fedefm.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A segmentation network of segmentation-models-pytorch.
+
+    Attributes:
+        architecture: a class of segmentation-models-pytorch, such as `Unet`, `DPT`, `UPerNet`, `Segformer`.
+        encoder: an encoder name; `tu-...` takes any of timm.
+        options: further keyword arguments of that class, such as `{"encoder_depth": 4}`.
+        pretrained: the encoder's published weights, such as `imagenet`; None starts from random weights.
+    """
+
+    architecture: str = "Unet"
+    encoder: str = "resnet18"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    pretrained: str | None = None
+
+    def __post_init__(self) -> None:
+        reserved = {"encoder_name", "encoder_weights", "in_channels", "classes"} & set(self.options)
+        if reserved:
+            raise ConfigError(f"model: '{sorted(reserved)[0]}' is set by the job; leave it out of options")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return json.loads(json.dumps(asdict(self)))
+
+    def architecture_hash(self, classes: int, size: int) -> str:
+        """SHA-256 of all that shapes the weights; where the start weights came from does not count."""
+        plain = {k: v for k, v in self.to_dict().items() if k != "pretrained"} | {"classes": classes, "size": size}
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,54 @@
+"""How numbers are written for people: three decimals, units named, None in words."""
+
+Number = int | float  # JSON writes 1.0 as 1 where it pleases
+
+NOT_LABELLED = "not labelled"
+NO_RESULT = "no result"
+
+
+def decimals(value: Number | None) -> str:
+    """A number to three decimals; an en dash for None."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def score(value: Number | None) -> str:
+    """A Dice or IoU to three decimals; `not labelled` for None."""
+    return NOT_LABELLED if value is None else f"{value:.3f}"
+
+
+def difference(value: Number | None) -> str:
+    """A signed difference to three decimals; an en dash for None."""
+    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def seconds(value: Number) -> str:
+    """Seconds to three decimals."""
+    return f"{value:.3f} s"
+
+
+def duration(value: Number) -> str:
+    """Seconds as a person says them: `48 s`, `3 min`, `2 h 5 min`."""
+    minutes = round(value / 60)
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def data_size(value: Number) -> str:
+    """Bytes in SI units (1 kB = 1000 B), three decimals."""
+    size = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.9995:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.3f} {unit}"
+        size /= 1000
+    return f"{size:.3f} TB"
+
+
+def hospitals(number: int) -> str:
+    """`1 hospital`, `3 hospitals`."""
+    return f"{number} hospital" if number == 1 else f"{number} hospitals"
+
+
+def rounds(number: int) -> str:
+    """`1 round`, `8 rounds`."""
+    return f"{number} round" if number == 1 else f"{number} rounds"

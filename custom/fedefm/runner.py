@@ -1,0 +1,85 @@
+"""A whole run in one process, without FLARE: the oracle of the FLARE adapters, and what sweeps of many runs use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedefm.errors import FedefmError
+from fedefm.exchange.coordinator import Coordinator
+from fedefm.exchange.events import Event, Listener
+from fedefm.exchange.messages import Assignment, Lost, Result, Task
+from fedefm.exchange.record import Recorder
+from fedefm.exchange.state import RoundState
+from fedefm.exchange.topology import resolve
+from fedefm.models.build import Weights, initial_weights
+from fedefm.training.hospital import Hospital
+from fedefm.training.settings import Settings
+from fedefm.training.weights import TensorOps
+
+
+@dataclass(frozen=True)
+class InProcessTransport:
+    """Hands every assignment to its hospital, one after another."""
+
+    hospitals: Mapping[str, Hospital]
+
+    def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[tuple[Task, Result[Weights] | Lost]]:
+        """Work on the assignments in order; a hospital's error is a loss, as it is over a network."""
+        for assignment in assignments:
+            task = assignment.task
+            try:
+                yield task, self.hospitals[task.site].perform(assignment)
+            except FedefmError as error:
+                yield task, Lost.of(task, f"{type(error).__name__}: {error}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run leaves.
+
+    Attributes:
+        settings: the job.
+        state: Theta and every theta_i.
+        figures: what the recorder collected.
+    """
+
+    settings: Settings
+    state: RoundState[Weights]
+    figures: dict[str, Any]
+
+
+def run_in_process(
+    settings: Settings, folders: Mapping[str, Path], listeners: Iterable[Listener] = (), *, device: str = "cpu"
+) -> Run:
+    """Run a job with all hospitals in this process.
+
+    Args:
+        settings: the job.
+        folders: every hospital's images.
+        listeners: told every event, beside the recorder.
+        device: of all hospitals.
+
+    Raises:
+        FedefmError: too few hospitals took part.
+    """
+    hospitals = {name: Hospital(name, folder, settings, device=device) for name, folder in sorted(folders.items())}
+    initial = initial_weights(settings.model, len(settings.classes) + 1, settings.size, settings.schedule.seed)
+    recorder = Recorder(settings.classes)
+    told: tuple[Listener, ...] = (recorder, *listeners)
+
+    def listen(event: Event) -> None:
+        for listener in told:
+            listener(event)
+
+    coordinator = Coordinator(
+        settings.schedule,
+        resolve(settings.topology, sorted(folders)),
+        settings.classes,
+        InProcessTransport(hospitals),
+        TensorOps(initial),
+        listen,
+    )
+    return Run(settings, coordinator.run(initial), recorder.figures())

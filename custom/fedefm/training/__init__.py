@@ -1,0 +1,1 @@
+"""One hospital's work: train, host a visiting expert, distil, evaluate."""

@@ -1,0 +1,173 @@
+"""Everything that a hospital does in a job: one plain function a stage, chosen by the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fedefm.data.dataset import SiteData, load_site
+from fedefm.errors import ProtocolError
+from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task
+from fedefm.losses.corpus import corpus_channels
+from fedefm.losses.segmentation import segmentation_loss
+from fedefm.maths.averaging import weighted_mean
+from fedefm.models.build import Weights, build_model, take_weights
+from fedefm.training.distil import DistillationObjective, Teacher
+from fedefm.training.loop import optimise
+from fedefm.training.scores import mean_dice, score
+from fedefm.training.settings import Settings
+
+OnStep = Callable[[Task, int, float], None]
+
+
+class Hospital:
+    """One site at work. A result depends only on the assignment and on the site's own images.
+
+    Args:
+        name: the site.
+        folder: its images, masks and `dataset.json`.
+        settings: the job.
+        device: `cpu`, `cuda` or `cuda:1`.
+        threads: of torch; another number may give another last bit.
+        on_step: is told every gradient step.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        settings: Settings,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        on_step: OnStep = lambda task, step, loss: None,
+    ):
+        self.name = name
+        self._folder, self._settings, self._device = folder, settings, torch.device(device)
+        self._threads, self._on_step = threads, on_step
+        self._data: SiteData | None = None
+        self._networks: dict[str, nn.Module] = {}
+
+    @property
+    def data(self) -> SiteData:
+        """The site's images, read when first wanted."""
+        if self._data is None:
+            self._data = load_site(self._folder, self._settings.classes, self._settings.size)
+        return self._data
+
+    def perform(
+        self, assignment: Assignment[Weights], should_stop: Callable[[], bool] = lambda: False
+    ) -> Result[Weights]:
+        """Do what the task asks.
+
+        Raises:
+            FedefmError: the data, the task or the weights that came with it cannot be used.
+        """
+        task = assignment.task
+        if task.site != self.name:
+            raise ProtocolError(f"task {task.id} is for '{task.site}', this is '{self.name}'")
+        torch.set_num_threads(self._threads)
+        torch.manual_seed(task.seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        stages = {
+            Stage.PREPARE: self._prepare,
+            Stage.LOCAL: self._train,
+            Stage.OVERSEAS: self._train,
+            Stage.DISTIL: self._distil,
+            Stage.LONE: self._lone,
+            Stage.EVALUATE: self._evaluate,
+        }
+        if task.stage not in stages:
+            raise ProtocolError(f"task {task.id}: a hospital has nothing to do in this stage")
+        weights, report = stages[task.stage](task, assignment.models, should_stop)
+        return Result(task.id, weights, report, images=len(self.data.train.images))
+
+    def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
+        data = self.data
+        counts = {"train": len(data.train.images), "val": len(data.val.images), "test": len(data.test.images)}
+        return None, {
+            "corpus": list(data.corpus),
+            "images": counts,
+            "quarantined": data.quarantined,
+            "synthetic": data.synthetic,
+        }
+
+    def _train(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[Weights, dict[str, Any]]:
+        """Supervised training of the silo's own weights, or of a visitor's (Eq. 1)."""
+        model = self._network(STUDENT, models)
+        channels = corpus_channels(self.data.corpus, self._settings.classes)
+        loss = optimise(
+            model,
+            self.data.train,
+            task,
+            self._settings.optimisation,
+            lambda batch: segmentation_loss(model(batch[0]), batch[1], channels).mean(),
+            should_stop,
+            lambda step, value: self._on_step(task, step, value),
+        )
+        return take_weights(model), {"loss": loss, "val_dice": self._validate(model)}
+
+    def _distil(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[Weights, dict[str, Any]]:
+        """Distillation of the returned experts into the silo's own weights (Eq. 2, 11)."""
+        if set(models) != {STUDENT, *task.teachers}:
+            raise ProtocolError(f"task {task.id}: the experts that came along are not those that it names")
+        distillation, classes = self._settings.distillation, self._settings.classes
+        if distillation.average_experts and task.teachers:
+            models = {**models, STUDENT: weighted_mean(models)}
+        teachers = {
+            host: Teacher(self._network(host, models).eval().requires_grad_(False), corpus_channels(corpus, classes))
+            for host, corpus in task.teachers.items()
+        }
+        student = self._network(STUDENT, models)
+        objective = DistillationObjective(student, teachers, corpus_channels(self.data.corpus, classes), distillation)
+        loss = optimise(
+            student,
+            self.data.train,
+            task,
+            self._settings.optimisation,
+            objective,
+            should_stop,
+            lambda step, value: self._on_step(task, step, value),
+        )
+        report = {"loss": loss, "val_dice": self._validate(student), "emd_similarity": objective.similarities()}
+        return take_weights(student), report
+
+    def _lone(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[None, dict[str, Any]]:
+        """A model of the hospital's own for comparison; only its scores leave."""
+        self._train(task, models, should_stop)
+        return None, {"scores": self._test(self._networks[STUDENT])}
+
+    def _evaluate(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
+        """Measure every model on the site's test split."""
+        return None, {"scores": {name: self._test(self._network(STUDENT, {STUDENT: models[name]})) for name in models}}
+
+    def _network(self, role: str, models: Mapping[str, Weights]) -> nn.Module:
+        """A network that holds the weights of a role; kept, because building one takes longer than loading it."""
+        if role not in models:
+            raise ProtocolError(f"no weights of '{role}' came with the task")
+        if role not in self._networks:
+            settings = self._settings
+            with torch.random.fork_rng(devices=[]):  # else dropout would tell a first task from a later one
+                model = build_model(settings.model, len(settings.classes) + 1, settings.size)
+            self._networks[role] = model.to(self._device)
+        try:
+            self._networks[role].load_state_dict(models[role])
+        except RuntimeError as error:
+            raise ProtocolError(f"the weights of '{role}' do not fit this job's network") from error
+        return self._networks[role]
+
+    def _validate(self, model: nn.Module) -> float | None:
+        return mean_dice(score(model, self.data.val, self._settings.classes, self.data.corpus))
+
+    def _test(self, model: nn.Module) -> dict[str, Any]:
+        return score(model, self.data.test, self._settings.classes, self.data.test_corpus)

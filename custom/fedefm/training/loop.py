@@ -1,0 +1,82 @@
+"""The gradient steps that every training task shares: batches, rate, augmentation, progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor, nn
+
+from fedefm.data.dataset import Split
+from fedefm.errors import DataError, FedefmError
+from fedefm.exchange.messages import Task
+from fedefm.training import augment
+from fedefm.training.settings import Optimisation
+
+Batch = tuple[Float[Tensor, "b 1 h w"], Int64[Tensor, "b h w"]]
+OnStep = Callable[[int, float], None]
+
+
+class StoppedError(FedefmError):
+    """The job was aborted while a task was at work."""
+
+
+def optimise(
+    model: nn.Module,
+    split: Split,
+    task: Task,
+    settings: Optimisation,
+    loss_of: Callable[[Batch], Tensor],
+    should_stop: Callable[[], bool] = lambda: False,
+    on_step: OnStep = lambda step, loss: None,
+) -> float:
+    """Take `task.steps` steps of AdamW on `loss_of`, from a fresh optimiser, and give the mean loss.
+
+    Nothing but weights travels, so a visiting expert's optimiser starts cold; a short warm-up softens that.
+
+    Raises:
+        DataError: the split is empty.
+        StoppedError: `should_stop` said so.
+    """
+    if len(split.images) == 0:
+        raise DataError("no training image at this site; add images or leave the job")
+    model.train()
+    decayed = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(decayed, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    batches, total = draw_batches(split, settings, task.seed, next(model.parameters()).device), 0.0
+    for step in range(task.steps):
+        if should_stop():
+            raise StoppedError(f"{task.id}: stopped at step {step} of {task.steps}")
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * rate(step, task, settings.warmup_steps)
+        optimiser.zero_grad(set_to_none=True)
+        loss = loss_of(next(batches))
+        loss.backward()
+        nn.utils.clip_grad_norm_(decayed, 1.0)
+        optimiser.step()
+        value = float(loss.detach())
+        total += value
+        on_step(step, value)
+    return total / max(1, task.steps)
+
+
+def rate(step: int, task: Task, warmup: int) -> float:
+    """Share of the peak learning rate: half a cosine over the whole run, and a warm-up within the task."""
+    start, end = task.progress
+    done = start + (end - start) * step / max(1, task.steps)
+    return min(1.0, (step + 1) / (warmup + 1)) * max(0.02, 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def draw_batches(split: Split, settings: Optimisation, seed: int, device: torch.device) -> Iterator[Batch]:
+    """Endless augmented batches; every image once before any comes again. The same seed gives the same batches."""
+    generator = Generator().manual_seed(seed)
+    order: list[int] = []
+    while True:
+        while len(order) < settings.batch_size:
+            order += torch.randperm(len(split.images), generator=generator).tolist()
+        picked, order = order[: settings.batch_size], order[settings.batch_size :]
+        change = augment.draw(len(picked), settings.augment, generator)
+        images, masks = augment.apply(change, split.images[picked], split.masks[picked])
+        yield images.to(device), masks.to(device)

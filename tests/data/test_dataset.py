@@ -1,0 +1,256 @@
+"""A folder to tensors: labels, splits, quarantine, and nothing that identifies a patient."""
+
+import json
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+import torch
+from dicom_files import dicom, text
+
+from fedefm.data.dataset import SiteData, Split, load_site
+from fedefm.data.normalise import normalise
+from fedefm.errors import DataError
+
+CLASSES = ("catheter", "guidewire", "vessel")
+MANIFEST = {
+    "name": "x",
+    "classes": {"0": "background", "5": "vessel", "2": "catheter"},
+    "patients": "^(?P<patient>[^_]+)_",
+    "splits": {"train": ["p0"], "val": ["p1"], "test": ["p2"]},
+}
+
+
+def save(pixels: np.ndarray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(sitk.GetImageFromArray(pixels), str(path))
+
+
+def make_site(folder: Path, manifest: dict | None = None, frames: int = 6, side: int = 32) -> Path:
+    """Frames p0_0, p1_1, p2_2, p0_3 ... with mask values 0, 2 and 5."""
+    random = np.random.default_rng(0)
+    for k in range(frames):
+        save(random.integers(0, 256, (side, side)).astype(np.uint8), folder / f"images/p{k % 3}_{k}.png")
+        save(random.choice(np.array([0, 2, 5], np.uint8), (side, side)), folder / f"masks/p{k % 3}_{k}.png")
+    (folder / "dataset.json").write_text(json.dumps(MANIFEST if manifest is None else manifest))
+    return folder
+
+
+def mask_of(folder: Path, stem: str) -> np.ndarray:
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"masks/{stem}.png")))
+
+
+def test_images_masks_and_splits_are_those_of_the_files(tmp_path: Path) -> None:
+    folder = make_site(tmp_path)
+    data = load_site(folder, CLASSES, 32)
+    assert (len(data.train), len(data.val), len(data.test), data.quarantined) == (2, 2, 2, 0)
+    assert data.corpus == data.test_corpus == ("catheter", "vessel")
+    for row, stem in enumerate(("p1_1", "p1_4")):
+        pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"images/{stem}.png"))).astype(np.float32)
+        np.testing.assert_array_equal(data.val.images[row, 0], normalise(pixels[None])[0])
+        expected = np.select([mask_of(folder, stem) == 2, mask_of(folder, stem) == 5], [1, 3], 0)
+        np.testing.assert_array_equal(data.val.masks[row], expected)
+
+
+def test_the_order_of_the_agreed_classes_numbers_the_masks(tmp_path: Path) -> None:
+    data = load_site(make_site(tmp_path), ("vessel", "catheter"), 32)
+    np.testing.assert_array_equal(data.train.masks[0], np.array([0, 9, 2, 9, 9, 1])[mask_of(tmp_path, "p0_0")])
+    assert data.corpus == ("vessel", "catheter")
+
+
+def test_what_is_not_annotated_is_background_but_for_the_test(tmp_path: Path) -> None:
+    manifest = {**MANIFEST, "annotated": ["vessel"], "test_annotated": ["catheter", "vessel"]}
+    data = load_site(make_site(tmp_path, manifest), CLASSES, 32)
+    assert set(data.train.masks.unique().tolist()) == set(data.val.masks.unique().tolist()) == {0, 3}
+    assert set(data.test.masks.unique().tolist()) == {0, 1, 3}
+    assert (data.corpus, data.test_corpus) == (("vessel",), ("catheter", "vessel"))
+
+
+def test_background_may_have_any_value(tmp_path: Path) -> None:
+    manifest = {**MANIFEST, "classes": {"2": "background", "0": "catheter", "5": "vessel"}}
+    data = load_site(make_site(tmp_path, manifest), CLASSES, 32)
+    np.testing.assert_array_equal(data.train.masks[0], np.array([1, 9, 0, 9, 9, 3])[mask_of(tmp_path, "p0_0")])
+
+
+def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
+    one, two = (load_site(make_site(tmp_path), CLASSES, 20) for _ in range(2))
+    for split in ("train", "val", "test"):
+        assert torch.equal(getattr(one, split).images, getattr(two, split).images)
+        assert torch.equal(getattr(one, split).masks, getattr(two, split).masks)
+
+
+def test_nothing_in_the_result_names_a_file_or_a_patient(tmp_path: Path) -> None:
+    folder = make_site(tmp_path / "SECRET")
+    for part in ("images", "masks"):
+        for path in sorted((folder / part).iterdir()):
+            path.rename(path.with_name(path.name.replace("p0_", "DOE^JANE_")))
+    secret = text(0x00100010, "PN", "DOE^JANE") + text(0x00100020, "LO", "ID4711")
+    pixels = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32)
+    (folder / "images/DOE^JANE_9.dcm").write_bytes(dicom(pixels, 12, "MONOCHROME1", before=secret))
+    save(np.zeros((32, 32), np.uint8), folder / "masks/DOE^JANE_9.png")
+    (folder / "dataset.json").write_text(json.dumps({**MANIFEST, "splits": None}))
+    data = load_site(folder, CLASSES, 32)
+    names = [name for split in (data.train, data.val, data.test) for name in split.names]
+    patients = {name for split in (data.train, data.val, data.test) for name in split.patients}
+    assert sorted(names) == [f"frame-{k:06d}" for k in range(7)]
+    assert patients == {"patient-0000", "patient-0001", "patient-0002"}
+    for word in ("DOE", "JANE", "4711", "SECRET", "p1"):
+        assert word not in repr(data)
+
+
+def test_patients_stay_together(tmp_path: Path) -> None:
+    data = load_site(make_site(tmp_path, {**MANIFEST, "splits": None}, frames=12), CLASSES, 32)
+    groups = [set(split.patients) for split in (data.train, data.val, data.test)]
+    assert [len(group) for group in groups] == [1, 1, 1]
+    assert len(set.union(*groups)) == 3
+    assert all(len(split.patients) == len(split) == 4 for split in (data.train, data.val, data.test))
+
+
+def test_a_cine_gives_its_frames_and_spacing_follows_the_resize(tmp_path: Path) -> None:
+    folder = make_site(tmp_path, side=16)
+    cine = np.random.default_rng(1).integers(0, 4096, (4, 64, 48)).astype(np.uint16)
+    masks = np.random.default_rng(1).choice([0, 2], (4, 64, 48)).astype(np.uint8)
+    (folder / "images/p0_c.dcm").write_bytes(dicom(cine, 12, before=text(0x00181164, "DS", "0.3\\0.3")))
+    save(masks, folder / "masks/p0_c.nii.gz")
+    train = load_site(folder, CLASSES, 16).train
+    assert len(train) == 2 + 4
+    assert train.spacing_mm[2:] == pytest.approx([0.3 * 4] * 4)
+    assert train.spacing_mm[:2] == (None, None)
+
+
+def test_no_frame_in_a_split_is_an_empty_split(tmp_path: Path) -> None:
+    data = load_site(make_site(tmp_path, {**MANIFEST, "splits": None}, frames=1), CLASSES, 24)
+    assert (len(data.train), len(data.val), len(data.test)) == (1, 0, 0)
+    assert data.val.images.shape == (0, 1, 24, 24)
+    assert data.val.masks.shape == (0, 24, 24)
+    assert data.val.masks.dtype == torch.int64
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "magic", "nan", "mask"])
+def test_a_damaged_file_is_left_out_and_counted(tmp_path: Path, damage: str) -> None:
+    folder = make_site(tmp_path, frames=12)
+    image = folder / "images/p0_3.png"
+    if damage == "truncated":
+        image.write_bytes(image.read_bytes()[:200])
+    elif damage == "empty":
+        image.write_bytes(b"")
+    elif damage == "magic":
+        image.write_bytes(b"GIF89a" + bytes(500))
+    elif damage == "nan":
+        image.unlink()
+        save(np.full((32, 32), np.nan, np.float32), folder / "images/p0_3.tif")
+    else:
+        mask = folder / "masks/p0_3.png"
+        mask.write_bytes(mask.read_bytes()[:100])
+    data = load_site(folder, CLASSES, 32)
+    assert data.quarantined == 1
+    assert len(data.train) == 3
+    assert torch.isfinite(data.train.images).all()
+    with pytest.raises(DataError, match=r"1 of 12 files .* first: .*p0_3") as caught:
+        load_site(folder, CLASSES, 32, max_quarantined=0.05)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_constant_image_is_zero(tmp_path: Path) -> None:
+    folder = make_site(tmp_path)
+    save(np.full((32, 32), 200, np.uint8), folder / "images/p0_0.png")
+    assert not load_site(folder, CLASSES, 32).train.images[0].any()
+
+
+def test_sizes_must_match_and_no_cap_covers_it(tmp_path: Path) -> None:
+    folder = make_site(tmp_path)
+    save(np.zeros((32, 31), np.uint8), folder / "masks/p0_0.png")
+    with pytest.raises(DataError, match=r"p0_0\.png is 32 x 32 but its mask p0_0\.png is 31 x 32"):
+        load_site(folder, CLASSES, 32, max_quarantined=1.0)
+
+
+def test_a_cine_needs_as_many_mask_frames(tmp_path: Path) -> None:
+    folder = make_site(tmp_path)
+    (folder / "images/p0_c.dcm").write_bytes(dicom(np.zeros((4, 32, 32), np.uint16), 12))
+    save(np.zeros((32, 32), np.uint8), folder / "masks/p0_c.png")
+    with pytest.raises(DataError, match=r"p0_c\.dcm is 32 x 32 x 4 frames but its mask"):
+        load_site(folder, CLASSES, 32)
+
+
+@pytest.mark.parametrize("value", [1, 3, 255])
+def test_an_undeclared_value_is_named(tmp_path: Path, value: int) -> None:
+    folder = make_site(tmp_path)
+    mask = np.zeros((32, 32), np.uint8)
+    mask[4, 5] = value
+    save(mask, folder / "masks/p1_1.png")
+    with pytest.raises(DataError, match=rf"p1_1\.png: mask value {value} is not in the classes of dataset\.json"):
+        load_site(folder, CLASSES, 32)
+
+
+@pytest.mark.parametrize("value", [-1, 70_000])
+def test_a_value_outside_all_labels_is_named(tmp_path: Path, value: int) -> None:
+    folder = make_site(tmp_path)
+    (folder / "masks/p1_1.png").unlink()
+    save(np.full((32, 32), value, np.int32), folder / "masks/p1_1.nii")
+    with pytest.raises(DataError, match=f"mask value {value} is not"):
+        load_site(folder, CLASSES, 32)
+
+
+@pytest.mark.parametrize("classes", [("catheter",), ("catheter", "catheter", "vessel"), ("background", "vessel")])
+def test_the_agreed_classes_must_cover_the_hospitals(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match="class"):
+        load_site(make_site(tmp_path), classes, 32)
+
+
+def test_layout_errors_name_the_file_and_the_remedy(tmp_path: Path) -> None:
+    folder = make_site(tmp_path / "a")
+    (folder / "images/.hidden.png").write_bytes(b"")
+    (folder / "images/Thumbs.db").write_bytes(b"x")
+    assert load_site(folder, CLASSES, 32).quarantined == 0
+    (folder / "masks/p2_2.png").unlink()
+    with pytest.raises(DataError, match=r"images/p2_2\.png has no mask .* add masks/p2_2\.png"):
+        load_site(folder, CLASSES, 32)
+    save(np.zeros((32, 32), np.uint8), folder / "masks/p2_2.png")
+    save(np.zeros((32, 32), np.uint8), folder / "images/p0_0.tif")
+    with pytest.raises(DataError, match=r"p0_0\.png and p0_0\.tif share one stem"):
+        load_site(folder, CLASSES, 32)
+    (folder / "images/p0_0.tif").unlink()
+    (folder / "images/more").mkdir()
+    with pytest.raises(DataError, match="images/more is a folder"):
+        load_site(folder, CLASSES, 32)
+    with pytest.raises(DataError, match="no such folder"):
+        load_site(tmp_path / "nowhere", CLASSES, 32)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/dataset.json").write_text(json.dumps(MANIFEST))
+    with pytest.raises(DataError, match="no folder images/"):
+        load_site(tmp_path / "b", CLASSES, 32)
+    (tmp_path / "b/images").mkdir()
+    with pytest.raises(DataError, match="images/ is empty"):
+        load_site(tmp_path / "b", CLASSES, 32)
+
+
+def test_progress_counts_up_to_all_files(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    load_site(make_site(tmp_path), CLASSES, 32, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(k, 6) for k in range(1, 7)]
+
+
+def test_two_hundred_small_frames_load_in_a_second_of_processor_time(tmp_path: Path) -> None:
+    folder = make_site(tmp_path, frames=200, side=96)
+    taken = []
+    for _ in range(3):  # the best of three: a busy machine slows any one of them
+        start = time.process_time()
+        assert len(load_site(folder, CLASSES, 96).train) == 67
+        taken.append(time.process_time() - start)
+    assert min(taken) < 1
+
+
+def test_the_interface_that_training_relies_on() -> None:
+    assert [one.name for one in fields(Split)] == ["images", "masks", "names", "patients", "spacing_mm"]
+    assert [one.name for one in fields(SiteData)] == [
+        "corpus",
+        "test_corpus",
+        "train",
+        "val",
+        "test",
+        "quarantined",
+        "synthetic",
+    ]

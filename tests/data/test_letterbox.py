@@ -1,0 +1,157 @@
+"""Geometry of the square: aspect kept, thin devices kept, and the way back."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedefm.data.letterbox import Letterbox, fit_images, fit_masks, mean_width, restore_mask
+from fedefm.data.normalise import BLACK
+from fedefm.errors import DataError
+
+SIDES = st.integers(1, 70)
+
+
+def components(mask: np.ndarray) -> int:
+    """Number of 8-connected regions, by flood fill."""
+    left = set(map(tuple, np.argwhere(mask)))
+    count = 0
+    while left:
+        count += 1
+        edge = [left.pop()]
+        while edge:
+            y, x = edge.pop()
+            near = {(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
+            left -= near
+            edge += near
+    return count
+
+
+def curve(side: int, width: float, seed: int) -> np.ndarray:
+    """A wire of a given width along a cubic Bezier curve."""
+    ends = np.random.default_rng(seed).uniform(0.1, 0.9, (4, 2)) * side
+    t = np.linspace(0, 1, 700)[:, None]
+    path = (1 - t) ** 3 * ends[0] + 3 * t * (1 - t) ** 2 * ends[1] + 3 * t * t * (1 - t) * ends[2] + t**3 * ends[3]
+    y, x = np.mgrid[:side, :side]
+    mask = np.zeros((side, side), bool)
+    for cy, cx in path:
+        rows = slice(max(0, int(cy - width) - 1), int(cy + width) + 2)
+        columns = slice(max(0, int(cx - width) - 1), int(cx + width) + 2)
+        mask[rows, columns] |= np.hypot(y[rows, columns] - cy, x[rows, columns] - cx) <= width / 2
+    return mask
+
+
+@given(SIDES, SIDES, SIDES)
+def test_the_picture_fills_one_direction_and_is_centred_in_the_other(height: int, width: int, size: int) -> None:
+    box = Letterbox(height, width, size)
+    assert max(box.inner) == size
+    assert min(box.inner) == max(1, round(min(height, width) * box.scale))
+    for window, inner in zip(box.window, box.inner, strict=True):
+        assert window.stop - window.start == inner
+        assert abs(window.start - (size - window.stop)) <= 1
+
+
+@pytest.mark.parametrize("sides", [(0, 4, 4), (4, 0, 4), (4, 4, 0)])
+def test_nothing_does_not_fit(sides: tuple[int, int, int]) -> None:
+    with pytest.raises(DataError):
+        Letterbox(*sides)
+
+
+@settings(deadline=None)
+@given(SIDES, SIDES, SIDES, st.integers(0, 99))
+def test_a_mask_that_fits_comes_back_as_it_was(height: int, width: int, times: int, seed: int) -> None:
+    mask = np.random.default_rng(seed).integers(0, 4, (height, width))
+    size = max(height, width) * (1 + times % 3)
+    box = Letterbox(height, width, size)
+    square = fit_masks(mask[None], box)[0].numpy()
+    np.testing.assert_array_equal(restore_mask(square, box), mask)
+    outside = np.ones((size, size), bool)
+    outside[box.window] = False
+    assert not square[outside].any()
+
+
+@settings(deadline=None, max_examples=40)
+@given(SIDES, SIDES, SIDES, st.integers(0, 99))
+def test_the_whole_is_kept_and_the_way_back_has_the_files_size(height: int, width: int, size: int, seed: int) -> None:
+    mask = np.random.default_rng(seed).integers(0, 3, (height, width))
+    box = Letterbox(height, width, size)
+    square = fit_masks(mask[None], box)[0].numpy()
+    assert set(np.unique(square)) <= {0, *np.unique(mask)}
+    assert restore_mask(square, box).shape == mask.shape
+    full = fit_masks(np.full((1, height, width), 2), box)[0].numpy()
+    assert (full[box.window] == 2).all()
+
+
+@pytest.mark.parametrize("width", [1.4, 2.0, 3.0, 6.0])
+@pytest.mark.parametrize("size", [96, 128, 256])
+def test_a_wire_stays_in_one_piece(width: float, size: int) -> None:
+    for seed in range(4):
+        wire = curve(512, width, seed)
+        assert components(wire) == 1
+        small = fit_masks(wire[None].astype(np.int64), Letterbox(512, 512, size))[0].numpy() > 0
+        assert components(small) == 1
+        near = np.zeros((size + 2, size + 2), bool)
+        for y, x in np.argwhere(wire) * size // 512:
+            near[y : y + 3, x : x + 3] = True
+        assert near[1:-1, 1:-1][small].all()  # no label beyond the pixels beside the wire
+
+
+@pytest.mark.parametrize("column", range(300, 312))
+def test_a_line_of_one_pixel_stays_wherever_it_falls(column: int) -> None:
+    mask = np.zeros((1, 512, 512), np.int64)
+    mask[0, :, column] = 1
+    small = fit_masks(mask, Letterbox(512, 512, 96))[0].numpy()
+    assert small.any(axis=1).all()
+    assert small.sum(axis=1).max() <= 2
+
+
+def test_broad_structures_keep_their_area() -> None:
+    y, x = np.mgrid[:480, :480]
+    disc = (np.hypot(y - 211.3, x - 260.7) < 120).astype(np.int64)
+    for size in (96, 131, 256):
+        small = fit_masks(disc[None], Letterbox(480, 480, size))[0].numpy()
+        assert small.sum() * (480 / size) ** 2 == pytest.approx(disc.sum(), rel=0.02)
+
+
+def test_a_wire_inside_a_vessel_is_not_lost() -> None:
+    mask = np.zeros((1, 512, 512), np.int64)
+    mask[0, :, 200:260] = 3
+    mask[0, 20:480, 230] = 2
+    small = fit_masks(mask, Letterbox(512, 512, 96))[0].numpy()
+    assert (small[6:88] == 2).any(axis=1).all()
+    assert (small == 3).sum() > (small == 2).sum()
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 9])
+def test_the_mean_width_of_a_band_is_its_width(width: int) -> None:
+    band = np.zeros((400, 40), bool)
+    band[:, 10 : 10 + width] = True
+    assert mean_width(band) == pytest.approx(width, rel=width / 400 + 1e-9)
+    assert mean_width(np.zeros((5, 5), bool)) == 0
+
+
+def test_an_image_keeps_its_mean_and_gets_a_black_border() -> None:
+    frames = np.random.default_rng(0).normal(size=(3, 120, 200)).astype(np.float32)
+    box = Letterbox(120, 200, 50)
+    square = fit_images(frames, box)
+    assert square.shape == (3, 1, 50, 50)
+    inside = square[:, 0, box.window[0], box.window[1]]
+    assert inside.mean().item() == pytest.approx(float(frames.mean()), abs=0.01)
+    assert inside.std() < 0.5  # averaged, not picked
+    assert (square[:, 0, : box.window[0].start] == BLACK).all()
+    assert (square[:, 0, box.window[0].stop :] == BLACK).all()
+
+
+def test_an_image_of_the_right_size_is_untouched() -> None:
+    frames = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)
+    assert torch.equal(fit_images(frames, Letterbox(32, 32, 32))[:, 0], torch.from_numpy(frames))
+
+
+def test_image_and_mask_stay_on_each_other() -> None:
+    mask = np.zeros((1, 300, 200), np.int64)
+    mask[0, 60:240, 40:110] = 1
+    box = Letterbox(300, 200, 64)
+    image = fit_images(mask.astype(np.float32), box)[0, 0].numpy()
+    label = fit_masks(mask, box)[0].numpy()
+    assert ((image > 0.5) == (label == 1)).mean() > 0.98

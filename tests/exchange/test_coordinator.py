@@ -1,0 +1,458 @@
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from scripted_network import FAULTS, Ledger, Network, Play, fail_when, play
+
+from fedefm.errors import QuorumError
+from fedefm.exchange.coordinator import Coordinator
+from fedefm.exchange.events import StageEnded, StageStarted, TaskDone
+from fedefm.exchange.messages import THETA, Assignment, Stage, Task
+from fedefm.exchange.schedule import TRAINING, Schedule
+from fedefm.exchange.state import RoundState
+from fedefm.exchange.topology import complete, from_edges, ring
+
+ABC = complete("abc")
+REFUSED = [fault for fault in FAULTS if fault != "twice"]
+
+
+def plan_of(method: str = "fedefm", **values: Any) -> Schedule:
+    """A schedule where nothing flows back from Theta unless a test says so."""
+    return Schedule(method, **{"theta_mixing": 0.0} | values)
+
+
+class Floats:
+    """Weights that are single numbers."""
+
+    def average(self, models: Mapping[str, float], weights: Mapping[str, float]) -> float:
+        return math.fsum(models[s] * weights[s] for s in models) / math.fsum(weights.values())
+
+    def interpolate(self, a: float, b: float, t: float) -> float:
+        return (1 - t) * a + t * b
+
+    def refusal(self, weights: float) -> str | None:
+        return None if math.isfinite(weights) else "holds NaN"
+
+    def nbytes(self, weights: float) -> int:
+        return 8
+
+
+def drift(assignment: Assignment[float]) -> float:
+    """Training that moves a weight half way to the site's own optimum; distillation, to the mean of the experts."""
+    optimum = {"a": 1.0, "b": 10.0, "c": 100.0}
+    models = dict(assignment.models)
+    student = models.pop("student")
+    if assignment.task.stage is Stage.DISTIL:
+        return (student + sum(models.values())) / (1 + len(models))
+    return (student + optimum[assignment.task.site]) / 2
+
+
+def floats(plan: Schedule, **script: Any) -> Play:
+    return Play(plan, ABC, Network(drift, **script), Floats())
+
+
+# The rounds, by hand
+
+
+def test_one_round_of_fedefm_by_hand() -> None:
+    """theta_i = mean(own, experts) after local training from 0 to half the optimum."""
+    state = floats(plan_of(rounds=1)).coordinator.run(0.0)
+    own = {"a": 0.5, "b": 5.0, "c": 50.0}
+    goal = {"a": 1.0, "b": 10.0, "c": 100.0}
+    silos = {i: (own[i] + sum((own[i] + goal[j]) / 2 for j in goal if j != i)) / 3 for i in own}
+    assert state.silos == pytest.approx(silos)
+    assert state.theta == pytest.approx(sum(silos.values()) / 3)
+
+
+def test_fedavg_starts_every_round_from_the_mean() -> None:
+    state = floats(plan_of("fedavg", rounds=2)).coordinator.run(0.0)
+    first = (0.5 + 5 + 50) / 3
+    assert state.theta == pytest.approx((first + 37) / 2)
+    assert state.silos == pytest.approx({"a": (first + 1) / 2, "b": (first + 10) / 2, "c": (first + 100) / 2})
+
+
+def test_fedavg_by_images() -> None:
+    images = {"a": 1, "b": 2, "c": 7}
+    state = floats(plan_of("fedavg", rounds=1, weigh_by_images=True), images=images).coordinator.run(0.0)
+    assert state.theta == pytest.approx((0.5 * 1 + 5 * 2 + 50 * 7) / 10)
+
+
+def test_lone_models_never_meet() -> None:
+    run = floats(plan_of("lone", rounds=5))
+    state = run.coordinator.run(0.0)
+    assert state.theta is None
+    assert state.silos == {"a": 0.5, "b": 5.0, "c": 50.0}
+    assert not run.network.tasks(Stage.OVERSEAS) and not run.network.tasks(Stage.DISTIL)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_theta_mixing_lets_theta_flow_back(share: float) -> None:
+    plan = plan_of(rounds=2, theta_mixing=share)
+    run = floats(plan)
+    run.coordinator.run(0.0)
+    before = run.saved[0]
+    visits = [a for a in run.network.asked if a.task.stage is Stage.OVERSEAS and a.task.round == 1]
+    for visit in visits:
+        silo = before.silos[visit.task.visitor]
+        assert visit.models["student"] == pytest.approx((1 - share) * silo + share * before.theta)
+
+
+def test_a_lone_comparison_starts_at_the_start_and_changes_nothing() -> None:
+    with_lone, without = floats(plan_of(rounds=2, compare_lone=True)), floats(plan_of(rounds=2))
+    assert with_lone.coordinator.run(0.0) == without.coordinator.run(0.0)
+    lone = [a for a in with_lone.network.asked if a.task.stage is Stage.LONE]
+    assert [a.task.site for a in lone] == ["a", "b", "c"] and all(a.models == {"student": 0.0} for a in lone)
+
+
+def test_every_model_is_measured_everywhere() -> None:
+    run = floats(plan_of(rounds=2))
+    state = run.coordinator.run(0.0)
+    evaluated = [a for a in run.network.asked if a.task.stage is Stage.EVALUATE]
+    assert [a.task.site for a in evaluated] == ["a", "b", "c"]
+    assert all(a.models == {THETA: state.theta, **state.silos} for a in evaluated)
+
+
+# Who visits whom, and when
+
+
+@pytest.mark.parametrize(
+    "topology", [complete("abcd"), ring("abcde"), from_edges("abc", [("a", "b"), ("c", "b")], directed=True)]
+)
+def test_each_visit_happens_once_a_round(topology: Any) -> None:
+    run = play(plan_of(rounds=3), topology)
+    run.coordinator.run("start")
+    visits = Counter((t.round, t.visitor, t.site) for t in run.network.tasks(Stage.OVERSEAS))
+    edges = [(i, j) for i in topology.sites for j in topology.neighbours(i)]
+    assert visits == Counter((k, i, j) for k in range(3) for i, j in edges)
+
+
+def test_local_training_comes_once_and_before_any_visit() -> None:
+    run = play(plan_of(rounds=3), ABC, fault=fail_when("lost", stage=Stage.LOCAL, site="b", round=0))
+    run.coordinator.run("start")
+    trained: set[str] = set()
+    for task in (a.task for a in run.network.asked):
+        if task.stage is Stage.LOCAL and not (task.site == "b" and task.round == 0):
+            assert task.site not in trained
+            trained.add(task.site)
+        if task.stage in (Stage.OVERSEAS, Stage.DISTIL):
+            assert task.visitor in trained
+    assert trained == set("abc")
+
+
+def test_the_teacher_corpora_are_those_that_the_hosts_named() -> None:
+    corpora = {"a": ["catheter"], "b": ["guidewire"], "c": ["catheter", "guidewire"]}
+    run = play(plan_of(rounds=1), ABC, corpora=corpora)
+    run.coordinator.run("start")
+    for task in run.network.tasks(Stage.DISTIL):
+        assert task.teachers == {host: tuple(corpora[host]) for host in "abc" if host != task.site}
+
+
+# Order of arrival
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from(["fedefm", "fedavg"]))
+def test_the_order_of_arrival_changes_nothing(seed: int, method: str) -> None:
+    plan = plan_of(method, rounds=2, weigh_by_images=True)
+    tidy, mixed = play(plan, complete("abcd")), play(plan, complete("abcd"), shuffle=random.Random(seed))
+    assert tidy.coordinator.run("start") == mixed.coordinator.run("start")
+    asked = [[(a.task, list(a.models.items())) for a in run.network.asked] for run in (tidy, mixed)]
+    assert asked[0] == asked[1]
+
+
+# Faults
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_a_lost_or_refused_expert_is_routed_around_and_named(fault: str) -> None:
+    visit = {"stage": Stage.OVERSEAS, "visitor": "a", "site": "b", "round": 0}
+    run = play(plan_of(rounds=2), ABC, fault=fail_when(fault, **visit))
+    run.coordinator.run("start")
+    teachers = {(t.round, t.site): set(t.teachers) for t in run.network.tasks(Stage.DISTIL)}
+    assert teachers == {(k, i): set("abc") - {i} for k in (0, 1) for i in "abc"} | {(0, "a"): {"c"}}
+    [lost] = run.losses
+    assert (lost.site, lost.visitor, lost.stage, lost.round) == ("b", "a", Stage.OVERSEAS, 0)
+    assert lost.reason and "\n" not in lost.reason
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [("bad weights", "NaN"), ("no weights", "no weights"), ("stale", "stale"), ("lost", "cable")]
+)
+def test_a_loss_gives_its_reason(fault: str, told: str) -> None:
+    run = play(plan_of(rounds=1), ABC, fault=fail_when(fault, stage=Stage.DISTIL, site="c"))
+    run.coordinator.run("start")
+    assert [lost.site for lost in run.losses] == ["c"] and told in run.losses[0].reason
+
+
+def test_a_second_answer_never_replaces_the_first() -> None:
+    honest, doubled = play(plan_of(rounds=2), ABC), play(plan_of(rounds=2), ABC, fault=lambda task: "twice")
+    assert doubled.coordinator.run("start") == honest.coordinator.run("start")
+    done = Counter(event.task.id for event in doubled.events if isinstance(event, TaskDone))
+    assert set(done.values()) == {1} and len(done) == len(doubled.network.asked)
+    assert {lost.site for lost in doubled.losses} == set("abc")
+
+
+def test_an_answer_to_no_question_is_ignored() -> None:
+    class Pushy(Network):
+        def perform(self, assignments: Any) -> Any:
+            yield from super().perform(assignments)
+            task = replace(assignments[0].task, round=99)
+            yield task, self._result(Assignment(task, {"student": "rogue"}))
+
+    ledger = Ledger()
+    pushy = Play(plan_of(rounds=2), ABC, Pushy(ledger.train), ledger)
+    assert pushy.coordinator.run("start") == play(plan_of(rounds=2), ABC).coordinator.run("start")
+    assert pushy.losses and all(lost.round == 99 for lost in pushy.losses)
+
+
+def test_a_silo_that_missed_distillation_is_not_in_this_theta() -> None:
+    run = play(plan_of(rounds=2), ABC, fault=fail_when("lost", stage=Stage.DISTIL, site="b", round=0))
+    run.coordinator.run("start")
+    assert [set(run.ops.parents(state.theta)) for state in run.saved] == [{"a", "c"}, {"a", "b", "c"}]
+
+
+@pytest.mark.parametrize("max_misses", [1, 2, 3])
+def test_a_dead_site_gets_no_more_work(max_misses: int) -> None:
+    def dead(task: Task) -> str | None:
+        return "lost" if task.site == "c" and task.stage is not Stage.PREPARE else None
+
+    run = play(plan_of(rounds=6, max_misses=max_misses), ABC, fault=dead)
+    state = run.coordinator.run("start")
+    stages = [(e.round, e.stage) for e in run.events if isinstance(e, StageStarted)]
+    asked = {(a.task.round, a.task.stage) for a in run.network.asked if a.task.site == "c"} - {(0, Stage.PREPARE)}
+    assert len(asked) == max_misses == len([s for s in stages if s in asked])
+    assert state.misses == {"c": max_misses} and state.round == 6
+
+
+def test_one_good_stage_forgives() -> None:
+    def flaky(task: Task) -> str | None:
+        return "lost" if task.site == "c" and task.stage is Stage.OVERSEAS else None
+
+    run = play(plan_of(rounds=4, max_misses=2), ABC, fault=flaky)
+    run.coordinator.run("start")
+    assert {t.round for t in run.network.tasks(Stage.DISTIL) if t.site == "c"} == {0, 1, 2, 3}
+
+
+def test_a_site_that_never_prepared_gets_no_work_at_all() -> None:
+    run = play(plan_of(rounds=2), ABC, fault=fail_when("lost", stage=Stage.PREPARE, site="a"))
+    state = run.coordinator.run("start")
+    assert {a.task.stage for a in run.network.asked if "a" in (a.task.site, a.task.visitor)} == {Stage.PREPARE}
+    assert state.silos["a"] == "start" and "a" not in state.trained
+
+
+@pytest.mark.parametrize("corpus", [[], ["stent"], "catheter", [1], None, {"catheter": 1}])
+def test_a_wrong_label_corpus_is_refused(corpus: Any) -> None:
+    class Odd(Network):
+        def _result(self, assignment: Assignment[str]) -> Any:
+            result = super()._result(assignment)
+            odd = assignment.task.site == "b" and assignment.task.stage is Stage.PREPARE
+            return replace(result, report={"corpus": corpus}) if odd else result
+
+    ledger = Ledger()
+    run = Play(plan_of(rounds=1), ABC, Odd(ledger.train), ledger)
+    state = run.coordinator.run("start")
+    assert [lost.site for lost in run.losses] == ["b"] and set(state.corpora) == {"a", "c"}
+
+
+# Quorum
+
+
+@pytest.mark.parametrize("stage", [Stage.PREPARE, Stage.LOCAL, Stage.DISTIL])
+def test_below_the_quorum_nothing_is_published(stage: Stage) -> None:
+    def two_dead(task: Task) -> str | None:
+        return "lost" if task.site in "bc" and task.stage is stage else None
+
+    run = play(plan_of(rounds=2, min_sites=2), ABC, fault=two_dead)
+    with pytest.raises(QuorumError, match="no global model") as caught:
+        run.coordinator.run("start")
+    assert "\n" not in str(caught.value) and not run.saved
+    assert not run.network.tasks(Stage.EVALUATE)
+
+
+def test_exactly_the_quorum_is_enough() -> None:
+    run = play(plan_of(rounds=2, min_sites=2), ABC, fault=fail_when("lost", stage=Stage.DISTIL, site="c"))
+    run.coordinator.run("start")
+    assert [set(run.ops.parents(state.theta)) for state in run.saved] == [{"a", "b"}] * 2
+
+
+def test_when_all_die_the_run_ends() -> None:
+    run = play(plan_of("fedavg", rounds=9), ABC, fault=lambda task: None if task.round < 3 else "lost")
+    with pytest.raises(QuorumError, match="round 3"):
+        run.coordinator.run("start")
+    assert [state.round for state in run.saved] == [1, 2, 3]
+
+
+# Events
+
+
+def test_stages_open_and_close_in_order_and_count_what_moved() -> None:
+    run = play(plan_of(rounds=2, compare_lone=True), ABC)
+    run.coordinator.run("start")
+    opened = [(e.round, e.stage) for e in run.events if isinstance(e, StageStarted)]
+    moved = {(e.round, e.stage): e.bytes for e in run.events if isinstance(e, StageEnded)}
+    a_round = [Stage.OVERSEAS, Stage.DISTIL, Stage.AGGREGATE]
+    assert opened == [
+        (0, Stage.PREPARE), (0, Stage.LOCAL), *((0, s) for s in a_round),
+        *((1, s) for s in a_round), (2, Stage.LONE), (2, Stage.EVALUATE),
+    ]  # fmt: skip
+    assert list(moved) == opened
+    assert moved[0, Stage.OVERSEAS] == 2 * 6  # six visitors out, six experts back, a byte each
+    assert moved[0, Stage.DISTIL] == 3 * (1 + 2) + 3  # a student and two experts out, the student back
+    assert moved[2, Stage.EVALUATE] == 3 * 4  # Theta and three silos out to each
+
+
+# Resume
+
+
+@pytest.mark.parametrize("method", ["fedefm", "fedavg", "lone"])
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(method: str, stop: int) -> None:
+    plan = plan_of(method, rounds=4, theta_mixing=0.5)
+    whole = play(plan, ABC)
+    final = whole.coordinator.run("start")
+    rest = play(plan, ABC)
+    committed = whole.saved[min(stop, plan.rounds_run) - 1]
+    assert rest.coordinator.run("start", resume=committed) == final
+    assert min((t.round for t in rest.network.tasks(Stage.LOCAL)), default=9) >= committed.round
+    assert [state.round for state in rest.saved] == list(range(committed.round + 1, plan.rounds_run + 1))
+
+
+def test_a_dead_site_may_come_back_on_resume() -> None:
+    plan = plan_of(rounds=3, max_misses=1)
+    broken = play(plan, ABC, fault=fail_when("lost", site="c", round=0, stage=Stage.DISTIL))
+    broken.coordinator.run("start")
+    again = play(plan, ABC)
+    state = again.coordinator.run("start", resume=broken.saved[0])
+    assert "c" in {t.site for t in again.network.tasks(Stage.DISTIL)} and not state.misses
+
+
+# Any failures at all
+
+
+def check_history(run: Play, before: RoundState[str], after: RoundState[str], worked: list[str]) -> None:
+    """The state after a round holds exactly the work that succeeded in it, each piece once."""
+    ledger, k = run.ops, before.round
+    start = before.silos
+    if before.theta is not None:
+        start = {s: ledger.interpolate(w, before.theta, run.plan.mixing) for s, w in start.items()}
+    ids = Counter(worked)
+    assert after.round == k + 1 and not [i for i, n in ids.items() if n > 1]
+    for site in run.topology.sites:
+        own = [f"{k}/{stage}/{site}@{site}" for stage in (Stage.LOCAL, Stage.DISTIL)]
+        assert ledger.lineage(after.silos[site]) == [*ledger.lineage(start[site]), *(i for i in own if i in ids)]
+        if own[1] in ids:
+            experts = {host: w for host, w in ledger.parents(after.silos[site]).items() if host != "student"}
+            assert {f"{k}/overseas/{site}@{h}" for h in experts} == {
+                i for i in ids if i.startswith(own_visits(k, site))
+            }
+            assert all(ledger.lineage(w)[-1] == f"{k}/overseas/{site}@{host}" for host, w in experts.items())
+    took_part = {site for site in run.topology.sites if f"{k}/distil/{site}@{site}" in ids}
+    assert ledger.parents(after.theta) == {site: after.silos[site] for site in took_part}
+
+
+def own_visits(round_: int, site: str) -> str:
+    return f"{round_}/overseas/{site}@"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.floats(0, 0.6), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.data())
+def test_under_random_faults_every_round_counts_once_and_whole(
+    seed: int, share: float, min_sites: int, count: int, max_misses: int, data: st.DataObject
+) -> None:
+    source = random.Random(seed)
+
+    def fault(task: Task) -> str | None:
+        return source.choice(FAULTS) if source.random() < share else None
+
+    topology = ring([f"s{k}" for k in range(count)])
+    mixing = data.draw(st.sampled_from([0.0, 0.5, 1.0]))
+    plan = plan_of(rounds=4, min_sites=min_sites, max_misses=max_misses, theta_mixing=mixing)
+    run = play(plan, topology, fault=fault, shuffle=random.Random(seed))
+    try:
+        final = run.coordinator.run("start")
+    except QuorumError:
+        final = None
+    before = RoundState(0, dict.fromkeys(topology.sites, "start"))
+    for state in run.saved:
+        worked = [i for i in run.network.worked if i.startswith(f"{before.round}/") and "prepare" not in i]
+        check_history(run, before, state, worked)
+        assert len(run.ops.parents(state.theta)) >= min_sites
+        before = state
+    assert final is None or (before.round, before.theta) == (4, final.theta)
+
+
+class Rounds(RuleBasedStateMachine):
+    """A server that plays rounds, crashes and resumes, with sites that come and go."""
+
+    @initialize(count=st.integers(2, 4), max_misses=st.integers(1, 3), method=st.sampled_from(["fedefm", "fedavg"]))
+    def begin(self, count: int, max_misses: int, method: str) -> None:
+        self.down: set[str] = set()
+        self.sites = [f"s{k}" for k in range(count)]
+        plan = plan_of(method, rounds=50, min_sites=1, max_misses=max_misses)
+        self.run = play(plan, complete(self.sites), fault=self.fault)
+        self.saved = RoundState(0, dict.fromkeys(self.sites, "start"))
+        self.rounds = 0
+        self.restart()
+
+    def fault(self, task: Task) -> str | None:
+        return "lost" if task.site in self.down and task.stage is not Stage.PREPARE else None
+
+    def restart(self) -> None:
+        self.server: Coordinator[str] = self.run.coordinator
+        self.state = self.server.prepare(self.saved)
+
+    @rule(down=st.sets(st.integers(0, 3), max_size=3))
+    def sites_fail(self, down: set[int]) -> None:
+        self.down = {f"s{k}" for k in down}
+
+    @rule()
+    def server_restarts(self) -> None:
+        self.restart()
+
+    @precondition(lambda self: self.state.round < 50)
+    @rule(crash=st.booleans())
+    def round_is_played(self, crash: bool) -> None:
+        at, plan = len(self.run.network.asked), self.run.plan
+        present = set(self.state.present(plan.max_misses))
+        try:
+            after = self.server.one_round(self.state)
+        except QuorumError:
+            assert present <= self.down or not present
+            self.restart()
+            return
+        asked = [a.task for a in self.run.network.asked[at:]]
+        assert {t.site for t in asked} <= present and {t.stage for t in asked} <= set(TRAINING)
+        parts = set(self.run.ops.parents(after.theta))
+        assert parts and not parts & self.down
+        assert after.round == self.state.round + 1
+        if crash:
+            self.restart()
+        else:
+            self.state = self.saved = after
+            self.rounds += 1
+
+    @invariant()
+    def committed_rounds_are_counted_once(self) -> None:
+        assert self.saved.round == self.state.round == self.rounds
+        for site, weights in self.saved.silos.items():
+            if self.run.plan.exchanges:
+                start, *done = self.run.ops.lineage(weights)
+                assert start == "start"
+                assert len(set(done)) == len(done)
+                assert sum("/local/" in i for i in done) == (site in self.saved.trained)
+                assert [int(i.split("/")[0]) for i in done] == sorted(int(i.split("/")[0]) for i in done)
+
+    @invariant()
+    def theta_is_there_from_the_first_round_on(self) -> None:
+        assert (self.saved.theta is None) == (self.rounds == 0)
+
+
+TestRounds = Rounds.TestCase
+TestRounds.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)

@@ -1,0 +1,56 @@
+import json
+
+import pytest
+import torch
+
+from fedefm.errors import ConfigError, ProtocolError
+from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
+from fedefm.flare.site_config import SiteConfig, load_site_config
+
+
+def write(folder, name, **values):
+    (folder / name).write_text(json.dumps(values))
+
+
+def test_a_sites_own_file_comes_first(tmp_path):
+    write(tmp_path, "fedefm_site.json", data="common")
+    write(tmp_path, "fedefm_site.north.json", data="/own", threads=2)
+    assert load_site_config(tmp_path, "north").data.as_posix() == "/own"
+    assert load_site_config(tmp_path, "north").threads == 2
+    assert load_site_config(tmp_path, "south").data == tmp_path / "common"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"data": 1}',
+        '{"data": "x", "thread": 1}',
+        '{"data": "x", "threads": "1"}',
+        '{"data": "x", "threads": true}',
+        '{"data": "x", "threads": 0}',
+    ],
+)
+def test_a_wrong_file_is_named_in_one_line(tmp_path, text):
+    (tmp_path / "fedefm_site.json").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_site_config(tmp_path, "north")
+    assert "fedefm_site.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_what_to_write(tmp_path):
+    with pytest.raises(ConfigError, match=r"fedefm_site\.json: no such file; write it as"):
+        load_site_config(tmp_path, "north")
+
+
+def test_limits_refuse_what_lies_beyond_them(tmp_path):
+    config = SiteConfig(tmp_path, max_steps=5, max_megabytes=1)
+    small, large = {"w": torch.zeros(250_000)}, {"w": torch.zeros(250_001)}
+    config.check(Assignment(Task(Stage.LOCAL, 0, "a", "a", steps=5), {STUDENT: small}))
+    with pytest.raises(ProtocolError, match="max_steps is 5"):
+        config.check(Assignment(Task(Stage.LOCAL, 0, "a", "a", steps=6), {STUDENT: small}))
+    with pytest.raises(ProtocolError, match="max_megabytes is 1"):
+        config.check(Assignment(Task(Stage.LOCAL, 0, "a", "a", steps=5), {STUDENT: large}))

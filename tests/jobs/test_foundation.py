@@ -1,0 +1,83 @@
+"""The job folders and the simulator's policy: configuration only, and no class that the policy does not name."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from nvflare.apis.fl_exception import UnsafeComponentError
+from nvflare.apis.workspace import Workspace
+from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAuthorizer
+from nvflare.fuel.utils.class_loader import load_class
+
+from fedefm.exchange.messages import Stage
+from fedefm.training.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+JOBS = sorted(path.parent for path in (ROOT / "jobs").glob("*/meta.json"))
+POLICY = ROOT / "workspace_templates" / "simulator" / "local"
+
+
+def configs(job):
+    return [json.loads(path.read_text()) for path in job.glob("app*/config/config_fed_*.json")]
+
+
+def components(node):
+    """Every object with a class path, at any depth."""
+    if isinstance(node, dict):
+        yield from ([node] if "path" in node else [])
+        node = list(node.values())
+    if isinstance(node, list):
+        for inner in node:
+            yield from components(inner)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    (tmp_path / "startup").mkdir()
+    shutil.copytree(POLICY, tmp_path / "local")
+    return Workspace(str(tmp_path), "site")
+
+
+def test_there_are_jobs():
+    assert [job.name for job in JOBS] == ["foundation"]
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_a_job_is_configuration_only(job):
+    files = [path for path in job.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json"}
+    assert not [path for path in job.rglob("*") if path.name == "custom"]
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_flare_lets_every_class_of_a_job_pass_and_can_load_it(job, workspace):
+    found = [component for config in configs(job) for component in components(config)]
+    assert len(found) >= 5
+    for component in found:
+        ComponentPathAuthorizer().authorize_component_config(component, workspace=workspace)
+        assert isinstance(load_class(component["path"]), type)
+
+
+@pytest.mark.parametrize(
+    "path", ["subprocess.Popen", "fedefm.training.hospital.Hospital", "nvflare.app_common.np.np_trainer.NPTrainer"]
+)
+def test_flare_stops_any_other_class(path, workspace):
+    with pytest.raises(UnsafeComponentError):
+        ComponentPathAuthorizer().authorize_component_config({"path": path}, workspace=workspace)
+
+
+def test_the_policy_names_exact_classes_or_packages_with_a_closing_dot():
+    for entry in json.loads((POLICY / "resources.json").read_text())["class_allow_list"]:
+        assert entry.endswith(".") or isinstance(load_class(entry), type)
+
+
+def test_hospitals_have_an_executor_for_every_stage_but_the_servers_own():
+    client = json.loads((ROOT / "jobs/foundation/app/config/config_fed_client.json").read_text())
+    assert set(client["executors"][0]["tasks"]) == {s.value for s in Stage} - {Stage.AGGREGATE.value}
+
+
+def test_the_settings_of_the_job_are_valid_and_let_experts_travel():
+    settings = load_settings(ROOT / "jobs/foundation/app/config/foundation.json")
+    assert settings.schedule.exchanges
+    assert settings.schedule.min_sites >= json.loads((ROOT / "jobs/foundation/meta.json").read_text())["min_clients"]

@@ -1,0 +1,91 @@
+"""A fingerprint changes with the weights and with nothing else."""
+
+import hashlib
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedefm.maths import weights_sha256
+
+
+def state() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "weight": torch.randn((4, 3, 2), generator=generator),
+        "half": torch.randn((5,), generator=generator).to(torch.bfloat16),
+        "steps": torch.tensor(3),
+        "mask": torch.tensor([True, False]),
+    }
+
+
+def test_is_the_hash_of_the_documented_bytes() -> None:
+    values = np.array([[1.5, -2.0, 0.0]], dtype="<f4")
+    fields = (b"w", b"float32", b"1,3", values.tobytes())
+    framed = b"".join(len(field).to_bytes(8, "little") + field for field in fields)
+    expected = hashlib.sha256(b"fedefm weights 1\n" + (1).to_bytes(8, "little") + framed).hexdigest()
+    assert weights_sha256({"w": torch.tensor(values)}) == expected
+
+
+def test_order_of_the_dict_and_memory_layout_do_not_matter() -> None:
+    original = state()
+    moved = {key: original[key].clone() for key in reversed(original)}
+    moved["weight"] = original["weight"].permute(2, 1, 0).contiguous().permute(2, 1, 0)
+    moved["half"] = torch.stack([original["half"], original["half"]], dim=1)[:, 0]
+    assert not moved["weight"].is_contiguous()
+    assert not moved["half"].is_contiguous()
+    assert weights_sha256(moved) == weights_sha256(original)
+
+
+def test_a_parameter_has_the_hash_of_its_values() -> None:
+    original = state()
+    original["weight"] = torch.nn.Parameter(original["weight"])
+    assert weights_sha256(original) == weights_sha256(state())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(["weight", "half", "steps"]), st.data())
+def test_one_flipped_bit_changes_it(key: str, data: st.DataObject) -> None:
+    original, changed = state(), state()
+    octets = changed[key].view(-1).view(torch.uint8)
+    octets[data.draw(st.integers(0, octets.numel() - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    assert weights_sha256(changed) != weights_sha256(original)
+
+
+PAIRS = {
+    "where a name ends": ({"ab": torch.zeros(1)}, {"a": torch.zeros(1)}),
+    "which name has which values": (
+        {"a": torch.tensor([1.0]), "b": torch.tensor([2.0])},
+        {"a": torch.tensor([2.0]), "b": torch.tensor([1.0])},
+    ),
+    "where one tensor ends": (
+        {"a": torch.zeros(1), "b": torch.zeros(2)},
+        {"a": torch.zeros(2), "b": torch.zeros(1)},
+    ),
+    "shape": ({"a": torch.zeros(2, 3)}, {"a": torch.zeros(3, 2)}),
+    "a scalar": ({"a": torch.zeros(())}, {"a": torch.zeros(1)}),
+    "dtype of the same bytes": ({"a": torch.zeros(2)}, {"a": torch.zeros(2, dtype=torch.int32)}),
+    "half dtypes of the same bytes": (
+        {"a": torch.zeros(2, dtype=torch.float16)},
+        {"a": torch.zeros(2, dtype=torch.bfloat16)},
+    ),
+    "an empty tensor": ({}, {"a": torch.zeros(0)}),
+    "shape of an empty tensor": ({"a": torch.zeros(0, 2)}, {"a": torch.zeros(2, 0)}),
+    "sign of zero": ({"a": torch.tensor([0.0])}, {"a": torch.tensor([-0.0])}),
+    "not a number": ({"a": torch.tensor([0.0])}, {"a": torch.tensor([math.nan])}),
+    # The framing of one tensor, written out as the name of another.
+    "a name that imitates the framing": (
+        {"a": torch.zeros(1), "b": torch.zeros(1)},
+        {"a\0float32\0001\0\0\0\0\0b": torch.zeros(1)},
+    ),
+}
+
+
+@pytest.mark.parametrize("difference", PAIRS)
+def test_states_that_differ_have_different_hashes(difference: str) -> None:
+    one, other = PAIRS[difference]
+    assert weights_sha256(one) != weights_sha256(other)
+    assert weights_sha256(one) == weights_sha256(dict(one))
