@@ -35,7 +35,6 @@ def small(**schedule):
         model=ModelSpec("Unet", "tu-test_resnet"),
         schedule=plan,
         stage_timeout=FROZEN_AFTER,
-        synthetic=True,
     )
 
 

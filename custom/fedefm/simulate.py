@@ -22,11 +22,11 @@ from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Listener
 from fedefm.flare.progress import FAILED, FINISHED, from_line, payload
 from fedefm.models.checkpoint import load_weights
+from fedefm.resources import shipped
 from fedefm.training.settings import Settings
 
 JOB = "foundation"
-TEMPLATES = Path(__file__).parent / "flare"  # holds the jobs and workspace templates of this package
-FOUNDATION = TEMPLATES / "jobs" / JOB
+FOUNDATION = shipped("jobs", JOB)
 LOG_FILE = "simulator.log"
 RECORD_FILE = "record.json"
 SCRATCH = "simulator"
@@ -129,7 +129,7 @@ def write_job(job: Path, settings: Settings, source: Path = FOUNDATION) -> None:
 def write_workspace(workspace: Path, folders: Mapping[str, Path], *, threads: int, device: str) -> None:
     """The simulator's policy, and what each hospital would write into its own `local` folder."""
     local = workspace / "local"
-    shutil.copytree(TEMPLATES / "workspace_templates" / "simulator" / "local", local)
+    shutil.copytree(shipped("workspace_templates", "simulator", "local"), local)
     for site, folder in folders.items():
         plain = {"data": str(folder.resolve()), "device": device, "threads": threads}
         (local / f"fedefm_site.{site}.json").write_text(json.dumps(plain) + "\n")

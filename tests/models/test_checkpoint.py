@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_networks import SMALLEST
 
 from fedefm.errors import CheckpointError
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.spec import ModelSpec
+from small_networks import SMALLEST
 
 CLASSES = ("catheter", "guidewire")
 TINY = {

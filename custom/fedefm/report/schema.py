@@ -60,6 +60,7 @@ _RUN: dict[str, Any] = {
     "rounds": count,
     "corpora": mapping_of(names),
     "images": mapping_of(mapping_of(count)),
+    "synthetic": names,
     "theta": optional(_WEIGHTS),
     "models": mapping_of(_WEIGHTS),
     "dice": _SCORES,
