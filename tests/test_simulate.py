@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -51,13 +52,26 @@ def some(folders, count):
 def worker(site):
     """The process of a hospital in a simulator that this process has started."""
     for process in psutil.Process().children(recursive=True):
-        command = process.cmdline()
-        if "--client" in command and command[command.index("--client") + 1] == site:
-            return process
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # another hospital's may have ended meanwhile
+            command = process.cmdline()
+            if "--client" in command and command[command.index("--client") + 1] == site:
+                return process
     raise AssertionError(f"no process of {site}")
 
 
+@pytest.fixture
+def no_process_left():
+    """Whatever a test starts is gone at its end; what ran before it (Python's resource tracker) does not count."""
+    before = {p.pid for p in psutil.Process().children(recursive=True)}
+    yield
+    deadline = time.monotonic() + 5
+    while left := [p for p in psutil.Process().children(recursive=True) if p.pid not in before and not gone(p.pid)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
 @pytest.mark.simulator
+@pytest.mark.usefixtures("no_process_left")
 def test_the_simulator_gives_the_same_theta_as_one_process(folders, tmp_path):
     sites, events = some(folders, 2), []
     record = simulate(small(), sites, tmp_path / "out", on_event=events.append)
@@ -77,10 +91,10 @@ def test_the_simulator_gives_the_same_theta_as_one_process(folders, tmp_path):
     assert {e.task.stage for e in events if isinstance(e, TaskDone)} == set(Stage) - {Stage.AGGREGATE, Stage.LONE}
     assert {p.name for p in (tmp_path / "out" / "tb_events").iterdir()} == set(sites)
     assert not (tmp_path / "out" / "simulator").exists()
-    assert not [p for p in psutil.Process().children(recursive=True) if p.is_running()]
 
 
 @pytest.mark.simulator
+@pytest.mark.usefixtures("no_process_left")
 def test_a_killed_and_a_frozen_hospital_are_named_and_routed_around(folders, tmp_path):
     first, second, killed, frozen = sorted(folders)
 
@@ -98,10 +112,10 @@ def test_a_killed_and_a_frozen_hospital_are_named_and_routed_around(folders, tmp
     assert {(x["stage"], x["reason"]) for x in record["lost"]} == {("overseas", f"no answer for {FROZEN_AFTER} s")}
     assert set(record["history"][0]["loss"]["distil"]) == {first, second}
     assert load_weights(tmp_path / "out" / "theta.safetensors").sha256 == record["theta"]["sha256"]
-    assert not [p for p in psutil.Process().children(recursive=True) if p.is_running()]
 
 
 @pytest.mark.simulator
+@pytest.mark.usefixtures("no_process_left")
 def test_too_few_hospitals_publish_nothing_and_a_sites_paths_stay_at_the_site(folders, tmp_path):
     broken = tmp_path / "patient-4711"
     broken.mkdir()
@@ -119,6 +133,7 @@ def test_too_few_hospitals_publish_nothing_and_a_sites_paths_stay_at_the_site(fo
 
 
 @pytest.mark.simulator
+@pytest.mark.usefixtures("no_process_left")
 def test_a_class_off_the_allow_list_ends_the_job(folders, tmp_path):
     job = tmp_path / "job"
     write_job(job, small())
@@ -220,7 +235,10 @@ def test_no_process_is_left_though_it_has_a_session_of_its_own_and_is_stopped():
 
 
 def gone(pid):
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Interrupted(Follower):
