@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedefm.cli import SETTINGS, free_folder, main
+from fedefm.cli import main
+from fedefm.commands.job_options import SETTINGS, free_folder
 from fedefm.data.synth import write_site
 from fedefm.data.synth.site import write_png
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError

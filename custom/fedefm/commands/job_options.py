@@ -1,0 +1,121 @@
+"""The options that every training command shares, and what they come to: settings and hospitals' folders."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from fedefm.errors import ConfigError
+
+SETTINGS = Path("app") / "config" / "foundation.json"
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """Hospitals, job folder, results and settings."""
+    parser.add_argument(
+        "--site", action="append", default=[], metavar="NAME=FOLDER", help="a hospital; repeat for each"
+    )
+    parser.add_argument("--sites", type=Path, metavar="FOLDER", help="a folder with one folder for each hospital")
+    parser.add_argument("--job", type=Path, help="FLARE job folder to start from (default: the foundation job)")
+    parser.add_argument("--out", type=Path, help="new folder of the results (default: the next free runs/NAME)")
+    parser.add_argument("--classes", help="comma-separated foreground classes (default: all that the hospitals name)")
+    parser.add_argument("--rounds", type=int, help="communication rounds")
+    parser.add_argument("--topology", help="complete, ring, or a .graphml, .gml or .json file")
+    parser.add_argument(
+        "--model", metavar="ARCHITECTURE:ENCODER", help="such as Unet:resnet18 or DPT:tu-vit_tiny_patch16_224"
+    )
+    parser.add_argument("--size", type=int, help="side of the images that the network sees, in pixels")
+    parser.add_argument("--seed", type=int, help="same seed, same Theta")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the job's foundation.json"
+    )
+
+
+def resolve_job(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
+    """Settings from the job folder and the options, and the hospitals' folders; all checked before any work."""
+    from fedefm.data.checks import check_sites
+    from fedefm.simulate import FOUNDATION
+    from fedefm.training.settings import Settings, load_settings
+
+    folders = _folders(options.site, options.sites)
+    job = load_settings((options.job or FOUNDATION) / SETTINGS)
+    classes = check_sites(folders, options.classes.split(",") if options.classes else None)
+    options.out = options.out or free_folder(Path("runs") / options.command)
+    plain = job.to_dict() | {"classes": list(classes), "name": options.out.name}
+    for key, value in _given(options):
+        _set(plain, key, value)
+    beside = (options.job or FOUNDATION) / SETTINGS.parent / str(plain["topology"])
+    if beside.is_file():  # a job may bring its own graph
+        plain["topology"] = str(beside)
+    settings = Settings.from_dict(plain)
+    _check_network(settings, folders)
+    return settings, folders
+
+
+def _check_network(settings: Any, folders: Mapping[str, Path]) -> None:
+    """Refuse a graph or a model that would otherwise end a run that has already begun."""
+    from fedefm.exchange.topology import resolve
+    from fedefm.models.build import build_model
+
+    resolve(settings.topology, sorted(folders))
+    build_model(replace(settings.model, pretrained=None), len(settings.classes) + 1, settings.size)
+
+
+def _given(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """Settings that the command line names, as dotted keys and values."""
+    shortcuts = {"schedule.rounds": "rounds", "schedule.seed": "seed", "topology": "topology", "size": "size"}
+    yield from ((key, getattr(options, name)) for key, name in shortcuts.items() if getattr(options, name) is not None)
+    if options.model:
+        architecture, _, encoder = options.model.partition(":")
+        if not encoder:
+            raise ConfigError(f"--model {options.model}: write ARCHITECTURE:ENCODER, such as Unet:resnet18")
+        yield "model", {"architecture": architecture, "encoder": encoder}
+    if getattr(options, "no_lone", False):
+        yield "schedule.compare_lone", False
+    for text in options.set:
+        key, sign, value = text.partition("=")
+        if not sign:
+            raise ConfigError(f"--set {text}: write KEY=VALUE, such as distillation.beta=0.3")
+        try:
+            yield key, json.loads(value)
+        except ValueError:
+            yield key, value
+
+
+def _set(plain: dict[str, Any], key: str, value: Any) -> None:
+    """Put a value under a dotted key; `Settings` itself refuses keys that it does not know."""
+    *path, last = key.split(".")
+    for part in path:
+        plain = plain.setdefault(part, {})
+        if not isinstance(plain, dict):
+            raise ConfigError(f"--set {key}: '{part}' has no settings below it")
+    plain[last] = value
+
+
+def free_folder(wanted: Path) -> Path:
+    """The folder, or the first of NAME-2, NAME-3 ... that does not exist."""
+    candidates = (wanted if k == 1 else wanted.with_name(f"{wanted.name}-{k}") for k in count(1))
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def _folders(pairs: Sequence[str], parent: Path | None) -> dict[str, Path]:
+    folders: dict[str, Path] = {}
+    if parent is not None:
+        if not parent.is_dir():
+            raise ConfigError(f"--sites {parent}: no such folder")
+        folders = {p.name: p for p in sorted(parent.iterdir()) if p.is_dir() and not p.name.startswith(".")}
+    for pair in pairs:
+        name, _, folder = pair.partition("=")
+        if not name or not folder:
+            raise ConfigError(f"--site {pair}: write NAME=FOLDER")
+        if name in folders:
+            raise ConfigError(f"--site {pair}: '{name}' is named twice")
+        folders[name] = Path(folder)
+    if not folders:
+        raise ConfigError("no hospital: name each with --site NAME=FOLDER, or all with --sites FOLDER")
+    return folders
