@@ -49,3 +49,9 @@ class QuorumError(ProtocolError):
     """Fewer hospitals than the minimum took part; no global model is published."""
 
     exit_code = 7
+
+
+class TrustError(FedefmError):
+    """A kit, job folder, certificate or signature is not what the consortium made."""
+
+    exit_code = 8
