@@ -71,6 +71,13 @@ def test_one_round_of_fedefm_by_hand() -> None:
     assert state.theta == pytest.approx(sum(silos.values()) / 3)
 
 
+def test_a_server_rate_of_two_goes_twice_as_far_as_the_mean_from_the_second_round_on() -> None:
+    one, two = (floats(plan_of("fedavg", rounds=2, server_rate=rate)).coordinator.run(0.0) for rate in (1.0, 2.0))
+    first = (0.5 + 5 + 50) / 3
+    assert one.theta == pytest.approx((first + 37) / 2)
+    assert two.theta == pytest.approx(first + 2 * ((first + 37) / 2 - first))
+
+
 def test_fedavg_starts_every_round_from_the_mean() -> None:
     state = floats(plan_of("fedavg", rounds=2)).coordinator.run(0.0)
     first = (0.5 + 5 + 50) / 3

@@ -135,7 +135,7 @@ def test_interpolation_ends_at_the_bits_of_its_ends(dtype: torch.dtype) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.floats(0, 1))
+@given(st.floats(0, 4))
 def test_interpolation_is_the_straight_line_in_double_precision(t: float) -> None:
     a, b = random_state(0), random_state(1)
     mixed = interpolate(a, b, t)
@@ -146,9 +146,9 @@ def test_interpolation_is_the_straight_line_in_double_precision(t: float) -> Non
     assert mixed["steps"].item() == 7
 
 
-@pytest.mark.parametrize("t", [-0.1, 1.1, math.nan])
+@pytest.mark.parametrize("t", [-0.1, math.inf, math.nan])
 def test_interpolation_outside_the_line_raises(t: float) -> None:
-    with pytest.raises(ConfigError, match="from 0 to 1"):
+    with pytest.raises(ConfigError, match="at least 0"):
         interpolate(random_state(0), random_state(1), t)
 
 

@@ -150,12 +150,14 @@ class Coordinator(Generic[W]):
         return replace(state, silos=state.silos | _weights(done)), frozenset(task.site for task, _ in done)
 
     def aggregate(self, state: RoundState[W], took_part: frozenset[str]) -> RoundState[W]:
-        """Theta = mean of theta_i over the silos that took part (vartheta_i = 1)."""
+        """Theta = mean of theta_i over the silos that took part (vartheta_i = 1), passed by `server_rate`."""
         self._quorum(len(took_part), Stage.AGGREGATE, state.round)
         self.listen(StageStarted(state.round, self.plan.rounds_run, Stage.AGGREGATE, len(took_part)))
         begin = time.perf_counter()
         weights = {s: float(state.images[s]) if self.plan.weigh_by_images else 1.0 for s in sorted(took_part)}
         theta = self.ops.average({site: state.silos[site] for site in weights}, weights)
+        if state.theta is not None and self.plan.server_rate != 1:
+            theta = self.ops.interpolate(state.theta, theta, self.plan.server_rate)
         self.listen(StageEnded(state.round, Stage.AGGREGATE, time.perf_counter() - begin, 0))
         return replace(state, theta=theta)
 

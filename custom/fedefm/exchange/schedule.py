@@ -31,6 +31,8 @@ class Schedule:
         distil_steps: gradient steps of one distillation.
         theta_mixing: share of Theta in every silo's weights at the start of a round. The paper has 0; then the theta_i
             drift apart and their mean is no useful model (docs/method.md).
+        server_rate: Theta moves from its last value by this multiple of the way to the silos' mean: the server's learning
+            rate of Reddi et al. (Adaptive Federated Optimization, 2021); 1 is the mean itself, as in the paper.
         min_sites: fewer hospitals than this in an aggregate end the run.
         max_misses: a hospital that failed this many stages in a row gets no more work.
         weigh_by_images: aggregate by number of images, else evenly.
@@ -47,6 +49,7 @@ class Schedule:
     overseas_steps: int = 2
     distil_steps: int = 24
     theta_mixing: float = 1.0
+    server_rate: float = 1.0
     min_sites: int = 1
     max_misses: int = 2
     weigh_by_images: bool = False
@@ -61,6 +64,8 @@ class Schedule:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0.0 <= self.theta_mixing <= 1.0:
             raise ConfigError(f"theta_mixing must lie in [0, 1], not {self.theta_mixing}")
+        if not 0.0 < self.server_rate <= 4.0:
+            raise ConfigError(f"server_rate must lie above 0 and not above 4, not {self.server_rate}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, not {self.seed}")
 

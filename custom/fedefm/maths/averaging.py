@@ -41,14 +41,15 @@ def weighted_mean(states: Mapping[str, State], weights: Mapping[str, float | int
 def interpolate(a: State, b: State, t: float | int) -> dict[str, Tensor]:
     """State dict (1 - t) a + t b, computed in float64, in the dtypes and on the devices of `a`.
 
-    t = 0 gives the bits of a, t = 1 those of b. In between, integer and boolean tensors must be equal.
+    t = 0 gives the bits of a, t = 1 those of b, t above 1 goes on beyond b. Else than at 0 and 1, integer and boolean
+    tensors must be equal.
 
     Raises:
-        ConfigError: t is not in [0, 1].
+        ConfigError: t is negative or not finite.
         ProtocolError: keys, shapes, dtypes or integers differ.
     """
-    if not 0 <= t <= 1:
-        raise ConfigError(f"t is {t}: choose a value from 0 to 1")
+    if not 0 <= t < math.inf:
+        raise ConfigError(f"t is {t}: choose a finite value of at least 0")
     _check_layout("b", b, "a", a)
     if t in (0, 1):
         source = b if t else a
