@@ -31,8 +31,8 @@ class Schedule:
         distil_steps: gradient steps of one distillation.
         theta_mixing: share of Theta in every silo's weights at the start of a round. The paper has 0; then the theta_i
             drift apart and their mean is no useful model (docs/method.md).
-        server_rate: multiple of the way from the last Theta to the silos' mean that Theta goes: the server's learning rate
-            of Reddi et al. (Adaptive Federated Optimization, 2021); 1 is the mean itself, as in the paper.
+        server_rate: how far Theta goes from its last value towards the silos' mean and beyond: 1 is the mean, as in the
+            paper; the server's learning rate of Reddi et al. (Adaptive Federated Optimization, 2021).
         min_sites: fewer hospitals than this in an aggregate end the run.
         max_misses: a hospital that failed this many stages in a row gets no more work.
         weigh_by_images: aggregate by number of images, else evenly.
