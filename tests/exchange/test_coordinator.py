@@ -15,7 +15,7 @@ from fedefm.errors import QuorumError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import StageEnded, StageStarted, TaskDone
 from fedefm.exchange.messages import THETA, Assignment, Stage, Task
-from fedefm.exchange.schedule import TRAINING, Schedule
+from fedefm.exchange.schedule import METHODS, TRAINING, Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete, from_edges, ring
 
@@ -24,8 +24,8 @@ REFUSED = [fault for fault in FAULTS if fault != "twice"]
 
 
 def plan_of(method: str = "fedefm", **values: Any) -> Schedule:
-    """A schedule where nothing flows back from Theta unless a test says so."""
-    return Schedule(method, **{"theta_mixing": 0.0} | values)
+    """A schedule as the paper has it: nothing flows back from Theta, which is the mean, unless a test says so."""
+    return Schedule(method, **{"theta_mixing": 0.0, "server_rate": 1.0} | values)
 
 
 class Floats:
@@ -71,11 +71,22 @@ def test_one_round_of_fedefm_by_hand() -> None:
     assert state.theta == pytest.approx(sum(silos.values()) / 3)
 
 
-def test_a_server_rate_of_two_goes_twice_as_far_as_the_mean_from_the_second_round_on() -> None:
-    one, two = (floats(plan_of("fedavg", rounds=2, server_rate=rate)).coordinator.run(0.0) for rate in (1.0, 2.0))
-    first = (0.5 + 5 + 50) / 3
-    assert one.theta == pytest.approx((first + 37) / 2)
-    assert two.theta == pytest.approx(first + 2 * ((first + 37) / 2 - first))
+def test_theta_goes_beyond_the_mean_from_the_second_round_on() -> None:
+    """Without experts a round is the mean of the silos, which stand at 18.5 and then do not move."""
+    lonely = from_edges("abc", [])
+    one, two = (
+        Play(plan_of(rounds=2, server_rate=rate, theta_mixing=1.0), lonely, Network(drift), Floats()).coordinator
+        for rate in (1.0, 2.0)
+    )
+    first = one.one_round(one.prepare(RoundState(0, dict.fromkeys("abc", 0.0))))
+    state = replace(first, theta=10.0)
+    assert one.aggregate(state, frozenset("abc")).theta == pytest.approx(18.5)
+    assert two.aggregate(state, frozenset("abc")).theta == pytest.approx(10 + 2 * 8.5)
+    assert two.aggregate(replace(state, theta=None), frozenset("abc")).theta == pytest.approx(18.5)
+
+
+def test_baselines_keep_the_mean() -> None:
+    assert [Schedule(method, server_rate=2.0).theta_rate for method in METHODS] == [2.0, 1.0, 1.0]
 
 
 def test_fedavg_starts_every_round_from_the_mean() -> None:

@@ -156,8 +156,8 @@ class Coordinator(Generic[W]):
         begin = time.perf_counter()
         weights = {s: float(state.images[s]) if self.plan.weigh_by_images else 1.0 for s in sorted(took_part)}
         theta = self.ops.average({site: state.silos[site] for site in weights}, weights)
-        if state.theta is not None and self.plan.server_rate != 1:
-            theta = self.ops.interpolate(state.theta, theta, self.plan.server_rate)
+        if state.theta is not None and self.plan.theta_rate != 1:
+            theta = self.ops.interpolate(state.theta, theta, self.plan.theta_rate)
         self.listen(StageEnded(state.round, Stage.AGGREGATE, time.perf_counter() - begin, 0))
         return replace(state, theta=theta)
 

@@ -32,7 +32,7 @@ class Schedule:
         theta_mixing: share of Theta in every silo's weights at the start of a round. The paper has 0; then the theta_i
             drift apart and their mean is no useful model (docs/method.md).
         server_rate: how far Theta goes from its last value towards the silos' mean and beyond: 1 is the mean, as in the
-            paper; the server's learning rate of Reddi et al. (Adaptive Federated Optimization, 2021).
+            paper; the server's learning rate of Reddi et al. (Adaptive Federated Optimization, 2021). Of `fedefm` only.
         min_sites: fewer hospitals than this in an aggregate end the run.
         max_misses: a hospital that failed this many stages in a row gets no more work.
         weigh_by_images: aggregate by number of images, else evenly.
@@ -49,7 +49,7 @@ class Schedule:
     overseas_steps: int = 2
     distil_steps: int = 24
     theta_mixing: float = 1.0
-    server_rate: float = 1.0
+    server_rate: float = 1.5
     min_sites: int = 1
     max_misses: int = 2
     weigh_by_images: bool = False
@@ -83,6 +83,11 @@ class Schedule:
     def mixing(self) -> float:
         """Share of Theta that flows back: FedAvg starts each round from Theta."""
         return {FEDAVG: 1.0, LONE: 0.0}.get(self.method, self.theta_mixing)
+
+    @property
+    def theta_rate(self) -> float:
+        """How far Theta goes towards the silos' mean and beyond: the baselines take the mean itself."""
+        return self.server_rate if self.method == FEDEFM else 1.0
 
     def hosted_steps(self, topology: Topology, site: str, round_: int) -> int:
         """Gradient steps that `fedefm` computes at `site` in a round: what a baseline may spend there."""
