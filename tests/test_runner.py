@@ -106,11 +106,11 @@ def test_figures_are_json_without_nan_and_complete(run: Run) -> None:
     assert all(len(figures["emd_similarity"][k]) == 3 for k in ("0", "1"))
 
 
-def test_training_moved_every_silo_and_theta_is_their_mean(run: Run) -> None:
-    hashes = {weights_sha256(w) for w in run.state.silos.values()}
-    assert len(hashes) == 3
-    assert theta_hash(run.state) == weights_sha256(
-        TensorOps(run.state.theta).average(run.state.silos, dict.fromkeys(run.state.silos, 1.0))
+def test_training_moved_every_silo_and_a_rate_of_one_gives_their_mean(consortium: dict[str, Path]) -> None:
+    state = run_in_process(replace(JOB, schedule=replace(SCHEDULE, server_rate=1.0)), consortium).state
+    assert len({weights_sha256(w) for w in state.silos.values()}) == 3
+    assert theta_hash(state) == weights_sha256(
+        TensorOps(state.theta).average(state.silos, dict.fromkeys(state.silos, 1.0))
     )
 
 
