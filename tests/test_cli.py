@@ -17,7 +17,9 @@ from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
 from fedefm.training.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = (("simulate",), ("compare",), ("data", "synth"), ("data", "check"))
+COMMANDS = (
+    ("simulate",), ("compare",), ("benchmark", "run"), ("benchmark", "tables"), ("data", "synth"), ("data", "check"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -33,7 +35,10 @@ def test_help_shows_an_example_that_parses(command: tuple[str, ...], capsys: pyt
             assert option in text.partition("examples:")[0]
 
 
-@pytest.mark.parametrize(("group", "named"), [((), ("simulate", "compare", "data")), (("data",), ("synth", "check"))])
+@pytest.mark.parametrize(
+    ("group", "named"),
+    [((), ("simulate", "compare", "data")), (("data",), ("synth", "check")), (("benchmark",), ("run", "tables"))],
+)
 def test_help_of_a_group_names_its_commands(
     group: tuple[str, ...], named: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,7 +56,7 @@ def test_two_methods_give_one_report_and_two_sets_of_weights(consortium: dict[st
 
 @pytest.mark.parametrize(
     ("methods", "workers", "named"),
-    [(("fedavg", "fedprox"), 1, "fedprox"), (("lone", "lone"), 1, "once"), ((), 1, "method"), (("lone",), 0, "worker")],
+    [(("fedavg", "fedbest"), 1, "fedbest"), (("lone", "lone"), 1, "once"), ((), 1, "method"), (("lone",), 0, "worker")],
 )
 def test_wrong_methods_are_refused_before_any_run(
     methods: tuple[str, ...], workers: int, named: str, tmp_path: Path

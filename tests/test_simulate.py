@@ -20,7 +20,7 @@ from fedefm.flare.progress import FAILED, FINISHED, to_line
 from fedefm.models.checkpoint import load_weights
 from fedefm.models.spec import ModelSpec
 from fedefm.runner import run_in_process
-from fedefm.simulate import Follower, _run, check_out, check_site_names, collect, kill_tree, simulate, write_job
+from fedefm.simulate import Follower, check_out, check_site_names, collect, kill_tree, run_command, simulate, write_job
 from fedefm.training.settings import Settings, load_settings
 
 FROZEN_AFTER = 30  # seconds of silence after which these tests give a hospital up
@@ -250,7 +250,7 @@ class Interrupted(Follower):
 def test_an_interrupt_leaves_no_process(tmp_path):
     follower = Interrupted(lambda event: None)
     with pytest.raises(KeyboardInterrupt):
-        _run([sys.executable, "-c", CHILD_IN_ITS_OWN_SESSION], dict(os.environ), tmp_path / "log", follower)
+        run_command([sys.executable, "-c", CHILD_IN_ITS_OWN_SESSION], dict(os.environ), tmp_path / "log", follower)
     deadline = time.monotonic() + 5
     while not gone(follower.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -263,7 +263,7 @@ def test_a_simulator_that_does_not_end_after_its_job_is_ended(tmp_path, monkeypa
     script = f"import time; print({FINISHED + '{}'!r}); print({end!r}, flush=True); time.sleep(60)"
     begin = time.monotonic()
     follower = Follower(lambda event: None)
-    _run([sys.executable, "-c", script], dict(os.environ), tmp_path / "log", follower)
+    run_command([sys.executable, "-c", script], dict(os.environ), tmp_path / "log", follower)
     assert follower.over
     assert time.monotonic() - begin < 30
     assert end in (tmp_path / "log").read_text()

@@ -13,17 +13,19 @@ from typing import Any
 
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Event
-from fedefm.exchange.schedule import METHODS
+from fedefm.exchange.schedule import FEDAVG, FEDEFM, LONE
 from fedefm.runner import run_in_process
 from fedefm.summary import save_run
 from fedefm.training.settings import Settings
+
+COMPARED = (FEDEFM, FEDAVG, LONE)
 
 
 def compare(
     settings: Settings,
     folders: Mapping[str, Path],
     out: Path,
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str] = COMPARED,
     workers: int = 2,
     on_event: Callable[[str, Event], None] = lambda method, event: None,
 ) -> dict[str, Any]:

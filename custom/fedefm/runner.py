@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fedefm.errors import FedefmError
+from fedefm.data.dataset import SiteData
+from fedefm.errors import DataError, FedefmError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import Event, Listener
 from fedefm.exchange.messages import Assignment, Lost, Result, Task
@@ -51,6 +54,24 @@ class Run:
     figures: dict[str, Any]
 
 
+def open_hospitals(settings: Settings, folders: Mapping[str, Path], device: str) -> dict[str, Hospital]:
+    """All hospitals of a job; each can be asked for the images of the others, which pooled training alone does."""
+    hospitals: dict[str, Hospital] = {}
+    for name, folder in sorted(folders.items()):
+        others = partial(_readable, hospitals, name)
+        hospitals[name] = Hospital(name, folder, settings, device=device, others=others)
+    return hospitals
+
+
+def _readable(hospitals: Mapping[str, Hospital], name: str) -> list[SiteData]:
+    """Images of all hospitals but one; who cannot read its own was named when the run prepared."""
+    found = []
+    for other in (hospital for key, hospital in hospitals.items() if key != name):
+        with suppress(DataError):
+            found.append(other.data)
+    return found
+
+
 def run_in_process(
     settings: Settings, folders: Mapping[str, Path], listeners: Iterable[Listener] = (), *, device: str = "cpu"
 ) -> Run:
@@ -65,7 +86,7 @@ def run_in_process(
     Raises:
         FedefmError: too few hospitals took part.
     """
-    hospitals = {name: Hospital(name, folder, settings, device=device) for name, folder in sorted(folders.items())}
+    hospitals = open_hospitals(settings, folders, device)
     initial = initial_weights(settings.model, len(settings.classes) + 1, settings.size, settings.schedule.seed)
     recorder = Recorder(settings.classes)
     told: tuple[Listener, ...] = (recorder, *listeners)

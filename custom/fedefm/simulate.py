@@ -20,6 +20,7 @@ import psutil  # type: ignore[import-untyped]
 from fedefm import errors
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Listener
+from fedefm.exchange.messages import RESERVED
 from fedefm.flare.progress import FAILED, FINISHED, from_line, payload
 from fedefm.models.checkpoint import load_weights
 from fedefm.resources import shipped
@@ -33,7 +34,7 @@ SCRATCH = "simulator"
 GRACE_SECONDS = 20.0  # the simulator waits for ever for a hospital that hangs, also when the job is over
 CLOSED = "Server runner finished"  # FLARE's line when the job and all its widgets are done; the rest is idle waiting
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-_RESERVED = ("server", "all", "simulator", "local", "startup", "theta", "student")
+_RESERVED = ("server", "all", "simulator", "local", "startup", *RESERVED)
 
 
 def simulate(
@@ -63,9 +64,11 @@ def simulate(
         The content of `record.json`; the paths in it are relative to `out`.
 
     Raises:
-        ConfigError: a wrong site name, a missing data folder, or `out` already holds a run.
+        ConfigError: a wrong site name, a missing data folder, `out` already holds a run, or the method pools images.
         FedefmError: the run failed; the message says why and names the log.
     """
+    if settings.schedule.rules.pooled:
+        raise ConfigError(f"'{settings.schedule.method}' needs all images in one process; run it with --in-process")
     check_site_names(folders)
     check_out(out)
     scratch = out / SCRATCH
@@ -75,7 +78,7 @@ def simulate(
     write_workspace(workspace, folders, threads=threads, device=device)
     command = simulator_command(copy, workspace, sorted(folders))
     follower = Follower(on_event)
-    code = _run(command, _environment(threads), out / LOG_FILE, follower)
+    code = run_command(command, environment(threads), out / LOG_FILE, follower)
     record = collect(workspace / "server" / "simulate_job" / JOB, out, follower, code)
     if not keep_workspace:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -212,16 +215,16 @@ def _must_match(path: Path, sha256: str) -> None:
         raise FedefmError(f"{path}: is not what the record names; run again")
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
     """Few threads and few memory arenas a process: many processes share one machine."""
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     return os.environ | counts | {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
 
 
-def _run(command: list[str], environment: dict[str, str], log_file: Path, follower: Follower) -> int:
+def run_command(command: list[str], variables: dict[str, str], log_file: Path, follower: Follower) -> int:
     """Run until FLARE has closed the job, or `GRACE_SECONDS` after its end; leaves no process behind on Ctrl-C."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    with log_file.open("w") as log, _process(command, environment) as process:
+    with log_file.open("w") as log, _process(command, variables) as process:
         reaper: Timer | None = None
         for line in process.stdout or ():
             log.write(line)

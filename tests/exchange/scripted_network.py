@@ -40,6 +40,9 @@ class Ledger:
     def interpolate(self, a: str, b: str, t: float) -> str:
         return {0.0: a, 1.0: b}.get(t) or self.make(f"mix {t}", {"a": a, "b": b})
 
+    def combine(self, models: Mapping[str, str], factors: Mapping[str, float]) -> str:
+        return self.make(f"sum {sorted(factors.items())}", models)
+
     def refusal(self, weights: str) -> str | None:
         return "holds NaN" if weights == BAD else None
 

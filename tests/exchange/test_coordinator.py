@@ -37,6 +37,9 @@ class Floats:
     def interpolate(self, a: float, b: float, t: float) -> float:
         return (1 - t) * a + t * b
 
+    def combine(self, models: Mapping[str, float], factors: Mapping[str, float]) -> float:
+        return math.fsum(models[name] * factors[name] for name in models)
+
     def refusal(self, weights: float) -> str | None:
         return None if math.isfinite(weights) else "holds NaN"
 
@@ -86,7 +89,8 @@ def test_theta_goes_beyond_the_mean_from_the_second_round_on() -> None:
 
 
 def test_baselines_keep_the_mean() -> None:
-    assert [Schedule(method, server_rate=2.0).theta_rate for method in METHODS] == [2.0, 1.0, 1.0]
+    rates = {method: Schedule(method, server_rate=2.0).theta_rate for method in METHODS}
+    assert rates == dict.fromkeys(METHODS, 1.0) | {"fedefm": 2.0, "fedavg_rate": 2.0}
 
 
 def test_fedavg_starts_every_round_from_the_mean() -> None:
@@ -329,7 +333,7 @@ def test_stages_open_and_close_in_order_and_count_what_moved() -> None:
 # Resume
 
 
-@pytest.mark.parametrize("method", ["fedefm", "fedavg", "lone"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(method: str, stop: int) -> None:
     plan = plan_of(method, rounds=4, theta_mixing=0.5)

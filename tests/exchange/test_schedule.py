@@ -1,4 +1,5 @@
 from collections import Counter
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,12 @@ from fedefm.exchange.schedule import METHODS, TRAINING, Schedule
 from fedefm.exchange.topology import Topology, complete, from_edges, ring
 
 SMALL = st.integers(1, 4)
+
+
+def has_tour(topology: Topology) -> bool:
+    with suppress(ConfigError):
+        return bool(topology.tour())
+    return False
 
 
 @st.composite
@@ -38,16 +45,17 @@ def test_every_method_takes_the_same_gradient_steps_at_every_hospital(
     topology: Topology, rounds: int, local: int, overseas: int, distil: int
 ) -> None:
     steps = {}
-    for method in METHODS:
+    for method in (m for m in METHODS if m != "ring" or has_tour(topology)):
         plan = Schedule(method, rounds, local, overseas, distil, compare_lone=method == "fedefm")
         run = play(plan, topology)
         run.coordinator.run("start")
         steps[method] = steps_by_site(run, *TRAINING)
         if plan.compare_lone:
             steps["compare_lone"] = steps_by_site(run, Stage.LONE)
-    assert steps["fedavg"] == steps["lone"] == steps["compare_lone"] == steps["fedefm"]
     by_hand = {s: local + rounds * (len(topology.visitors(s)) * overseas + distil) for s in topology.sites}
-    assert steps["fedefm"] == by_hand
+    pooled = steps.pop("pooled")  # each of its steps draws a batch of every hospital
+    assert steps == dict.fromkeys(steps, by_hand) and len(steps) >= len(METHODS) - 1
+    assert pooled == {topology.sites[0]: max(by_hand.values())}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -80,7 +88,7 @@ def test_the_job_seed_changes_every_task_seed() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"method": "fedprox"},
+        {"method": "fedbest"},
         {"rounds": 0},
         {"local_steps": 0},
         {"overseas_steps": 0},

@@ -116,7 +116,7 @@ def test_any_bytes_give_a_graph_or_a_config_error(tmp_path_factory: pytest.TempP
         assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("name", ["student", "theta"])
+@pytest.mark.parametrize("name", ["student", "theta", "previous", "correction"])
 def test_reserved_names_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         complete(("oslo", name))
@@ -132,3 +132,20 @@ def test_self_loops_strangers_and_doubles_are_refused(hosts: dict[str, tuple[str
 def test_two_sites_of_one_name_are_refused(build) -> None:
     with pytest.raises(ConfigError, match="same name"):
         build(("oslo", "oslo"))
+
+
+def test_a_tour_is_a_ring_through_all_along_edges() -> None:
+    order = ("virginia", "saopaulo", "dublin", "frankfurt", "mumbai", "singapore", "sydney")
+    tour = ring(order).tour()
+    start = order.index(tour[0])
+    turned = order[start:] + order[:start]
+    assert tour in (turned, (turned[0], *turned[:0:-1]))
+    assert complete("dacb").tour() == ("a", "b", "c", "d")
+    assert complete("a").tour() == ("a",) and complete("ab").tour() == ("a", "b")
+
+
+def test_a_tour_finds_its_way_back_from_a_dead_end() -> None:
+    bowl = from_edges("abcd", [("a", "b"), ("b", "c"), ("c", "d"), ("d", "a"), ("a", "c")])
+    assert bowl.tour() == ("a", "b", "c", "d")
+    with pytest.raises(ConfigError, match="no ring"):
+        from_edges("abcd", [("a", "b"), ("a", "c"), ("a", "d")]).tour()

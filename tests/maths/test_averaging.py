@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fedefm.errors import ConfigError, ProtocolError
-from fedefm.maths import interpolate, weighted_mean
+from fedefm.maths import interpolate, linear_combination, weighted_mean
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -157,3 +157,27 @@ def test_interpolation_of_unlike_states_raises(key: str, value: Tensor | None) -
     states = broken(key, value)
     with pytest.raises(ProtocolError, match=f"'b'.*{key}"):
         interpolate(states["near"], states["odd"], 0.5)
+
+
+def test_a_linear_combination_by_hand_knows_no_order() -> None:
+    a, b = (
+        {"w": torch.tensor([1.0, 2.0]), "n": torch.tensor(3)},
+        {"w": torch.tensor([10.0, -4.0]), "n": torch.tensor(3)},
+    )
+    found = linear_combination({"a": a, "b": b}, {"a": 2.0, "b": -0.5})
+    assert found["w"].tolist() == [-3.0, 6.0] and found["n"].item() == 3
+    again = linear_combination({"b": b, "a": a}, {"b": -0.5, "a": 2.0})
+    assert torch.equal(found["w"], again["w"])
+
+
+@pytest.mark.parametrize("factors", [{}, {"b": 1.0}, {"a": math.nan}, {"a": 1.0, "b": 1.0}])
+def test_factors_that_do_not_fit_are_refused(factors: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="factor"):
+        linear_combination({"a": {"w": torch.ones(1)}}, factors)
+
+
+def test_combining_nothing_or_other_layouts_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        linear_combination({}, {})
+    with pytest.raises(ProtocolError):
+        linear_combination({"a": {"w": torch.ones(1)}, "b": {"w": torch.ones(2)}}, {"a": 1.0, "b": 1.0})

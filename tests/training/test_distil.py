@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from torch import Tensor, nn
 
 from fedefm.losses.segmentation import foundation_loss, segmentation_loss
 from fedefm.maths import cosine_cost, emd, node_weights, regional_similarity
-from fedefm.training.distil import DistillationObjective, Teacher, presence, regional_weights
+from fedefm.training.distil import DistillationObjective, Teacher, image_weights, presence, regional_weights
 from fedefm.training.settings import Distillation
 
 K = 4  # background and three classes
@@ -273,3 +275,22 @@ def test_full_agreement_weighs_one_and_tau_sharpens() -> None:
     ones = torch.ones(1, 4)
     torch.testing.assert_close(regional_weights(ones, (8, 8), 0.1), torch.ones(1, 8, 8))
     assert float(regional_weights(0.5 * ones, (8, 8), 0.1).mean()) == pytest.approx(float(np.exp(-5)))
+
+
+@pytest.mark.parametrize(
+    ("weighting", "wanted"),
+    [
+        ("emd", {"a": [0.9, 0.5], "b": [0.7, 0.5]}),
+        ("uniform", {"a": [1.0, 1.0], "b": [1.0, 1.0]}),
+        ("regional", {"a": [1.0, 1.0], "b": [1.0, 1.0]}),
+        ("constant", {"a": [0.3, 0.3], "b": [0.3, 0.3]}),
+        ("sharpened", {"a": [math.exp(-0.5), math.exp(-2.5)], "b": [math.exp(-1.5), math.exp(-2.5)]}),
+        ("normalised", {"a": [2 / (1 + math.exp(-1)), 1.0], "b": [2 / (1 + math.exp(1)), 1.0]}),
+    ],
+)
+def test_weights_of_two_teachers_on_two_images_by_hand(weighting: str, wanted: dict[str, list[float]]) -> None:
+    scores = {"a": torch.tensor([0.9, 0.5]), "b": torch.tensor([0.7, 0.5])}
+    found = image_weights(scores, Distillation(weighting=weighting, tau=0.2, constant=0.3))
+    assert {host: weight.tolist() for host, weight in found.items()} == {
+        host: pytest.approx(values) for host, values in wanted.items()
+    }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fedefm.errors import ConfigError
 from fedefm.exchange.schedule import METHODS, Schedule
 from fedefm.models.spec import ModelSpec
-from fedefm.training.settings import WEIGHTINGS, Distillation, Optimisation, Settings, load_settings
+from fedefm.training.settings import WEIGHTINGS, Baseline, Distillation, Optimisation, Settings, load_settings
 
 PLAIN = Settings(("catheter", "vessel")).to_dict()
 COUNT, SHARE, AMOUNT = st.integers(1, 500), st.floats(0, 1), st.floats(1e-6, 100)
@@ -26,8 +26,13 @@ VALUES = {
     },
     Distillation: {
         "temperature": AMOUNT, "beta": SHARE, "weighting": st.sampled_from(WEIGHTINGS), "tau": AMOUNT,
+        "constant": AMOUNT,
         "feature_level": st.integers(-4, 4), "class_aware": st.booleans(), "condition_on_labels": st.booleans(),
         "negatives": SHARE, "paper_exact": st.booleans(), "differentiate_emd": SHARE, "average_experts": st.booleans(),
+    },
+    Baseline: {
+        "proximal": SHARE, "contrast": SHARE, "contrast_temperature": AMOUNT, "conditional": SHARE,
+        "conditional_temperature": AMOUNT,
     },
     ModelSpec: {
         "architecture": st.text(max_size=9), "encoder": st.text(max_size=9), "pretrained": st.none() | st.text(),
@@ -41,10 +46,14 @@ def any_of(cls: Any) -> st.SearchStrategy[Any]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(any_of(Schedule), any_of(Optimisation), any_of(Distillation), any_of(ModelSpec), st.integers(1, 9))
-def test_settings_survive_json(schedule: Any, optimisation: Any, distillation: Any, model: Any, size: int) -> None:
-    parts = [cls(**values) for cls, values in (schedule, optimisation, distillation, model)]
-    job = Settings(("a", "b"), "x", 32 * size, "ring", parts[0], parts[3], parts[1], parts[2], 5)
+@given(
+    any_of(Schedule), any_of(Optimisation), any_of(Distillation), any_of(ModelSpec), any_of(Baseline), st.integers(1, 9)
+)
+def test_settings_survive_json(
+    schedule: Any, optimisation: Any, distillation: Any, model: Any, baseline: Any, size: int
+) -> None:
+    parts = [cls(**values) for cls, values in (schedule, optimisation, distillation, model, baseline)]
+    job = Settings(("a", "b"), "x", 32 * size, "ring", parts[0], parts[3], parts[1], parts[2], 5, parts[4])
     assert Settings.from_dict(json.loads(json.dumps(job.to_dict()))) == job
 
 

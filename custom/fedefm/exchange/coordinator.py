@@ -19,6 +19,8 @@ from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import Topology
 
+NOTHING: Mapping[str, Any] = {}
+
 
 @runtime_checkable
 class Transport(Protocol[W]):
@@ -39,6 +41,10 @@ class WeightsOps(Protocol[W]):
 
     def interpolate(self, a: W, b: W, t: float) -> W:
         """(1 - t) a + t b."""
+        ...
+
+    def combine(self, models: Mapping[str, W], factors: Mapping[str, float]) -> W:
+        """Sum of factor times weights; the order of the mapping must not change a bit."""
         ...
 
     def refusal(self, weights: W) -> str | None:
@@ -84,16 +90,16 @@ class Coordinator(Generic[W]):
             state = self.one_round(state)
             self.commit(state)
         if self.plan.compare_lone:
-            tasks = plans.lone_tasks(self.plan, self.topology, self._present(state))
-            self._stage(state, Stage.LONE, [Assignment(task, {STUDENT: initial}) for task in tasks])
+            tasks = plans.lone_tasks(self.plan, self.topology, self.present(state))
+            self.stage(state, Stage.LONE, [Assignment(task, {STUDENT: initial}) for task in tasks])
         self.evaluate(state)
         return state
 
     def prepare(self, state: RoundState[W]) -> RoundState[W]:
         """Ask every hospital to read its data and name its label corpus."""
         tasks = plans.prepare_tasks(self.plan, self.topology.sites)
-        done, state = self._stage(state, Stage.PREPARE, [Assignment(task, {}) for task in tasks])
-        self._quorum(len(done), Stage.PREPARE, state.round)
+        done, state = self.stage(state, Stage.PREPARE, [Assignment(task, {}) for task in tasks])
+        self.quorum(len(done), Stage.PREPARE, state.round)
         return replace(
             state,
             corpora={task.site: corpus_of(result.report, self.classes) for task, result in done},
@@ -101,15 +107,9 @@ class Coordinator(Generic[W]):
         )
 
     def one_round(self, state: RoundState[W]) -> RoundState[W]:
-        """Local, overseas, distil, aggregate: the paper's communication round."""
-        state = self.mix(state)
-        state, took_part = self.local(state)
-        if self.plan.exchanges:
-            experts, state = self.overseas(state)
-            state, took_part = self.distil(state, experts)
-        if self.plan.method != plans.LONE:
-            state = self.aggregate(state, took_part)
-        return replace(state, round=state.round + 1)
+        """One communication round, as the plan's method plays it."""
+        after = self.plan.rules.one_round(self, state)
+        return replace(after, round=state.round + 1)
 
     def mix(self, state: RoundState[W]) -> RoundState[W]:
         """Let a share of Theta flow back into every silo's weights (0 in the paper, 1 in FedAvg)."""
@@ -118,22 +118,29 @@ class Coordinator(Generic[W]):
         theta, share = state.theta, self.plan.mixing
         return replace(state, silos={s: self.ops.interpolate(w, theta, share) for s, w in state.silos.items()})
 
-    def local(self, state: RoundState[W]) -> tuple[RoundState[W], frozenset[str]]:
-        """Hospitals train on their own data: in `fedefm` only silos that never did."""
-        present = self._present(state)
-        sites = [s for s in present if not (self.plan.exchanges and s in state.trained)]
+    def local(
+        self, state: RoundState[W], sites: Sequence[str], extra: Mapping[str, Mapping[str, W]] = NOTHING
+    ) -> tuple[RoundState[W], dict[str, Mapping[str, Any]]]:
+        """Hospitals train their silo's weights on their own data; their reports by site.
+
+        Args:
+            state: of the round.
+            sites: who trains.
+            extra: weights that go along to a site, by their role.
+        """
         tasks = plans.local_tasks(self.plan, self.topology, sites, state.round)
-        done, state = self._stage(state, Stage.LOCAL, [Assignment(t, {STUDENT: state.silos[t.site]}) for t in tasks])
-        trained = frozenset(task.site for task, _ in done)
-        return replace(state, silos=state.silos | _weights(done), trained=state.trained | trained), trained
+        assignments = [Assignment(t, {STUDENT: state.silos[t.site], **extra.get(t.site, {})}) for t in tasks]
+        done, state = self.stage(state, Stage.LOCAL, assignments)
+        reports = {task.site: result.report for task, result in done}
+        return replace(state, silos=state.silos | _weights(done), trained=state.trained | set(reports)), reports
 
     def overseas(self, state: RoundState[W]) -> tuple[dict[str, dict[str, W]], RoundState[W]]:
         """Send every silo's weights to its neighbours to be trained there (Eq. 1); experts by visitor and host."""
-        present = self._present(state)
+        present = self.present(state)
         visitors = [site for site in present if site in state.trained]
         tasks = plans.overseas_tasks(self.plan, self.topology, visitors, present, state.round)
         assignments = [Assignment(task, {STUDENT: state.silos[task.visitor]}) for task in tasks]
-        done, state = self._stage(state, Stage.OVERSEAS, assignments)
+        done, state = self.stage(state, Stage.OVERSEAS, assignments)
         experts: dict[str, dict[str, W]] = {site: {} for site in visitors}
         for task, result in done:
             experts[task.visitor][task.site] = _trained(result)
@@ -142,16 +149,16 @@ class Coordinator(Generic[W]):
     def distil(self, state: RoundState[W], experts: dict[str, dict[str, W]]) -> tuple[RoundState[W], frozenset[str]]:
         """Teach every silo at home by the experts that came back (Eq. 2, 11)."""
         assignments = []
-        for site in (s for s in self._present(state) if s in experts):
+        for site in (s for s in self.present(state) if s in experts):
             corpora = {host: state.corpora[host] for host in experts[site]}
             task = plans.distil_task(self.plan, site, state.round, corpora)
             assignments.append(Assignment(task, {STUDENT: state.silos[site], **experts[site]}))
-        done, state = self._stage(state, Stage.DISTIL, assignments)
+        done, state = self.stage(state, Stage.DISTIL, assignments)
         return replace(state, silos=state.silos | _weights(done)), frozenset(task.site for task, _ in done)
 
     def aggregate(self, state: RoundState[W], took_part: frozenset[str]) -> RoundState[W]:
         """Theta = mean of theta_i over the silos that took part (vartheta_i = 1), passed by `server_rate`."""
-        self._quorum(len(took_part), Stage.AGGREGATE, state.round)
+        self.quorum(len(took_part), Stage.AGGREGATE, state.round)
         self.listen(StageStarted(state.round, self.plan.rounds_run, Stage.AGGREGATE, len(took_part)))
         begin = time.perf_counter()
         weights = {s: float(state.images[s]) if self.plan.weigh_by_images else 1.0 for s in sorted(took_part)}
@@ -165,20 +172,22 @@ class Coordinator(Generic[W]):
         """Measure Theta and every theta_i on every hospital's test split."""
         models = {} if state.theta is None else {THETA: state.theta}
         models |= {site: state.silos[site] for site in sorted(state.trained)}
-        tasks = plans.evaluate_tasks(self.plan, self._present(state))
-        self._stage(state, Stage.EVALUATE, [Assignment(task, models) for task in tasks])
+        tasks = plans.evaluate_tasks(self.plan, self.present(state))
+        self.stage(state, Stage.EVALUATE, [Assignment(task, models) for task in tasks])
 
-    def _present(self, state: RoundState[W]) -> tuple[str, ...]:
+    def present(self, state: RoundState[W]) -> tuple[str, ...]:
+        """Hospitals that prepared and still answer."""
         return state.present(self.plan.max_misses)
 
-    def _quorum(self, count: int, stage: Stage, round_: int) -> None:
+    def quorum(self, count: int, stage: Stage, round_: int) -> None:
+        """Refuse to go on with too few hospitals."""
         if count < self.plan.min_sites:
             raise QuorumError(
                 f"round {round_}, {stage}: {count} hospitals took part, at least {self.plan.min_sites} must; "
                 "no global model is published"
             )
 
-    def _stage(
+    def stage(
         self, state: RoundState[W], stage: Stage, assignments: Sequence[Assignment[W]]
     ) -> tuple[list[tuple[Task, Result[W]]], RoundState[W]]:
         """Perform the tasks of one stage; what fails is named and left out. Results come back in task order."""

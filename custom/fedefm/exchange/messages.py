@@ -17,11 +17,17 @@ from fedefm.errors import ProtocolError
 W = TypeVar("W")
 STUDENT = "student"
 THETA = "theta"
+PREVIOUS = "previous"
+CORRECTION = "correction"
+RESERVED = (STUDENT, THETA, PREVIOUS, CORRECTION)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}")
 
 
 class Stage(str, Enum):
-    """The steps of a run, in the paper's order; prepare, lone and evaluate frame the rounds."""
+    """The steps of a run, in the paper's order; prepare, lone and evaluate frame the rounds.
+
+    Tune and validate are the rounds of a fine-tune job, measure is all of an evaluation job.
+    """
 
     PREPARE = "prepare"
     LOCAL = "local"
@@ -30,6 +36,9 @@ class Stage(str, Enum):
     AGGREGATE = "aggregate"
     LONE = "lone"
     EVALUATE = "evaluate"
+    TUNE = "tune"
+    VALIDATE = "validate"
+    MEASURE = "measure"
 
     def __str__(self) -> str:
         return self.value
@@ -114,7 +123,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Assignment(Generic[W]):
-    """A task and the weights that it needs: `student`, and one entry a teacher under its host's name."""
+    """A task and the weights that it needs.
+
+    Attributes:
+        task: the work.
+        models: `student`; one entry a teacher under its host's name; in some baselines `previous` (the hospital's
+            weights of its last round) or `correction` (the difference of control variates).
+    """
 
     task: Task
     models: Mapping[str, W]

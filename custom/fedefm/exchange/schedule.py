@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from fedefm.errors import ConfigError
 from fedefm.exchange.messages import Stage, Task, task_seed
+from fedefm.exchange.method import Method
+from fedefm.exchange.methods import REGISTRY
 from fedefm.exchange.topology import Topology
 
 FEDEFM = "fedefm"
 FEDAVG = "fedavg"
 LONE = "lone"
-METHODS = (FEDEFM, FEDAVG, LONE)
+METHODS = tuple(REGISTRY)
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Schedule:
     """The plan of a run.
 
     `fedefm` follows the paper's round: local (a silo's first round only), overseas, distil, aggregate. The baselines
-    take as many gradient steps at every hospital as `fedefm` would: `fedavg` the same number of rounds, each of local
-    training from Theta and aggregation; `lone` all steps at once and no exchange.
+    (`exchange/methods`) take as many gradient steps at every hospital as `fedefm` would, in the same number of rounds
+    or, where there is nothing to wait for, all at once.
 
     Attributes:
         method: one of `METHODS`.
@@ -32,7 +34,8 @@ class Schedule:
         theta_mixing: share of Theta in every silo's weights at the start of a round. The paper has 0; then the theta_i
             drift apart and their mean is no useful model (docs/method.md).
         server_rate: how far Theta goes from its last value towards the silos' mean and beyond: 1 is the mean, as in the
-            paper; the server's learning rate of Reddi et al. (Adaptive Federated Optimization, 2021). Of `fedefm` only.
+            paper; the server's learning rate of Reddi et al. (Adaptive Federated Optimization, 2021). Of `fedefm` and
+            `fedavg_rate` only.
         min_sites: fewer hospitals than this in an aggregate end the run.
         max_misses: a hospital that failed this many stages in a row gets no more work.
         weigh_by_images: aggregate by number of images, else evenly.
@@ -70,24 +73,29 @@ class Schedule:
             raise ConfigError(f"seed must not be negative, not {self.seed}")
 
     @property
+    def rules(self) -> Method:
+        """What the method does in a round."""
+        return REGISTRY[self.method]
+
+    @property
     def exchanges(self) -> bool:
         """Whether experts travel."""
-        return self.method == FEDEFM
+        return self.rules.exchanges
 
     @property
     def rounds_run(self) -> int:
-        """Rounds that this method needs: lone models have nothing to wait for."""
-        return 1 if self.method == LONE else self.rounds
+        """Rounds that this method needs."""
+        return 1 if self.rules.once else self.rounds
 
     @property
     def mixing(self) -> float:
-        """Share of Theta that flows back: FedAvg starts each round from Theta."""
-        return {FEDAVG: 1.0, LONE: 0.0}.get(self.method, self.theta_mixing)
+        """Share of Theta that flows back: FedAvg and its kin start each round from Theta."""
+        return self.theta_mixing if self.rules.mixing is None else self.rules.mixing
 
     @property
     def theta_rate(self) -> float:
-        """How far Theta goes towards the silos' mean and beyond: the baselines take the mean itself."""
-        return self.server_rate if self.method == FEDEFM else 1.0
+        """How far Theta goes towards the silos' mean and beyond: most baselines take the mean itself."""
+        return self.server_rate if self.rules.rated else 1.0
 
     def hosted_steps(self, topology: Topology, site: str, round_: int) -> int:
         """Gradient steps that `fedefm` computes at `site` in a round: what a baseline may spend there."""
@@ -97,6 +105,16 @@ class Schedule:
     def total_steps(self, topology: Topology, site: str) -> int:
         """Gradient steps at `site` over the whole run."""
         return sum(self.hosted_steps(topology, site, k) for k in range(self.rounds))
+
+    def steps_at_home(self, topology: Topology, site: str, round_: int) -> int:
+        """Gradient steps of one local training."""
+        if self.rules.exchanges:
+            return self.local_steps
+        return self.total_steps(topology, site) if self.rules.once else self.hosted_steps(topology, site, round_)
+
+    def pooled_task(self, topology: Topology, site: str) -> Task:
+        """Training on all images at once; each step draws a batch of every hospital, so the busiest one sets them."""
+        return self._task(Stage.LOCAL, 0, site, steps=max(self.total_steps(topology, s) for s in topology.sites))
 
     def _task(self, stage: Stage, round_: int, site: str, visitor: str | None = None, **fields: object) -> Task:
         visitor = visitor or site
@@ -115,12 +133,8 @@ def prepare_tasks(plan: Schedule, sites: Sequence[str]) -> list[Task]:
 
 def local_tasks(plan: Schedule, topology: Topology, sites: Sequence[str], round_: int) -> list[Task]:
     """Hospitals train on their own data: new silos in `fedefm`, everyone in the baselines."""
-    steps = {
-        FEDEFM: lambda site: plan.local_steps,
-        FEDAVG: lambda site: plan.hosted_steps(topology, site, round_),
-        LONE: lambda site: plan.total_steps(topology, site),
-    }[plan.method]
-    return [plan._task(Stage.LOCAL, round_, site, steps=steps(site)) for site in sites]
+    steps = {site: plan.steps_at_home(topology, site, round_) for site in sites}
+    return [plan._task(Stage.LOCAL, round_, site, steps=steps[site]) for site in sites]
 
 
 def overseas_tasks(

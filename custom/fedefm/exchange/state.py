@@ -21,6 +21,7 @@ class RoundState(Generic[W]):
         corpora: label corpus of every hospital that has prepared.
         images: number of training images of every hospital that has prepared.
         misses: stages in a row that a hospital failed.
+        variates: control variates of the silos, in SCAFFOLD only.
     """
 
     round: int
@@ -30,9 +31,10 @@ class RoundState(Generic[W]):
     corpora: dict[str, tuple[str, ...]] = field(default_factory=dict)
     images: dict[str, int] = field(default_factory=dict)
     misses: dict[str, int] = field(default_factory=dict)
+    variates: dict[str, W] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        strangers = (self.trained | set(self.corpora) | set(self.misses)) - set(self.silos)
+        strangers = (self.trained | set(self.corpora) | set(self.misses) | set(self.variates)) - set(self.silos)
         if self.round < 0 or strangers:
             raise ProtocolError(f"round state: round {self.round} is negative or {sorted(strangers)} have no weights")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.errors import ConfigError
-from fedefm.exchange.messages import STUDENT, THETA
+from fedefm.exchange.messages import RESERVED
 
 COMPLETE = "complete"
 RING = "ring"
@@ -30,7 +30,7 @@ class Topology:
     hosts: Mapping[str, tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        for name in (STUDENT, THETA):
+        for name in RESERVED:
             if name in self.hosts:
                 raise ConfigError(f"topology: a site cannot be called '{name}'; weights go by that name")
         for site, hosts in self.hosts.items():
@@ -52,6 +52,25 @@ class Topology:
     def visitors(self, host: str) -> tuple[str, ...]:
         """Silos whose weights `host` trains, sorted."""
         return tuple(site for site in self.sites if host in self.hosts[site])
+
+    def tour(self) -> tuple[str, ...]:
+        """A ring through all silos along edges, the first by name; two silos or one need no way back.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if not self.hosts:
+            return ()
+        found = self._extend(self.sites[:1])
+        if found is None:
+            raise ConfigError("topology: no ring leads through all sites; use complete, ring or a graph with one")
+        return found
+
+    def _extend(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        if len(path) == len(self.hosts):
+            return path if len(path) < 3 or path[0] in self.hosts[path[-1]] else None
+        steps = (site for site in self.hosts[path[-1]] if site not in path)
+        return next((tour for site in steps if (tour := self._extend((*path, site)))), None)
 
 
 def complete(sites: Iterable[str]) -> Topology:

@@ -19,9 +19,12 @@ _NEEDED = {
     Stage.DISTIL: ("loss", "val_dice"),
     Stage.LONE: ("scores",),
     Stage.EVALUATE: ("scores",),
+    Stage.TUNE: ("loss",),
+    Stage.VALIDATE: ("metrics",),
+    Stage.MEASURE: ("scores",),
 }
 _MAPPINGS = ("images", "scores", "emd_similarity")
-_NUMBERS = ("loss", "val_dice")
+_NUMBERS = ("loss", "val_dice", "rate_sum")
 
 
 def check_report(report: Any, stage: Stage) -> dict[str, Any]:

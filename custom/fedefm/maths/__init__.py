@@ -1,6 +1,6 @@
 """Mathematics of the method: optimal transport between feature maps, averages and fingerprints of weights."""
 
-from fedefm.maths.averaging import interpolate, weighted_mean
+from fedefm.maths.averaging import interpolate, linear_combination, weighted_mean
 from fedefm.maths.cost import cosine_cost
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.maths.similarity import emd_similarity, regional_similarity
@@ -13,6 +13,7 @@ __all__ = [
     "emd_plan",
     "emd_similarity",
     "interpolate",
+    "linear_combination",
     "node_weights",
     "regional_similarity",
     "weighted_mean",

@@ -60,6 +60,30 @@ def interpolate(a: State, b: State, t: float | int) -> dict[str, Tensor]:
     return {key: _mean([a[key], b[key]], [1 - t, t]) for key in a}
 
 
+def linear_combination(states: Mapping[str, State], factors: Mapping[str, float]) -> dict[str, Tensor]:
+    """Sum_k f_k theta_k, summed in float64 in the order of the names; factors may be negative.
+
+    Integer and boolean tensors must be equal everywhere and stay as they are.
+
+    Args:
+        states: state dicts by name; keys, shapes and dtypes are the same for all.
+        factors: one finite factor for each name.
+
+    Raises:
+        ConfigError: the factors do not name the states, or one is not finite.
+        ProtocolError: no state, or states that differ in layout or are not finite.
+    """
+    if not states:
+        raise ProtocolError("no weights to combine: give at least one set")
+    if set(states) != set(factors) or not all(math.isfinite(factor) for factor in factors.values()):
+        raise ConfigError(f"factors for {sorted(states)}: give one finite factor for each")
+    names = sorted(states)
+    first = states[names[0]]
+    for name in names:
+        _check_alike(name, states[name], names[0], first)
+    return {key: _sum([states[name][key] for name in names], [factors[name] for name in names]) for key in first}
+
+
 def _shares(names: list[str], weights: Mapping[str, float | int] | None) -> list[float]:
     weights = dict.fromkeys(names, 1.0) if weights is None else weights
     for name in sorted(set(names) ^ set(weights)):
@@ -97,13 +121,17 @@ def _check_values(name: str, key: str, tensor: Tensor, expected: Tensor) -> None
 
 
 def _mean(tensors: list[Tensor], shares: list[float]) -> Tensor:
+    return _sum(tensors, shares, math.fsum(shares))
+
+
+def _sum(tensors: list[Tensor], factors: list[float], divisor: float = 1.0) -> Tensor:
     first = tensors[0].detach()
     if not _averages(first):
         return first.clone()
     total = torch.zeros_like(first, dtype=torch.float64)
-    for tensor, share in zip(tensors, shares, strict=True):
-        total.add_(tensor.detach().to(first.device, torch.float64), alpha=share)
-    return total.div_(math.fsum(shares)).to(first.dtype)
+    for tensor, factor in zip(tensors, factors, strict=True):
+        total.add_(tensor.detach().to(first.device, torch.float64), alpha=factor)
+    return total.div_(divisor).to(first.dtype)
 
 
 def _averages(tensor: Tensor) -> bool:

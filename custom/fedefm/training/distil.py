@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import mul
 
 import torch
 import torch.nn.functional as F
@@ -53,16 +55,14 @@ class DistillationObjective:
         supervised = segmentation_loss(logits, masks, self._channels)
         if not self._teachers:
             return supervised.mean()
+        asked = {host: self._ask(teacher, images, masks) for host, teacher in self._teachers.items()}
+        weights = self._weigh({host: emd_similarity(nodes.detach(), seen) for host, (_, seen) in asked.items()})
         taught, scale = logits.new_zeros(len(images)), logits.new_zeros(len(images))
-        for host, teacher in self._teachers.items():
-            answer, seen = self._ask(teacher, images, masks)
-            weight, region = self._weigh(host, nodes.detach(), seen, images.shape[-2:])
-            channels = teacher.channels if s.class_aware else tuple(range(1, logits.shape[1]))
-            if s.negatives < 1:
-                gate = presence(answer, channels, s.negatives)
-                region = gate if region is None else region * gate
-            taught = taught + weight * distillation_loss(logits, answer, channels, s.temperature, region)
-            scale = scale + weight
+        for host, (answer, seen) in asked.items():
+            channels = self._teachers[host].channels if s.class_aware else tuple(range(1, logits.shape[1]))
+            region = self._regions(nodes.detach(), seen, answer, channels, images.shape[-2:])
+            taught = taught + weights[host] * distillation_loss(logits, answer, channels, s.temperature, region)
+            scale = scale + weights[host]
             if s.differentiate_emd:
                 taught = taught + s.differentiate_emd * emd(cosine_cost(nodes, seen), *node_weights(nodes, seen))
         own = supervised * scale if s.paper_exact else supervised
@@ -82,17 +82,37 @@ class DistillationObjective:
             answer = condition_on_labels(answer, masks, self._channels)
         return answer, seen
 
-    def _weigh(
-        self, host: str, u: Tensor, v: Tensor, size: Sequence[int]
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b h w"] | None]:
-        """Weight of a teacher for each image, and of each pixel under regional weighting."""
-        score = emd_similarity(u, v)
-        self._similarity[host].append(float(score.mean()))
-        if self._settings.weighting == "emd":
-            return score, None
-        if self._settings.weighting == "uniform":
-            return torch.ones_like(score), None
-        return torch.ones_like(score), regional_weights(regional_similarity(u, v), size, self._settings.tau)
+    def _weigh(self, scores: Mapping[str, Float[Tensor, " b"]]) -> dict[str, Float[Tensor, " b"]]:
+        """Weight of every teacher for each image."""
+        for host, score in scores.items():
+            self._similarity[host].append(float(score.mean()))
+        return image_weights(scores, self._settings)
+
+    def _regions(
+        self, u: Tensor, v: Tensor, answer: Tensor, channels: Sequence[int], size: Sequence[int]
+    ) -> Float[Tensor, "b h w"] | None:
+        """Weight of every pixel, where the settings tell pixels apart."""
+        s = self._settings
+        regions = []
+        if s.weighting == "regional":
+            regions.append(regional_weights(regional_similarity(u, v), size, s.tau))
+        if s.negatives < 1:
+            regions.append(presence(answer, channels, s.negatives))
+        return reduce(mul, regions) if regions else None
+
+
+def image_weights(scores: Mapping[str, Float[Tensor, " b"]], settings: Distillation) -> dict[str, Float[Tensor, " b"]]:
+    """Weight of every teacher for each image, from the EMD similarities; regional weighting tells pixels apart."""
+    if settings.weighting == "emd":
+        return dict(scores)
+    sharp = {host: torch.exp(-(1 - score) / settings.tau) for host, score in scores.items()}
+    if settings.weighting == "sharpened":
+        return sharp
+    if settings.weighting == "normalised":
+        middle = torch.stack(list(sharp.values())).mean(0)
+        return {host: weight / middle for host, weight in sharp.items()}
+    weight = settings.constant if settings.weighting == "constant" else 1.0
+    return {host: torch.full_like(score, weight) for host, score in scores.items()}
 
 
 def presence(answer: Float[Tensor, "b k h w"], channels: Sequence[int], negatives: float) -> Float[Tensor, "b h w"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 from fedefm.data.dataset import SiteData, load_site
-from fedefm.errors import ProtocolError
+from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task
 from fedefm.losses.corpus import corpus_channels
-from fedefm.losses.segmentation import segmentation_loss
 from fedefm.maths.averaging import weighted_mean
 from fedefm.models.build import Weights, build_model, take_weights
 from fedefm.training.distil import DistillationObjective, Teacher
-from fedefm.training.loop import optimise
+from fedefm.training.loop import optimise, rate_sum
 from fedefm.training.scores import mean_dice, score
 from fedefm.training.settings import Settings
+from fedefm.training.terms import TERMS, LocalWork, Loss, correction_of, pooled, supervised
 
 OnStep = Callable[[Task, int, float], None]
 
@@ -34,6 +34,7 @@ class Hospital:
         device: `cpu`, `cuda` or `cuda:1`.
         threads: of torch; another number may give another last bit.
         on_step: is told every gradient step.
+        others: images of the other hospitals, for pooled training in one process; None refuses it.
     """
 
     def __init__(
@@ -45,10 +46,11 @@ class Hospital:
         device: str = "cpu",
         threads: int = 1,
         on_step: OnStep = lambda task, step, loss: None,
+        others: Callable[[], Sequence[SiteData]] | None = None,
     ):
         self.name = name
         self._folder, self._settings, self._device = folder, settings, torch.device(device)
-        self._threads, self._on_step = threads, on_step
+        self._threads, self._on_step, self._others = threads, on_step, others
         self._data: SiteData | None = None
         self._networks: dict[str, nn.Module] = {}
 
@@ -75,7 +77,7 @@ class Hospital:
         torch.use_deterministic_algorithms(True, warn_only=True)
         stages = {
             Stage.PREPARE: self._prepare,
-            Stage.LOCAL: self._train,
+            Stage.LOCAL: self._local,
             Stage.OVERSEAS: self._train,
             Stage.DISTIL: self._distil,
             Stage.LONE: self._lone,
@@ -96,22 +98,52 @@ class Hospital:
             "synthetic": data.synthetic,
         }
 
+    def _local(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[Weights, dict[str, Any]]:
+        """Training of the silo's own weights, with what the job's method adds to it."""
+        work = self._work(task, models)
+        return self._fit(work, self._loss(work), should_stop, correction_of(work))
+
     def _train(
         self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
     ) -> tuple[Weights, dict[str, Any]]:
-        """Supervised training of the silo's own weights, or of a visitor's (Eq. 1)."""
-        model = self._network(STUDENT, models)
+        """Supervised training of a visitor's weights (Eq. 1), or of a lone model's."""
+        work = self._work(task, models)
+        return self._fit(work, supervised(work), should_stop)
+
+    def _work(self, task: Task, models: Mapping[str, Weights]) -> LocalWork:
         channels = corpus_channels(self.data.corpus, self._settings.classes)
+        return LocalWork(self._network(STUDENT, models), task, models, channels, self._settings, self._network)
+
+    def _loss(self, work: LocalWork) -> Loss:
+        rules = self._settings.schedule.rules
+        if not rules.pooled:
+            return TERMS[rules.term](work)
+        if self._others is None:
+            raise ConfigError("pooled training needs all images in one process; run it with --in-process")
+        return pooled(work, self._others())
+
+    def _fit(
+        self,
+        work: LocalWork,
+        loss_of: Loss,
+        should_stop: Callable[[], bool],
+        correct: Callable[[float], None] | None = None,
+    ) -> tuple[Weights, dict[str, Any]]:
+        task, settings = work.task, self._settings.optimisation
         loss = optimise(
-            model,
+            work.model,
             self.data.train,
             task,
-            self._settings.optimisation,
-            lambda batch: segmentation_loss(model(batch[0]), batch[1], channels).mean(),
+            settings,
+            loss_of,
             should_stop,
             lambda step, value: self._on_step(task, step, value),
+            correct=correct,
         )
-        return take_weights(model), {"loss": loss, "val_dice": self._validate(model)}
+        report = {"loss": loss, "val_dice": self._validate(work.model), "rate_sum": rate_sum(task, settings)}
+        return take_weights(work.model), report
 
     def _distil(
         self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]

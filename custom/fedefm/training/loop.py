@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -31,10 +32,14 @@ def optimise(
     loss_of: Callable[[Batch], Tensor],
     should_stop: Callable[[], bool] = lambda: False,
     on_step: OnStep = lambda step, loss: None,
+    groups: Sequence[Mapping[str, Any]] | None = None,
+    correct: Callable[[float], None] | None = None,
 ) -> float:
     """Take `task.steps` steps of AdamW on `loss_of`, from a fresh optimiser, and give the mean loss.
 
-    Nothing but weights travels, so a visiting expert's optimiser starts cold; a short warm-up softens that.
+    Nothing but weights travels, so a visiting expert's optimiser starts cold; a short warm-up softens that. `groups`
+    gives `params` their `share` of the learning rate; None trains all at the whole rate. `correct` follows every step
+    and is told its learning rate.
 
     Raises:
         DataError: the split is empty.
@@ -44,18 +49,21 @@ def optimise(
         raise DataError("no training image at this site; add images or leave the job")
     model.train()
     decayed = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(decayed, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    parts = groups or [{"params": decayed, "share": 1.0}]
+    optimiser = torch.optim.AdamW(parts, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     batches, total = draw_batches(split, settings, task.seed, next(model.parameters()).device), 0.0
     for step in range(task.steps):
         if should_stop():
             raise StoppedError(f"{task.id}: stopped at step {step} of {task.steps}")
         for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * rate(step, task, settings.warmup_steps)
+            group["lr"] = group["share"] * learning_rate(step, task, settings)
         optimiser.zero_grad(set_to_none=True)
         loss = loss_of(next(batches))
         loss.backward()
         nn.utils.clip_grad_norm_(decayed, 1.0)
         optimiser.step()
+        if correct is not None:
+            correct(learning_rate(step, task, settings))
         value = float(loss.detach())
         total += value
         on_step(step, value)
@@ -67,6 +75,16 @@ def rate(step: int, task: Task, warmup: int) -> float:
     start, end = task.progress
     done = start + (end - start) * step / max(1, task.steps)
     return min(1.0, (step + 1) / (warmup + 1)) * max(0.02, 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def learning_rate(step: int, task: Task, settings: Optimisation) -> float:
+    """Learning rate of one step of a task."""
+    return settings.learning_rate * rate(step, task, settings.warmup_steps)
+
+
+def rate_sum(task: Task, settings: Optimisation) -> float:
+    """Sum of the learning rates of a task's steps: how far it can go."""
+    return math.fsum(learning_rate(step, task, settings) for step in range(task.steps))
 
 
 def draw_batches(split: Split, settings: Optimisation, seed: int, device: torch.device) -> Iterator[Batch]:

@@ -19,7 +19,7 @@ from fedefm.errors import ConfigError
 from fedefm.exchange.schedule import Schedule
 from fedefm.models.spec import ModelSpec
 
-WEIGHTINGS = ("uniform", "emd", "regional")
+WEIGHTINGS = ("uniform", "emd", "regional", "sharpened", "normalised", "constant")
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,11 @@ class Distillation:
     Attributes:
         temperature: T of the softened predictions.
         beta: weight of distillation against supervision.
-        weighting: `emd` (the paper's score, one number a teacher), `regional` (from the optimal flow, pixel by pixel)
-            or `uniform`.
-        tau: sharpness of the regional weights exp(-(1 - s) / tau).
+        weighting: `emd` (the paper's score s, one number a teacher), `regional` (from the optimal flow, pixel by
+            pixel), `sharpened` (exp(-(1 - s) / tau)), `normalised` (the same over its mean over the teachers),
+            `uniform` (1) or `constant`: the last two tell what the weights' spread does from what their size does.
+        tau: sharpness of the regional, sharpened and normalised weights.
+        constant: weight of every teacher under `constant`.
         feature_level: encoder stage whose maps are compared; negative counts from the deepest.
         class_aware: ask a teacher only about the classes that its host labels.
         negatives: trust in a teacher's "none of my classes", from 0 (listen only where it sees one) to 1 (paper). On
@@ -71,6 +73,7 @@ class Distillation:
     beta: float = 0.5
     weighting: str = "emd"
     tau: float = 0.1
+    constant: float = 0.15
     feature_level: int = -1
     class_aware: bool = True
     negatives: float = 0.0
@@ -80,7 +83,7 @@ class Distillation:
     average_experts: bool = True
 
     def __post_init__(self) -> None:
-        _positive(self, "temperature", "tau")
+        _positive(self, "temperature", "tau", "constant")
         if not 0 <= self.beta <= 1:
             raise ConfigError(f"distillation: beta must lie in [0, 1], not {self.beta}")
         if not 0 <= self.negatives <= 1:
@@ -97,6 +100,31 @@ class Distillation:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """What the compared methods add to their hospitals' local training.
+
+    Attributes:
+        proximal: mu of FedProx.
+        contrast: mu of MOON.
+        contrast_temperature: tau of MOON.
+        conditional: greatest weight of ConDistFL's distillation; it rises from 0 over the run.
+        conditional_temperature: T of ConDistFL.
+    """
+
+    proximal: float = 0.01
+    contrast: float = 1.0
+    contrast_temperature: float = 0.5
+    conditional: float = 1.0
+    conditional_temperature: float = 0.5
+
+    def __post_init__(self) -> None:
+        _positive(self, "contrast_temperature", "conditional_temperature")
+        for name in ("proximal", "contrast", "conditional"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"baseline: {name} must not be negative, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class Settings:
     """A whole job.
 
@@ -110,6 +138,7 @@ class Settings:
         optimisation: how every task steps.
         distillation: how experts teach.
         stage_timeout: seconds after which a task that has not come back is given up.
+        baseline: what the methods that FedEFM is compared with need to know.
     """
 
     classes: tuple[str, ...]
@@ -121,6 +150,7 @@ class Settings:
     optimisation: Optimisation = field(default_factory=Optimisation)
     distillation: Distillation = field(default_factory=Distillation)
     stage_timeout: int = 600
+    baseline: Baseline = field(default_factory=Baseline)
 
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes) or "background" in self.classes:
@@ -140,7 +170,7 @@ class Settings:
         Raises:
             ConfigError: an unknown key (with the nearest known one), an ill-typed or out-of-range value.
         """
-        return _build(cls, plain, "settings")
+        return build(cls, plain, "settings")
 
 
 def load_settings(path: Path) -> Settings:
@@ -161,7 +191,13 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(f"{path}: {error}") from error
 
 
-_NESTED = {"schedule": Schedule, "model": ModelSpec, "optimisation": Optimisation, "distillation": Distillation}
+_NESTED = {
+    "schedule": Schedule,
+    "model": ModelSpec,
+    "optimisation": Optimisation,
+    "distillation": Distillation,
+    "baseline": Baseline,
+}
 
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "bool": lambda value: isinstance(value, bool),
@@ -174,7 +210,12 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def _build(cls: Any, plain: Any, where: str) -> Any:
+def build(cls: Any, plain: Any, where: str) -> Any:
+    """Build a settings class from JSON-able values.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one), or an ill-typed value.
+    """
     if not isinstance(plain, Mapping):
         raise ConfigError(f"{where}: must be an object with named values")
     fields = {f.name: f for f in dataclasses.fields(cls)}
@@ -190,8 +231,8 @@ def _build(cls: Any, plain: Any, where: str) -> Any:
 
 def _value(cls: Any, key: str, value: Any, kind: str, where: str) -> Any:
     """Check a JSON value against the field's annotation, so that a string never lands where a number belongs."""
-    if key in _NESTED and cls is Settings:
-        return _build(_NESTED[key], value, key)
+    if key in _NESTED and kind == _NESTED[key].__name__:
+        return build(_NESTED[key], value, key)
     if not _KINDS[kind](value):
         raise ConfigError(f"{where}: {key} must be of type {kind}, not {value!r:.60}")
     return tuple(value) if kind.startswith("tuple") else float(value) if kind == "float" else value

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from fedefm.maths.averaging import interpolate, weighted_mean
+from fedefm.maths.averaging import interpolate, linear_combination, weighted_mean
 from fedefm.models.build import Weights
 
 
@@ -27,6 +27,10 @@ class TensorOps:
     def interpolate(self, a: Weights, b: Weights, t: float) -> Weights:
         """(1 - t) a + t b."""
         return interpolate(a, b, t)
+
+    def combine(self, models: Mapping[str, Weights], factors: Mapping[str, float]) -> Weights:
+        """Sum of factor times weights, sorted by name, in float64."""
+        return linear_combination(models, factors)
 
     def refusal(self, weights: Weights) -> str | None:
         """Why weights cannot be accepted, in a few words; None if they can."""

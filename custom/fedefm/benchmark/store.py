@@ -1,0 +1,68 @@
+"""Results on disk: one JSON file a run, so that a sweep can be broken off and taken up again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedefm.benchmark.definition import Case, Definition
+from fedefm.benchmark.run import plain_config
+from fedefm.benchmark.settings import case_settings
+from fedefm.errors import ConfigError
+
+_NO_MATTER = ("name", "stage_timeout")
+
+
+def result_path(definition: Definition, case: Case) -> Path:
+    """File of a case's result."""
+    return definition.folder / "results" / f"{case.key}.json"
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A result as it was written.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not a readable result ({error}); remove it and run again") from error
+
+
+def write_json(path: Path, plain: Any) -> None:
+    """Write beside, then rename, so that no reader sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    partial.replace(path)
+
+
+def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
+    """Whether a result is of this definition and of the settings that its method has today."""
+    case = Case(**result["case"])
+    if result["definition"] != definition.sha256(case.consortium):
+        return False
+    try:
+        wanted = plain_config(case_settings(definition, case))
+    except ConfigError:  # an ablation that is no longer there
+        return False
+    return all(result["config"].get(key) == value for key, value in wanted.items() if key not in _NO_MATTER)
+
+
+def left_over(definition: Definition, cases: Iterable[Case]) -> list[Case]:
+    """Cases that have no current result, in their order."""
+    return [case for case in dict.fromkeys(cases) if not _is_done(definition, case)]
+
+
+def _is_done(definition: Definition, case: Case) -> bool:
+    path = result_path(definition, case)
+    return path.is_file() and is_current(definition, read_result(path))
+
+
+def current_results(definition: Definition) -> list[dict[str, Any]]:
+    """All results that count today, in the order of their files."""
+    found = [read_result(file) for file in sorted((definition.folder / "results").glob("*/*.json"))]
+    return [result for result in found if is_current(definition, result)]

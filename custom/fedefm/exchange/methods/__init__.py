@@ -1,0 +1,31 @@
+"""Every method by name: FedEFM and what it is compared with. One file a shape of round."""
+
+from __future__ import annotations
+
+from fedefm.exchange.methods.cyclic import CYCLIC
+from fedefm.exchange.methods.fedavg import CONDIST, FEDAVG, FEDAVG_RATE, FEDPROX
+from fedefm.exchange.methods.fedefm import FEDEFM
+from fedefm.exchange.methods.lone import LONE
+from fedefm.exchange.methods.matcha import MATCHA
+from fedefm.exchange.methods.moon import MOON
+from fedefm.exchange.methods.pooled import POOLED
+from fedefm.exchange.methods.ring import RING
+from fedefm.exchange.methods.scaffold import SCAFFOLD
+
+REGISTRY = {
+    method.name: method
+    for method in (
+        FEDEFM,
+        FEDAVG,
+        FEDAVG_RATE,
+        FEDPROX,
+        MOON,
+        SCAFFOLD,
+        CONDIST,
+        RING,
+        MATCHA,
+        CYCLIC,
+        LONE,
+        POOLED,
+    )
+}

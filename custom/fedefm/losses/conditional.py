@@ -1,0 +1,41 @@
+"""Conditional distillation, as in ConDistFL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+def conditional_distillation_loss(
+    student: Float[Tensor, "b k h w"],
+    teacher: Float[Tensor, "b k h w"],
+    mask: Int64[Tensor, "b h w"],
+    channels: Sequence[int],
+    temperature: float,
+) -> Float[Tensor, " b"]:
+    """One minus the Dice of what two networks say of a pixel, given that it is of no labelled class; one an image.
+
+    p(c | no labelled class) = p_c / (1 - sum of the labelled p), over background and the unlabelled classes, on the
+    pixels that neither the labels nor the teacher give to a labelled class. Wang et al., ConDistFL: Conditional
+    Distillation for Federated Learning from Partial Annotations, 2023. Squared sums below, so that P = Q is the
+    minimum, and a 1 above and below for a class that is not there, as in `foundation_loss`.
+
+    Args:
+        student: logits of the network that learns.
+        teacher: logits of the global model; gets no gradient.
+        mask: the hospital's labels.
+        channels: its label corpus.
+        temperature: T of both softmax.
+    """
+    labelled = mask.new_tensor(list(channels))
+    open_ = [k for k in range(student.shape[1]) if k not in channels]
+    taught = ~torch.isin(mask, labelled) & ~torch.isin(teacher.argmax(1), labelled)
+    weight = taught.unsqueeze(1).to(student.dtype)
+    p = weight * (student[:, open_] / temperature).softmax(1)  # softmax over some logits is the conditional probability
+    q = weight * (teacher[:, open_].detach() / temperature).softmax(1)
+    overlap = 2 * (p * q).sum((2, 3)) + 1
+    total = (p * p + q * q).sum((2, 3)) + 1
+    return (1 - overlap / total).mean(1)
