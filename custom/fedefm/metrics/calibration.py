@@ -1,0 +1,38 @@
+"""Does a confidence of 0.8 mean right in 80 of 100 pixels?"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from fedefm.errors import DataError
+
+BINS = 15
+
+
+def expected_calibration_error(
+    confidence: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"], bins: int = BINS
+) -> float | None:
+    """Expected calibration error (Guo et al., ICML 2017), from 0 to 1.
+
+    Pixels are sorted by confidence into bins of equal width, open below; the error is the mean over pixels of
+    |accuracy - mean confidence| of their bin.
+
+    Args:
+        confidence: the probability of the class that was chosen, 0 to 1.
+        correct: whether it was the right one.
+        bins: how many.
+
+    Returns:
+        The error; None for no pixels.
+
+    Raises:
+        DataError: the lengths differ, or a confidence is not within 0 and 1.
+    """
+    if confidence.shape != correct.shape:
+        raise DataError(f"calibration: {len(confidence)} confidences for {len(correct)} pixels; give one each")
+    if not len(confidence):
+        return None
+    if not (confidence.min() >= 0 and confidence.max() <= 1):  # written so that NaN fails
+        raise DataError("calibration: a confidence is not from 0 to 1; give probabilities, not logits")
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
+    gap = np.bincount(place, weights=correct - confidence.astype(np.float64), minlength=bins)
+    return float(np.abs(gap).sum() / len(confidence))
