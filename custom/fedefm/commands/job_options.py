@@ -42,13 +42,13 @@ def resolve_job(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     from fedefm.simulate import FOUNDATION
     from fedefm.training.settings import Settings, load_settings
 
-    folders = _folders(options.site, options.sites)
+    folders = named_folders(options.site, options.sites)
     job = load_settings((options.job or FOUNDATION) / SETTINGS)
     classes = check_sites(folders, options.classes.split(",") if options.classes else None)
     options.out = options.out or free_folder(Path("runs") / options.command)
     plain = job.to_dict() | {"classes": list(classes), "name": options.out.name}
     for key, value in _given(options):
-        _set(plain, key, value)
+        set_key(plain, key, value)
     beside = (options.job or FOUNDATION) / SETTINGS.parent / str(plain["topology"])
     if beside.is_file():  # a job may bring its own graph
         plain["topology"] = str(beside)
@@ -77,7 +77,16 @@ def _given(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         yield "model", {"architecture": architecture, "encoder": encoder}
     if getattr(options, "no_lone", False):
         yield "schedule.compare_lone", False
-    for text in options.set:
+    yield from settings_given(options.set)
+
+
+def settings_given(pairs: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of `--set KEY=VALUE`.
+
+    Raises:
+        ConfigError: one of another form.
+    """
+    for text in pairs:
         key, sign, value = text.partition("=")
         if not sign:
             raise ConfigError(f"--set {text}: write KEY=VALUE, such as distillation.beta=0.3")
@@ -87,7 +96,7 @@ def _given(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _set(plain: dict[str, Any], key: str, value: Any) -> None:
+def set_key(plain: dict[str, Any], key: str, value: Any) -> None:
     """Put a value under a dotted key; `Settings` itself refuses keys that it does not know."""
     *path, last = key.split(".")
     for part in path:
@@ -103,7 +112,12 @@ def free_folder(wanted: Path) -> Path:
     return next(folder for folder in candidates if not folder.exists())
 
 
-def _folders(pairs: Sequence[str], parent: Path | None) -> dict[str, Path]:
+def named_folders(pairs: Sequence[str], parent: Path | None) -> dict[str, Path]:
+    """The hospitals of `--site NAME=FOLDER` and `--sites FOLDER`.
+
+    Raises:
+        ConfigError: none, one named twice, or an option of another form.
+    """
     folders: dict[str, Path] = {}
     if parent is not None:
         if not parent.is_dir():

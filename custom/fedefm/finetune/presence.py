@@ -1,0 +1,152 @@
+"""Which classes are present in an image: from `labels.csv` of a hospital's folder, or from its masks."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from fedefm.data.dataset import Split, load_site
+from fedefm.data.folder import list_images
+from fedefm.data.letterbox import Letterbox, fit_images
+from fedefm.data.normalise import normalise
+from fedefm.data.readers import read_image
+from fedefm.data.splits import split_by_hash
+from fedefm.errors import DataError
+
+FILE_NAME = "labels.csv"
+_IMAGE = ("image", "StudyInstanceUID")  # the second as in RANZCR CLiP
+_PATIENT = ("patient", "PatientID")
+UNKNOWN = float("nan")
+
+
+@dataclass(frozen=True)
+class Presence:
+    """A hospital's images with what is present in each.
+
+    Attributes:
+        splits: `train`, `val` and `test`; in place of a mask stands the image's number everywhere, so that a batch that
+            was drawn and turned still tells which labels belong to it.
+        labels: for each split 1 (present), 0 (absent) or NaN (not stated), one row an image, one column a class.
+        corpus: the classes that are stated for at least one image.
+        synthetic: whether the images are generated.
+    """
+
+    splits: Mapping[str, Split]
+    labels: Mapping[str, Float32[Tensor, "n k"]]
+    corpus: tuple[str, ...]
+    synthetic: bool = False
+
+
+def load_presence(folder: Path, classes: Sequence[str], size: int) -> Presence:
+    """Read a hospital's folder for classification.
+
+    `labels.csv` has a column `image` (file name without ending; `StudyInstanceUID` works too), if wanted `patient`
+    (`PatientID`), and one column a class with 1, 0 or nothing for not stated. Patients are split by hash. Without that
+    file the masks say what is present.
+
+    Raises:
+        DataError: the file or the folder cannot be used.
+    """
+    if (Path(folder) / FILE_NAME).is_file():
+        return _from_table(Path(folder), classes, size)
+    site = load_site(folder, classes, size)
+    splits = {"train": site.train, "val": site.val, "test": site.test}
+    corpora = {"train": site.corpus, "val": site.corpus, "test": site.test_corpus}
+    labels = {name: _from_masks(split, classes, corpora[name]) for name, split in splits.items()}
+    return Presence({n: _numbered(s) for n, s in splits.items()}, labels, site.corpus, site.synthetic)
+
+
+def _from_masks(split: Split, classes: Sequence[str], corpus: Sequence[str]) -> Float32[Tensor, "n k"]:
+    columns = [
+        (split.masks == k).flatten(1).any(1).float() if name in corpus else torch.full((len(split),), UNKNOWN)
+        for k, name in enumerate(classes, 1)
+    ]
+    return torch.stack(columns, 1)
+
+
+def _numbered(split: Split) -> Split:
+    count, _, side, _ = split.images.shape
+    return Split(
+        split.images,
+        torch.arange(count).view(-1, 1, 1).expand(count, side, side),
+        split.names,
+        split.patients,
+        split.spacing_mm,
+    )
+
+
+def _from_table(folder: Path, classes: Sequence[str], size: int) -> Presence:
+    rows, images = read_table(folder / FILE_NAME, classes), list_images(folder)
+    missing = sorted(set(rows) - set(images))
+    if missing:
+        raise DataError(f"{FILE_NAME}: names image {missing[0]!r}, which images/ does not hold; correct one of them")
+    part = split_by_hash(patient for patient, _ in rows.values())
+    splits, labels = {}, {}
+    for name in ("train", "val", "test"):
+        stems = [stem for stem in images if stem in rows and part[rows[stem][0]] == name]
+        splits[name] = _read(folder, [images[s] for s in stems], [rows[s][0] for s in stems], size)
+        labels[name] = torch.tensor([rows[s][1] for s in stems], dtype=torch.float32).view(-1, len(classes))
+    stated = ~torch.cat(list(labels.values())).isnan().all(0)
+    return Presence(splits, labels, tuple(c for c, known in zip(classes, stated, strict=True) if known))
+
+
+def read_table(path: Path, classes: Sequence[str]) -> dict[str, tuple[str, list[float]]]:
+    """Patient and labels of each image in a `labels.csv`, by the image's stem.
+
+    Raises:
+        DataError: a column is missing, an image stands twice, or a label is none of 1, 0 and nothing.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        table = csv.DictReader(file)
+        columns = tuple(table.fieldnames or ())
+        image = next((c for c in _IMAGE if c in columns), None)
+        patient = next((c for c in _PATIENT if c in columns), image)
+        if image is None or patient is None or not set(classes) & set(columns):
+            raise DataError(f"{path.name}: needs a column '{_IMAGE[0]}' and one for a class, such as {classes[0]!r}")
+        rows: dict[str, tuple[str, list[float]]] = {}
+        for row in table:
+            stem = row[image] or ""
+            if stem in rows:
+                raise DataError(f"{path.name}: image {stem!r} stands twice; keep one line")
+            rows[stem] = (row[patient] or stem, [_label(path, row.get(name)) for name in classes])
+    if not rows:
+        raise DataError(f"{path.name}: no image in it; add one line for each")
+    return rows
+
+
+def table_classes(path: Path) -> tuple[str, ...]:
+    """The classes that a `labels.csv` has columns for."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        columns = next(csv.reader(file), [])
+    return tuple(c for c in columns if c not in (*_IMAGE, *_PATIENT))
+
+
+def _label(path: Path, text: str | None) -> float:
+    known = {"1": 1.0, "0": 0.0, "": UNKNOWN}
+    value = known.get((text or "").strip())
+    if value is None:
+        raise DataError(f"{path.name}: label {text!r:.40} is none of 1, 0 and nothing; correct it")
+    return value
+
+
+def _read(folder: Path, paths: Sequence[Path], patients: Sequence[str], size: int) -> Split:
+    frames = [torch.zeros(0, 1, size, size)]
+    for path in paths:
+        pixels = normalise(read_image(path).frames)
+        if len(pixels) != 1:
+            raise DataError(
+                f"{path.name}: has {len(pixels)} frames; a label belongs to one image, export single frames"
+            )
+        frames.append(fit_images(pixels, Letterbox(pixels.shape[1], pixels.shape[2], size)))
+    names = tuple(f"image-{k:06d}" for k in range(len(paths)))
+    opaque = {p: f"patient-{k:05d}" for k, p in enumerate(sorted(set(patients)))}
+    images = torch.cat(frames)
+    nothing = torch.zeros(len(images), size, size, dtype=torch.int64)
+    people = tuple(opaque[p] for p in patients)
+    return _numbered(Split(images, nothing, names, people, (None,) * len(images)))

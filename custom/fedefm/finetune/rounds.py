@@ -1,0 +1,191 @@
+"""The server's side of a fine-tune job in plain Python: rounds of tuning, or one visit to hospitals that tune alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from fedefm.exchange.coordinator import Coordinator, Transport
+from fedefm.exchange.events import Event, Listener, StageEnded, TaskDone, TaskLost
+from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task, task_seed
+from fedefm.exchange.schedule import FEDAVG, Schedule
+from fedefm.exchange.state import RoundState
+from fedefm.exchange.topology import complete
+from fedefm.finetune.metric import Best, check_reported, is_better, value_of
+from fedefm.finetune.settings import FineTune
+from fedefm.finetune.tuner import START, TUNED, part
+from fedefm.models.build import Weights
+from fedefm.training.weights import TensorOps
+
+
+@dataclass
+class Ledger:
+    """A listener that keeps what the record of a job tells.
+
+    Attributes:
+        listen: is told every event too.
+        seconds: by stage.
+        bytes: by stage.
+        lost: work that did not come back.
+        reports: of a stage, by site.
+    """
+
+    listen: Listener
+    seconds: dict[str, float] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    reports: dict[Stage, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def __call__(self, event: Event) -> None:
+        """Keep one event."""
+        if isinstance(event, TaskDone):
+            self.reports.setdefault(event.task.stage, {})[event.task.site] = event.report
+        elif isinstance(event, TaskLost):
+            self.lost.append(event.lost.to_dict())
+        elif isinstance(event, StageEnded):
+            name = event.stage.value
+            self.seconds[name] = self.seconds.get(name, 0.0) + event.seconds
+            self.bytes[name] = self.bytes.get(name, 0) + event.bytes
+        self.listen(event)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a fine-tune job leaves.
+
+    Attributes:
+        weights: the best ones of a federated job; None where each hospital keeps its own.
+        figures: for the record, JSON-able.
+    """
+
+    weights: Weights | None
+    figures: dict[str, Any]
+
+
+def tune(
+    settings: FineTune, sites: Sequence[str], start: Weights, transport: Transport[Weights], listen: Listener
+) -> Tuned:
+    """Run a fine-tune job over any transport.
+
+    Args:
+        settings: the job.
+        sites: hospitals that take part.
+        start: weights of `start_weights`.
+        transport: carries the work.
+        listen: is told every event.
+
+    Raises:
+        ConfigError: the metric is one that no hospital reports.
+        QuorumError: fewer than `min_sites` hospitals took part.
+    """
+    ledger = Ledger(listen)
+    plan = Schedule(
+        FEDAVG, rounds=settings.rounds, min_sites=settings.min_sites, seed=settings.seed, weigh_by_images=True
+    )
+    coordinator = Coordinator(plan, complete(sites), settings.classes, transport, TensorOps(start), ledger)
+    state = coordinator.prepare(RoundState(0, dict.fromkeys(sites, start)))
+    prepared = ledger.reports[Stage.PREPARE]
+    check_reported(settings.metric, {site: report.get("metrics") or () for site, report in prepared.items()})
+    play = _together if settings.federated else _apart
+    weights, figures = play(settings, coordinator, state, start)
+    return Tuned(
+        weights,
+        {
+            "sites": sorted(prepared),
+            "corpora": {site: list(state.corpora[site]) for site in sorted(state.corpora)},
+            "images": {site: dict(prepared[site]["images"]) for site in sorted(prepared)},
+            "synthetic": sorted(site for site, report in prepared.items() if report.get("synthetic")),
+            "lost": ledger.lost,
+            "seconds": ledger.seconds,
+            "bytes": ledger.bytes,
+            **figures,
+        },
+    )
+
+
+def _together(
+    settings: FineTune,
+    coordinator: Coordinator[Weights],
+    state: RoundState[Weights],
+    start: Weights,
+) -> tuple[Weights, dict[str, Any]]:
+    """FedAvg from Theta; after every round the average is measured on the validation images."""
+    weights, best, chosen = start, start, Best(0, None)
+    history: list[dict[str, Any]] = []
+    for k in range(settings.rounds):
+        done, state = coordinator.stage(state, Stage.TUNE, _tasks(settings, coordinator, state, Stage.TUNE, k, weights))
+        came = {task.site: result for task, result in done if result.weights is not None}
+        coordinator.quorum(len(came), Stage.TUNE, k)
+        weights = coordinator.ops.average(
+            {site: result.weights for site, result in came.items() if result.weights is not None},
+            {site: float(max(1, result.images)) for site, result in came.items()},
+        )
+        found, state = _validated(settings, coordinator, state, k, weights)
+        value = value_of(settings.metric, found)
+        losses = {site: came[site].report.get("loss") for site in sorted(came)}
+        history.append({"round": k, "loss": losses, "metrics": found, "value": value})
+        if is_better(settings.metric, value, chosen):
+            best, chosen = weights, Best(k, value)
+        if settings.patience and k - chosen.round >= settings.patience:
+            break
+        state = replace(state, round=k + 1)
+    tasks = plans(settings, coordinator, state, Stage.EVALUATE, settings.rounds - 1)
+    done, state = coordinator.stage(
+        state, Stage.EVALUATE, [Assignment(task, {START: start, TUNED: best}) for task in tasks]
+    )
+    scores = {task.site: result.report["scores"] for task, result in done}
+    return best, {"history": history, "best": asdict(chosen), "scores": scores}
+
+
+def _validated(
+    settings: FineTune, coordinator: Coordinator[Weights], state: RoundState[Weights], round_: int, weights: Weights
+) -> tuple[dict[str, dict[str, float | None]], RoundState[Weights]]:
+    tasks = _tasks(settings, coordinator, state, Stage.VALIDATE, round_, weights)
+    done, state = coordinator.stage(state, Stage.VALIDATE, tasks)
+    return {task.site: dict(result.report["metrics"]) for task, result in done}, state
+
+
+def _apart(
+    settings: FineTune,
+    coordinator: Coordinator[Weights],
+    state: RoundState[Weights],
+    start: Weights,
+) -> tuple[None, dict[str, Any]]:
+    """Each hospital tunes alone and keeps its weights; figures come back."""
+    tasks = [
+        replace(task, steps=settings.steps, progress=(0.0, 1.0))
+        for task in plans(settings, coordinator, state, Stage.TUNE, 0)
+    ]
+    done, state = coordinator.stage(state, Stage.TUNE, [Assignment(task, {STUDENT: start}) for task in tasks])
+    coordinator.quorum(len(done), Stage.TUNE, 0)
+    reports = {task.site: result.report for task, result in done}
+    return None, {
+        "history": {site: report.get("history") for site, report in reports.items()},
+        "best": {site: report.get("best") for site, report in reports.items()},
+        "scores": {site: report.get("scores") for site, report in reports.items()},
+    }
+
+
+def plans(
+    settings: FineTune, coordinator: Coordinator[Weights], state: RoundState[Weights], stage: Stage, round_: int
+) -> list[Task]:
+    """One task for every hospital that still answers."""
+    return [
+        Task(stage, round_, site, site, seed=task_seed(settings.seed, stage, round_, site, site))
+        for site in coordinator.present(state)
+    ]
+
+
+def _tasks(
+    settings: FineTune,
+    coordinator: Coordinator[Weights],
+    state: RoundState[Weights],
+    stage: Stage,
+    round_: int,
+    weights: Weights,
+) -> list[Assignment[Weights]]:
+    tasks = plans(settings, coordinator, state, stage, round_)
+    if stage is Stage.TUNE:
+        tasks = [part(task, settings, round_) for task in tasks]
+    return [Assignment(task, {STUDENT: weights}) for task in tasks]

@@ -1,0 +1,62 @@
+"""A fine-tune job in one process, without FLARE: the oracle of the adapters, and what the few-shot curve uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedefm.errors import FedefmError
+from fedefm.exchange.events import Listener
+from fedefm.exchange.messages import Assignment, Lost, Result, Task
+from fedefm.finetune.network import start_weights
+from fedefm.finetune.rounds import Tuned, tune
+from fedefm.finetune.settings import FineTune
+from fedefm.finetune.tuner import Tuner
+from fedefm.models.build import Weights
+from fedefm.models.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class TunerTransport:
+    """Hands every assignment to its hospital, one after another."""
+
+    tuners: Mapping[str, Tuner]
+
+    def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[tuple[Task, Result[Weights] | Lost]]:
+        """Work on the assignments in order; a hospital's error is a loss, as it is over a network."""
+        for assignment in assignments:
+            task = assignment.task
+            try:
+                yield task, self.tuners[task.site].perform(assignment)
+            except FedefmError as error:
+                yield task, Lost.of(task, f"{type(error).__name__}: {error}")
+
+
+def tune_in_process(
+    settings: FineTune,
+    folders: Mapping[str, Path],
+    theta: Checkpoint | None,
+    listen: Listener = lambda event: None,
+    *,
+    device: str = "cpu",
+    keep: Path | None = None,
+) -> Tuned:
+    """Run a fine-tune job with all hospitals in this process.
+
+    Args:
+        settings: the job.
+        folders: every hospital's images and labels.
+        theta: where to start; None starts from random weights.
+        listen: is told every event.
+        device: of all hospitals.
+        keep: folder in which hospitals that tune alone leave their weights, each in one of its own.
+
+    Raises:
+        FedefmError: too few hospitals took part, or the metric is never reported.
+    """
+    tuners = {
+        name: Tuner(name, folder, settings, device=device, keep=None if keep is None else keep / name)
+        for name, folder in sorted(folders.items())
+    }
+    return tune(settings, sorted(folders), start_weights(theta, settings), TunerTransport(tuners), listen)

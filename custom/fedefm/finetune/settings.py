@@ -1,0 +1,163 @@
+"""Every setting of a fine-tune job, in one validated value read from one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fedefm.errors import ConfigError
+from fedefm.models.spec import ModelSpec
+from fedefm.training.settings import Optimisation, build
+
+SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
+MODES = ("full", "head", "lora")
+METRICS = {SEGMENTATION: ("dice", "iou", "loss"), CLASSIFICATION: ("auc", "f1", "loss")}
+LAST = "last"
+SETTINGS_FILE = "finetune.json"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """A fine-tune job.
+
+    Attributes:
+        classes: foreground class names, in label order; those that Theta knows keep their weights.
+        name: of the run.
+        theta: id of a finished foundation job; the server's own configuration says where its file lies.
+        theta_sha256: fingerprint that Theta must have; empty takes any.
+        size: side of the images in pixels, as Theta was trained.
+        model: Theta's network.
+        task: `segmentation`, or `classification` of what is present in an image.
+        mode: `full`, `head` (all else is frozen) or `lora` (low-rank changes, and the head).
+        federated: average the hospitals' weights after each round; else each tunes alone and returns figures only.
+        steps: gradient steps at each hospital, in all.
+        rounds: checks on the validation images and, when federated, averages.
+        labels: share of a hospital's labelled training patients to use, above 0.
+        metric: of the validation images; chooses the best weights. `last` takes the last ones.
+        patience: rounds without a better metric after which to stop; 0 never stops early.
+        encoder_rate: share of the learning rate that the encoder gets.
+        decoder_rate: likewise.
+        head_rate: likewise.
+        rank: of the low-rank changes.
+        alpha: their scale is alpha / rank (Hu et al., LoRA, ICLR 2022).
+        min_sites: fewer hospitals than this end the job.
+        seed: the job's seed.
+        optimisation: how a gradient step is taken.
+        stage_timeout: seconds after which a task that has not come back is given up.
+
+    Raises:
+        ConfigError: a value is out of range, or the metric is one that this task never reports.
+    """
+
+    classes: tuple[str, ...]
+    name: str = "finetune"
+    theta: str = ""
+    theta_sha256: str = ""
+    size: int = 96
+    model: ModelSpec = field(default_factory=ModelSpec)
+    task: str = SEGMENTATION
+    mode: str = "full"
+    federated: bool = True
+    steps: int = 200
+    rounds: int = 4
+    labels: float = 1.0
+    metric: str = "dice"
+    patience: int = 0
+    encoder_rate: float = 0.25
+    decoder_rate: float = 0.5
+    head_rate: float = 1.0
+    rank: int = 8
+    alpha: float = 8.0
+    min_sites: int = 1
+    seed: int = 0
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    stage_timeout: int = 600
+
+    def __post_init__(self) -> None:
+        if not self.classes or len(set(self.classes)) != len(self.classes) or "background" in self.classes:
+            raise ConfigError("classes: name each foreground class once; background is implied")
+        if self.task not in METRICS:
+            raise ConfigError(f"task '{self.task}' is unknown; choose {' or '.join(METRICS)}")
+        if self.mode not in MODES:
+            raise ConfigError(f"mode '{self.mode}' is unknown; choose one of {', '.join(MODES)}")
+        check_id(self.theta or "x")
+        self._check_numbers()
+        check_metric(self.metric, self.task, self.classes)
+
+    def _check_numbers(self) -> None:
+        for name in ("steps", "rounds", "rank", "min_sites", "stage_timeout", "size", "alpha", "head_rate"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("patience", "seed", "encoder_rate", "decoder_rate"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, not {getattr(self, name)}")
+        if not 0 < self.labels <= 1:
+            raise ConfigError(f"labels must be a share above 0 and not above 1, not {self.labels}")
+        if self.rounds > self.steps:
+            raise ConfigError(f"rounds: {self.rounds} rounds need at least as many steps, not {self.steps}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, plain: Any) -> FineTune:
+        """Build from JSON-able values.
+
+        Raises:
+            ConfigError: an unknown key (with the nearest known one), an ill-typed or out-of-range value.
+        """
+        return build(cls, plain, "settings")
+
+    def steps_of(self, round_: int) -> int:
+        """Gradient steps of a round; together they are `steps`."""
+        return self.steps * (round_ + 1) // self.rounds - self.steps * round_ // self.rounds
+
+
+def check_id(text: str) -> str:
+    """A job's id as it came; never a path.
+
+    Raises:
+        ConfigError: it has characters that no id has.
+    """
+    if not _ID.fullmatch(text):
+        raise ConfigError(f"theta {text[:80]!r}: not the id of a job; letters, digits, '-' and '_' only, no path")
+    return text
+
+
+def check_metric(metric: str, task: str, classes: Sequence[str]) -> None:
+    """Refuse a metric that no hospital could ever report.
+
+    Raises:
+        ConfigError: names those that there are.
+    """
+    name, slash, label = metric.partition("/")
+    known = name in METRICS[task] and (not slash or (label in classes and name != "loss"))
+    if metric != LAST and not known:
+        one = METRICS[task][0]
+        raise ConfigError(
+            f"metric '{metric[:80]}' is never reported in {task}; choose one of {', '.join(METRICS[task])}, "
+            f"one of a class such as {one}/{classes[0]}, or {LAST}"
+        )
+
+
+def load_finetune(path: Path) -> FineTune:
+    """Read the settings of a fine-tune job.
+
+    Raises:
+        ConfigError: the file is missing, not JSON, or has a wrong value.
+    """
+    try:
+        return FineTune.from_dict(json.loads(path.read_text()))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid JSON ({error})") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error

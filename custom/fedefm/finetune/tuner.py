@@ -1,0 +1,184 @@
+"""A hospital's side of a fine-tune job: one plain function a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fedefm.errors import ProtocolError
+from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task, task_seed
+from fedefm.finetune.metric import Best, is_better
+from fedefm.finetune.network import build_seeded, check_state, close_tuning, open_for_tuning, tuned_spec
+from fedefm.finetune.settings import FineTune
+from fedefm.finetune.work import Work, figures, load_work, reported
+from fedefm.models.build import Weights, take_weights
+from fedefm.models.checkpoint import save_weights
+from fedefm.training.hospital import OnStep
+from fedefm.training.loop import optimise
+
+START, TUNED = "start", "tuned"
+OWN_FILE = "tuned.safetensors"
+
+
+class Tuner:
+    """One site at work. A result depends only on the assignment and on the site's own images.
+
+    Args:
+        name: the site.
+        folder: its images and labels.
+        settings: the job.
+        device: `cpu`, `cuda` or `cuda:1`.
+        threads: of torch; another number may give another last bit.
+        keep: where a hospital that tunes alone puts its weights; None keeps none.
+        on_step: is told every gradient step.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        settings: FineTune,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        keep: Path | None = None,
+        on_step: OnStep = lambda task, step, loss: None,
+    ):
+        self.name = name
+        self._folder, self._settings, self._keep = folder, settings, keep
+        self._device, self._threads, self._on_step = torch.device(device), threads, on_step
+        self._work: Work | None = None
+
+    @property
+    def work(self) -> Work:
+        """The site's images and labels, read when first wanted."""
+        if self._work is None:
+            self._work = load_work(self._folder, self._settings)
+        return self._work
+
+    def perform(
+        self, assignment: Assignment[Weights], should_stop: Callable[[], bool] = lambda: False
+    ) -> Result[Weights]:
+        """Do what the task asks.
+
+        Raises:
+            FedefmError: the data, the task or the weights that came with it cannot be used.
+        """
+        task = assignment.task
+        if task.site != self.name:
+            raise ProtocolError(f"task {task.id} is for '{task.site}', this is '{self.name}'")
+        torch.set_num_threads(self._threads)
+        torch.manual_seed(task.seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        alone = self._alone if not self._settings.federated else self._tune
+        stages = {
+            Stage.PREPARE: self._prepare,
+            Stage.TUNE: alone,
+            Stage.VALIDATE: self._validate,
+            Stage.EVALUATE: self._evaluate,
+        }
+        if task.stage not in stages:
+            raise ProtocolError(f"task {task.id}: a fine-tune job has no such stage")
+        weights, report = stages[task.stage](task, assignment.models, should_stop)
+        return Result(task.id, weights, report, images=len(self.work.splits["train"]))
+
+    def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
+        work = self.work
+        return None, {
+            "corpus": list(work.corpus),
+            "images": {name: len(split) for name, split in work.splits.items()},
+            "metrics": reported(work, self._network(None)),
+            "synthetic": work.synthetic,
+        }
+
+    def _tune(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[Weights, dict[str, Any]]:
+        """One round of a federated job."""
+        model = self._network(_student(task, models))
+        loss = self._optimise(model, task, should_stop)
+        return take_weights(model), {"loss": loss}
+
+    def _alone(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[None, dict[str, Any]]:
+        """All rounds at home; the best weights stay here, only figures leave."""
+        settings, start = self._settings, _student(task, models)
+        model = self._network(start)
+        history: list[dict[str, Any]] = []
+        best, chosen = start, Best(0, None)
+        for k in range(settings.rounds):
+            loss = self._optimise(model, part(task, settings, k), should_stop)
+            found = figures(self.work, model, "val")
+            history.append({"round": k, "loss": loss, "metrics": found})
+            if is_better(settings.metric, found.get(settings.metric), chosen):
+                best, chosen = take_weights(model), Best(k, found.get(settings.metric))
+            if settings.patience and k - chosen.round >= settings.patience:
+                break
+        self._save(best)
+        scores = self._evaluate(task, {START: start, TUNED: best}, should_stop)[1]["scores"]
+        return None, {"loss": history[-1]["loss"], "history": history, "best": asdict(chosen), "scores": scores}
+
+    def _validate(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
+        return None, {"metrics": figures(self.work, self._network(_student(task, models)), "val")}
+
+    def _evaluate(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
+        """Measure every model on the site's test split."""
+        return None, {"scores": {name: self.work.scores(self._network(models[name]), "test") for name in models}}
+
+    def _optimise(self, model: nn.Module, task: Task, should_stop: Callable[[], bool]) -> float:
+        """Gradient steps on the parameters that the mode opens."""
+        groups = open_for_tuning(model, self._settings)
+        try:
+            return optimise(
+                model,
+                self.work.splits["train"],
+                task,
+                self._settings.optimisation,
+                lambda batch: self.work.loss(model, batch),
+                should_stop,
+                lambda step, value: self._on_step(task, step, value),
+                groups=groups,
+            )
+        finally:
+            close_tuning(model)
+
+    def _network(self, weights: Weights | None) -> nn.Module:
+        """The job's network with these weights, or random ones."""
+        model = build_seeded(self._settings)
+        if weights is not None:
+            check_state(model, weights)
+        return model.to(self._device)
+
+    def _save(self, weights: Weights) -> None:
+        if self._keep is not None:
+            settings = self._settings
+            save_weights(
+                self._keep / OWN_FILE,
+                weights,
+                spec=tuned_spec(settings),
+                classes=settings.classes,
+                size=settings.size,
+            )
+
+
+def part(task: Task, settings: FineTune, round_: int) -> Task:
+    """A round's share of a task that holds all rounds."""
+    return replace(
+        task,
+        round=round_,
+        steps=settings.steps_of(round_),
+        progress=(round_ / settings.rounds, (round_ + 1) / settings.rounds),
+        seed=task_seed(settings.seed, Stage.TUNE, round_, task.site, task.site),
+    )
+
+
+def _student(task: Task, models: Mapping[str, Weights]) -> Weights:
+    if set(models) != {STUDENT}:
+        raise ProtocolError(f"task {task.id}: needs the weights of '{STUDENT}' and no others")
+    return models[STUDENT]

@@ -1,0 +1,161 @@
+"""What segmentation and classification do differently: data, loss and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from fedefm.data.dataset import Split, load_site
+from fedefm.errors import DataError
+from fedefm.finetune.few import take_share
+from fedefm.finetune.presence import load_presence
+from fedefm.finetune.settings import CLASSIFICATION, FineTune
+from fedefm.losses.corpus import corpus_channels
+from fedefm.losses.segmentation import segmentation_loss
+from fedefm.training.loop import Batch
+from fedefm.training.scores import mean_dice, overlap_scores, predict
+
+Figures = dict[str, float | None]
+Scores = dict[str, dict[str, float | int | None]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A hospital's data for one job, with the loss and the figures that go with them.
+
+    Attributes:
+        splits: `train` (already cut to the share of labels), `val` and `test`.
+        corpus: classes that the training labels state.
+        synthetic: whether the images are generated.
+        loss: of a network on a batch.
+        scores: by class, of a network on a split by name, each with its `support` in images.
+    """
+
+    splits: Mapping[str, Split]
+    corpus: tuple[str, ...]
+    synthetic: bool
+    loss: Callable[[nn.Module, Batch], Tensor]
+    scores: Callable[[nn.Module, str], Scores]
+
+
+def load_work(folder: Path, settings: FineTune) -> Work:
+    """Read a hospital's folder for a job.
+
+    Raises:
+        DataError: it cannot be used, or no training label is left.
+    """
+    work = (_classification if settings.task == CLASSIFICATION else _segmentation)(folder, settings)
+    if not work.corpus or not len(work.splits["train"]):
+        raise DataError(f"{Path(folder).name}: no labelled training image of {', '.join(settings.classes)}; add some")
+    return work
+
+
+def figures(work: Work, model: nn.Module, split: str) -> Figures:
+    """Every metric by its name, `dice` for the mean and `dice/CLASS` for one class; None where it is not defined."""
+    scores = work.scores(model, split)
+    found: Figures = {"loss": mean_loss(work, model, split)}
+    names = sorted({name for figure in scores.values() for name in figure} - {"support"})
+    for name in names:
+        values = {label: figure[name] for label, figure in scores.items()}
+        known = [float(v) for v in values.values() if v is not None]
+        found |= {f"{name}/{label}": value for label, value in values.items()}
+        found[name] = sum(known) / len(known) if known else None
+    return found
+
+
+def reported(work: Work, model: nn.Module) -> list[str]:
+    """Names of the metrics that this hospital can give on its validation images."""
+    if not len(work.splits["val"]):
+        return []
+    return sorted(name for name, value in figures(work, model, "val").items() if value is not None)
+
+
+def mean_loss(work: Work, model: nn.Module, split: str, batch: int = 16) -> float | None:
+    """Loss over a split without augmentation; None for an empty split."""
+    images, masks = work.splits[split].images, work.splits[split].masks
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.no_grad():
+        parts = [
+            (
+                len(images[k : k + batch]),
+                work.loss(model, (images[k : k + batch].to(device), masks[k : k + batch].to(device))),
+            )
+            for k in range(0, len(images), batch)
+        ]
+    total = sum(count for count, _ in parts)
+    return sum(count * float(loss) for count, loss in parts) / total if total else None
+
+
+def _segmentation(folder: Path, settings: FineTune) -> Work:
+    site = load_site(folder, settings.classes, settings.size)
+    splits = {"train": take_share(site.train, settings.labels, settings.seed), "val": site.val, "test": site.test}
+    corpora = {"train": site.corpus, "val": site.corpus, "test": site.test_corpus}
+    channels = corpus_channels(site.corpus, settings.classes)
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        return segmentation_loss(model(batch[0]), batch[1], channels).mean()
+
+    def scores(model: nn.Module, name: str) -> Scores:
+        split = splits[name]
+        if not len(split):
+            return {}
+        return overlap_scores(predict(model, split.images), split.masks, settings.classes, corpora[name])
+
+    return Work(splits, site.corpus, site.synthetic, loss, scores)
+
+
+def _classification(folder: Path, settings: FineTune) -> Work:
+    site = load_presence(folder, settings.classes, settings.size)
+    all_labels = dict(site.labels)
+    splits = {**site.splits, "train": take_share(site.splits["train"], settings.labels, settings.seed)}
+    train_labels = all_labels["train"]
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        return presence_loss(model(batch[0]), train_labels[batch[1][:, 0, 0].cpu()].to(batch[0].device))
+
+    def scores(model: nn.Module, name: str) -> Scores:
+        logits, labels = _logits(model, splits[name].images), all_labels[name]
+        return {
+            label: presence_scores(logits[:, k], labels[:, k])
+            for k, label in enumerate(settings.classes)
+            if bool((~labels[:, k].isnan()).any())
+        }
+
+    return Work(splits, site.corpus, site.synthetic, loss, scores)
+
+
+def presence_loss(logits: Float[Tensor, "b k"], labels: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """Binary cross-entropy over the labels that are stated (not NaN); 0 where none is."""
+    known = ~labels.isnan()
+    entropy = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
+    return (entropy * known).sum() / known.sum().clamp_min(1)
+
+
+def presence_scores(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) -> dict[str, float | int | None]:
+    """Area under the ROC curve (None with one kind of image only), F1 at 0.5, and the images with the class."""
+    known = ~labels.isnan()
+    logit, truth = logits[known], labels[known] > 0.5
+    here, absent, found = int(truth.sum()), int((~truth).sum()), logit > 0
+    ranks = torch.as_tensor(rankdata(logit.numpy()))  # ties share their mean rank, as Mann and Whitney's U asks
+    auc = (float(ranks[truth].sum()) - here * (here + 1) / 2) / (here * absent) if here and absent else None
+    total = here + int(found.sum())
+    return {"auc": auc, "f1": 2 * int((found & truth).sum()) / total if total else 1.0, "support": here}
+
+
+def _logits(model: nn.Module, images: Tensor, batch: int = 16) -> Tensor:
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.no_grad():
+        parts = [model(images[k : k + batch].to(device)).cpu() for k in range(0, len(images), batch)]
+    return torch.cat(parts) if parts else torch.zeros(0, 1)
+
+
+__all__ = ["Figures", "Work", "figures", "load_work", "mean_dice", "presence_loss", "presence_scores", "reported"]

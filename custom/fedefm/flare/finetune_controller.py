@@ -1,0 +1,61 @@
+"""The server's workflow of a fine-tune job: `fedefm.finetune.rounds` over FLARE."""
+
+from __future__ import annotations
+
+import json
+
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl.controller import Controller
+from nvflare.apis.signal import Signal
+
+from fedefm.exchange.events import Event
+from fedefm.finetune.network import start_weights
+from fedefm.finetune.record import build_record, save_tuned
+from fedefm.finetune.rounds import tune
+from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
+from fedefm.finetune.theta import find_theta, read_theta
+from fedefm.flare.controller import FoundationController, connected_sites, write_record
+from fedefm.flare.job_files import RECORD_FILE, app_config_folder, output_folder
+from fedefm.flare.progress import FINISHED, to_line, to_text
+from fedefm.flare.server_config import consortium_root, models_folder
+from fedefm.flare.transport import FlareTransport
+from fedefm.models.checkpoint import Checkpoint
+
+
+class FineTuneController(FoundationController):
+    """Runs a fine-tune job over all connected hospitals, then publishes the weights and a record.
+
+    Args:
+        settings_file: name of the settings beside the app's FLARE configuration.
+        task_check_period: seconds between FLARE's own looks at its tasks.
+    """
+
+    def __init__(self, settings_file: str = SETTINGS_FILE, task_check_period: float = 0.1):
+        super().__init__(settings_file, task_check_period=task_check_period)
+
+    def _run(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        settings = load_finetune(app_config_folder(fl_ctx) / self._settings_file)
+        theta = server_theta(settings, fl_ctx)
+        start = start_weights(theta, settings)
+        transport = FlareTransport(self, fl_ctx, abort_signal, float(settings.stage_timeout))
+        tuned = tune(settings, connected_sites(fl_ctx), start, transport, lambda event: log_event(self, event, fl_ctx))
+        if abort_signal.triggered:
+            return
+        out = output_folder(fl_ctx)
+        source = None if theta is None else {"id": settings.theta, "sha256": theta.sha256}
+        model = save_tuned(settings, tuned.weights, out)
+        write_record(out / RECORD_FILE, build_record(settings, {"theta": source, **tuned.figures}, model))
+        self.log_info(fl_ctx, FINISHED + json.dumps({"folder": str(out)}), fire_event=False)
+
+
+def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
+    """The Theta that a job names, from the server's own folder; signed wherever the server has a consortium's root."""
+    if not settings.theta:
+        return None
+    return read_theta(find_theta(models_folder(fl_ctx), settings.theta), settings, consortium_root(fl_ctx))
+
+
+def log_event(controller: Controller, event: Event, fl_ctx: FLContext) -> None:
+    """Tell an event in the log, for readers and for whoever follows the process."""
+    controller.log_info(fl_ctx, to_text(event), fire_event=False)
+    controller.log_info(fl_ctx, to_line(event), fire_event=False)

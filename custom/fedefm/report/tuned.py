@@ -1,0 +1,70 @@
+"""A fine-tune job as a table on the terminal."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fedefm.report import text
+
+BEFORE, AFTER = "start", "tuned"
+
+
+def print_tuned(record: Mapping[str, Any], console: Console | None = None, *, folder: Path | None = None) -> None:
+    """Print every figure of the test images before and after, then the weights and what was lost.
+
+    Args:
+        record: of a fine-tune job.
+        console: where to print; standard output by default.
+        folder: where the weights were written.
+    """
+    console = console or Console()
+    config = record["config"]
+    synthetic = "  (synthetic data)" if record["synthetic"] else ""
+    sites = text.hospitals(len(record["sites"]))
+    how = "federated" if config["federated"] else "each hospital alone"
+    console.print(
+        Text.assemble(
+            (record["name"], "bold"),
+            f"  {config['task']}, {config['mode']}, {how}, {sites}, seed {record['seed']}{synthetic}",
+        )
+    )
+    console.print(_scores(record))
+    for name, value in _facts(record, folder):
+        console.print(Text.assemble((f"{name:<8}", "bold"), " ", value), soft_wrap=True)
+
+
+def _scores(record: Mapping[str, Any]) -> Table:
+    table = Table(title="Test images, before and after", title_justify="left")
+    for heading in ("hospital", "class", "figure"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("before", "after", "images"):
+        table.add_column(heading, justify="right")
+    for row in _rows(record["scores"]):
+        table.add_row(*row)
+    return table
+
+
+def _rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for site, models in scores.items():
+        for name, after in (models or {}).get(AFTER, {}).items():
+            before = models[BEFORE].get(name, {})
+            for figure in sorted(set(after) - {"support"}):
+                shown = (text.decimals(before.get(figure)), text.decimals(after[figure]))
+                yield site, name, figure, *shown, str(after["support"])
+
+
+def _facts(record: Mapping[str, Any], folder: Path | None) -> Iterator[tuple[str, str]]:
+    theta, model, metric = record["theta"], record["model"], record["config"]["metric"]
+    yield "Theta", f"sha256 {theta['sha256']}" if theta else "none, from random weights"
+    if model:
+        best = record["best"]
+        yield "Best", f"round {best['round'] + 1} by {metric} {text.decimals(best['value'])} of the validation images"
+        yield "Weights", f"{folder / model['path'] if folder else model['path']}  sha256 {model['sha256']}"
+    else:
+        yield "Weights", "each hospital keeps its own"
+    for item in record["lost"]:
+        yield "Lost", f"{item['site']} at {item['stage']}: {item['reason']}"
