@@ -1,12 +1,13 @@
-# make demo | test | check | compare | bench | clean      (all install what is missing into .venv first)
+# make demo | test | check | compare | federation | bench | bench-quick | bench-full | clean      (all install what is missing into .venv first)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNS := runs
 SEED ?= 0
+WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo compare test check bench clean
+.PHONY: install demo compare federation test check bench bench-quick bench-full bench-tables clean
 
 install: $(VENV)/.installed
 
@@ -27,6 +28,9 @@ compare: install
 	@rm -rf $(RUNS)/compare
 	$(BIN)/fedefm compare --job jobs/foundation --sites $(RUNS)/demo-data --out $(RUNS)/compare --seed $(SEED)
 
+federation: install
+	$(BIN)/fedefm federation --seed $(SEED)
+
 test: check
 	$(BIN)/python -m pytest -q
 
@@ -38,6 +42,19 @@ check: install
 
 bench: install
 	$(BIN)/python benchmarks/bench_emd.py
+
+# 6 runs of the benchmark: at most 15 minutes on two cores
+bench-quick: install
+	$(BIN)/fedefm benchmark run --group quick --workers 2
+	$(BIN)/fedefm benchmark tables
+
+# every run that has no result yet, hours long; may be stopped and started again at any time
+bench-full: install
+	$(BIN)/fedefm benchmark run --group all --workers $(WORKERS)
+	$(BIN)/fedefm benchmark tables
+
+bench-tables: install
+	$(BIN)/fedefm benchmark tables
 
 clean:
 	rm -rf $(RUNS) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,51 @@
+"""The hospital's images, as training would read them; read only, and nothing of it leaves the site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fedefm.data.describe import describe_folder
+from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
+from fedefm.doctor.kit import Kit
+from fedefm.errors import ConfigError, DataError
+from fedefm.flare.site_config import SiteConfig, load_site_config
+
+_STOPS = "training would stop here"
+_SHOWN = 10
+
+
+def site_config(kit: Kit) -> SiteConfig | ConfigError:
+    """The site's own file, or what is wrong with it."""
+    try:
+        return load_site_config(kit.local, kit.name)
+    except ConfigError as error:
+        return error
+
+
+def configured(config: SiteConfig | ConfigError) -> Iterator[Finding]:
+    """The site says where its data lies, and it lies there."""
+    if isinstance(config, ConfigError):
+        yield failed_with("site", config)
+    elif not config.data.is_dir():
+        yield failed("site", f"{config.data} is no folder", "correct 'data' in local/fedefm_site.json, or mount it")
+    else:
+        yield passed("site", f"data in {config.data}, device {config.device}, {config.threads} threads")
+
+
+def images(folder: Path) -> Iterator[Finding]:
+    """Read every image and mask of the folder."""
+    try:
+        summary = describe_folder(folder)
+    except DataError as error:
+        yield failed_with("data", error)
+        return
+    for one in summary.anomalies[:_SHOWN]:
+        level = failed if _STOPS in one else warned
+        yield level("data", one.replace(f"; {_STOPS}", ""), "correct it; `fedefm data check` shows all")
+    if len(summary.anomalies) > _SHOWN:
+        more = summary.anomalies[_SHOWN:]
+        level = failed if any(_STOPS in one for one in more) else warned
+        yield level("data", f"{len(more)} more things to look at", "`fedefm data check` shows all")
+    if not any(_STOPS in one for one in summary.anomalies):
+        yield passed("data", f"{summary.frames} frames, annotated {', '.join(summary.annotated)}")

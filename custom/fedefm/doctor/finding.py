@@ -1,0 +1,70 @@
+"""What one check found: a status, a line, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of the report.
+
+    Attributes:
+        status: `PASS`, `WARN` or `FAIL`.
+        check: what was looked at, in a word or two.
+        text: what was found.
+        remedy: what to do; empty for a pass.
+    """
+
+    status: str
+    check: str
+    text: str
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status not in (PASS, WARN, FAIL) or (self.status != PASS and not self.remedy):
+            raise ValueError(f"{self.check}: a {self.status} needs a known status and a remedy")
+
+    def __str__(self) -> str:
+        return f"[{self.status}] {self.check}: {self.text}" + (f"\n       -> {self.remedy}" if self.remedy else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+def passed(check: str, text: str) -> Finding:
+    """All is well."""
+    return Finding(PASS, check, text)
+
+
+def warned(check: str, text: str, remedy: str) -> Finding:
+    """Works, but somebody should look."""
+    return Finding(WARN, check, text, remedy)
+
+
+def failed(check: str, text: str, remedy: str) -> Finding:
+    """The site must not start."""
+    return Finding(FAIL, check, text, remedy)
+
+
+def failed_with(check: str, error: Exception) -> Finding:
+    """Our own errors say what is wrong and, behind the last semicolon, what to do."""
+    text, _, remedy = str(error).rpartition("; ")
+    return failed(check, text or str(error), remedy if text else "ask the consortium's administrator")
+
+
+def guarded(check: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """Run a check; whatever it raises is a FAIL, never a silence."""
+    try:
+        return list(look())
+    except Exception as error:
+        return [
+            failed(
+                check, f"could not be looked at ({type(error).__name__}: {error})", "send this line to the consortium"
+            )
+        ]

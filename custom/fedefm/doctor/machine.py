@@ -1,0 +1,97 @@
+"""Is this machine fit: Python, packages, GPU, disk, memory."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from fedefm.doctor.finding import Finding, failed, passed, warned
+
+GB = 1_000_000_000
+LEAST_DISK, GOOD_DISK = 2 * GB, 20 * GB
+LEAST_MEMORY, GOOD_MEMORY = 2 * GB, 8 * GB
+
+
+def python() -> Iterator[Finding]:
+    """The interpreter against the range that fedefm is made for."""
+    wanted = SpecifierSet(metadata.metadata("fedefm")["Requires-Python"])
+    yield python_in(platform.python_version(), wanted)
+
+
+def python_in(version: str, wanted: SpecifierSet) -> Finding:
+    """A version against a range."""
+    if version not in wanted:
+        return failed("Python", f"{version} is not {wanted}", f"install Python {wanted} and fedefm in it")
+    return passed("Python", f"{version} at {sys.executable}")
+
+
+def packages() -> Iterator[Finding]:
+    """Every package that fedefm needs, installed in a version that it was made for."""
+    needs = [Requirement(line) for line in metadata.requires("fedefm") or ()]
+    faults = list(package_faults([one for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})]))
+    yield from faults
+    if not faults:
+        main = ", ".join(f"{name} {metadata.version(name)}" for name in ("fedefm", "nvflare", "torch"))
+        yield passed("packages", main)
+
+
+def package_faults(needs: list[Requirement]) -> Iterator[Finding]:
+    """Those that are missing or of another version."""
+    for need in needs:
+        remedy = f"run pip install -c constraints.txt '{need}'"
+        try:
+            version = metadata.version(need.name)
+        except metadata.PackageNotFoundError:
+            yield failed("packages", f"{need.name} is not installed", remedy)
+            continue
+        if not need.specifier.contains(version, prereleases=True):
+            yield failed("packages", f"{need.name} {version} is not {need.specifier}", remedy)
+
+
+def gpu(device: str) -> Iterator[Finding]:
+    """Is the device there that the site's configuration names?"""
+    if device == "cpu":
+        yield warned(
+            "GPU", "the site trains on the CPU, slowly", 'with a GPU set "device": "cuda" in local/fedefm_site.json'
+        )
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        yield failed(
+            "GPU",
+            f"local/fedefm_site.json says {device}, torch {torch.__version__} finds no GPU",
+            'install the driver and a CUDA build of torch, or set "device": "cpu"',
+        )
+        return
+    yield passed("GPU", f"{device}: {torch.cuda.get_device_name(torch.device(device))}")
+
+
+def disk(folder: Path) -> Iterator[Finding]:
+    """Room where the kit lies; jobs and checkpoints go there."""
+    yield room("disk", shutil.disk_usage(folder).free, LEAST_DISK, GOOD_DISK, "free or add space where the kit lies")
+
+
+def memory() -> Iterator[Finding]:
+    """Memory that is free now."""
+    yield room(
+        "memory", psutil.virtual_memory().available, LEAST_MEMORY, GOOD_MEMORY, "end other programs or add memory"
+    )
+
+
+def room(check: str, free: int, least: int, good: int, remedy: str) -> Finding:
+    """Bytes that are free against two limits."""
+    text = f"{free / GB:.1f} GB free"
+    if free < least:
+        return failed(check, f"{text}, at least {least / GB:.0f} are needed", remedy)
+    if free < good:
+        return warned(check, f"{text}, {good / GB:.0f} are advised", remedy)
+    return passed(check, text)

@@ -1,0 +1,49 @@
+"""The kit is what the consortium signed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
+from fedefm.doctor.kit import Kit
+from fedefm.errors import TrustError
+from fedefm.trust import KIT_ROLES, fingerprint, verify_folder
+from fedefm.trust.certificates import same_fingerprint
+
+
+def root(kit: Kit, printed: str | None) -> Iterator[Finding]:
+    """The root certificate in the kit is the consortium's.
+
+    Whoever replaces the whole kit replaces its root too, so nothing inside the kit can vouch for it: only what came by
+    another way does, such as a letter.
+    """
+    try:
+        found = fingerprint(kit.root)
+    except TrustError as error:
+        yield failed_with("consortium", error)
+        return
+    if printed is None:
+        yield warned(
+            "consortium",
+            f"rootCA.pem has the fingerprint {found}",
+            "compare it with the consortium's letter, or give that as --root-fingerprint",
+        )
+    elif same_fingerprint(printed, found):
+        yield passed("consortium", "rootCA.pem has the fingerprint that was given")
+    else:
+        yield failed(
+            "consortium",
+            f"rootCA.pem has the fingerprint {found}, not the one that was given",
+            "do not start; fetch the kit again and call the consortium's administrator",
+        )
+
+
+def files(kit: Kit, now: datetime) -> Iterator[Finding]:
+    """Every file of the kit is as it was signed, none is missing or added, and modes are tight."""
+    try:
+        signed = verify_folder(kit.folder, kit.root, kind="kit", subject=kit.name, roles=KIT_ROLES, now=now)
+    except TrustError as error:
+        yield failed_with("kit", error)
+        return
+    yield passed("kit", f"{len(signed.files)} files as signed for {signed.subject} on {signed.made[:10]}")

@@ -1,0 +1,1 @@
+"""Weights for other programs, with a card that says what they are."""

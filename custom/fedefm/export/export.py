@@ -1,0 +1,54 @@
+"""Weights to a folder that can be given away: ONNX and model card, both or neither."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from fedefm.errors import ConfigError
+from fedefm.export.card import model_card, read_report
+from fedefm.export.onnx_file import require_onnx, write_onnx
+from fedefm.models.checkpoint import load_weights
+
+ONNX_FILE, CARD_FILE = "model.onnx", "MODEL_CARD.md"
+
+
+def export(weights: Path, out: Path) -> dict[str, Any]:
+    """Export weights into a new folder, or leave nothing.
+
+    Args:
+        weights: a file of `save_weights`; `report.json` is taken from beside it, if it names these weights.
+        out: a folder that does not exist, or is empty.
+
+    Returns:
+        What was written: names, fingerprint, the difference to torch, and whether a report was found.
+
+    Raises:
+        ConfigError: a package is missing, the place is taken, or the network cannot be written as ONNX.
+        CheckpointError: the weights are damaged or do not fit, or ONNX disagrees with torch.
+    """
+    require_onnx()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: is not an empty folder; name a new one for the export")
+    checkpoint = load_weights(weights)
+    report = read_report(weights, checkpoint.sha256)
+    folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    folder.mkdir(parents=True)
+    try:
+        difference = write_onnx(checkpoint, folder / ONNX_FILE)
+        (folder / CARD_FILE).write_text(model_card(checkpoint, report, difference), encoding="utf-8")
+        if out.exists():
+            out.rmdir()
+        folder.replace(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "onnx": ONNX_FILE,
+        "card": CARD_FILE,
+        "sha256": checkpoint.sha256,
+        "classes": list(checkpoint.classes),
+        "difference": difference,
+        "report": report is not None,
+    }

@@ -1,0 +1,126 @@
+"""Where a federation on one machine lives: its kits and its ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fedefm.errors import ConfigError, FedefmError
+from fedefm.resources import shipped
+
+PROJECT = "project.local.yml"
+PROVISION_SECONDS = 120
+KIT_BUILDER = "fedefm.flare.provision.kits.KitBuilder"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A provisioned federation.
+
+    Attributes:
+        root: folder of everything that it writes.
+        kits: folder with a kit for each participant.
+        server: name of the server, which is its host name.
+        hospitals: their names, sorted.
+        people: name of each person by role; the first of those who share one.
+        fl_port: where hospitals connect.
+        admin_port: where people connect.
+    """
+
+    root: Path
+    kits: Path
+    server: str
+    hospitals: tuple[str, ...]
+    people: dict[str, str]
+    fl_port: int
+    admin_port: int
+
+    def kit(self, name: str) -> Path:
+        """A participant's kit."""
+        return self.kits / name
+
+
+def provision(root: Path, project: Path | None = None) -> Place:
+    """Make kits for all of a project file, with free ports of this machine and storage under `root`.
+
+    Args:
+        root: a folder; new kits of the same project lie beside older ones there, under the same CA.
+        project: a project file; by default that of one machine.
+
+    Raises:
+        ConfigError: the project file is not usable.
+        FedefmError: FLARE made no kits; the message ends with what it said.
+    """
+    plain = _read(project or shipped("provisioning") / PROJECT)
+    root = root.resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    fl_port, admin_port = free_ports(2)
+    server = next(p for p in plain["participants"] if p["type"] == "server")
+    server |= {"fed_learn_port": fl_port, "admin_port": admin_port}
+    for builder in plain["builders"]:
+        if builder["path"] == KIT_BUILDER:
+            builder["args"] = {"storage": str(root / "storage")}
+    filled = root / "project.yml"
+    filled.write_text(yaml.safe_dump(plain, sort_keys=False))
+    people: dict[str, str] = {}
+    for person in (p for p in plain["participants"] if p["type"] == "admin"):
+        people.setdefault(person["role"], person["name"])
+    hospitals = tuple(sorted(p["name"] for p in plain["participants"] if p["type"] == "client"))
+    return Place(root, _provision(filled, root), server["name"], hospitals, people, fl_port, admin_port)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that were free a moment ago, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def environment() -> dict[str, str]:
+    """Of every process: this Python first in the path, one thread, few memory arenas."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return os.environ | threads | {"PATH": path, "MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
+
+
+def _read(project: Path) -> dict[str, Any]:
+    try:
+        plain = yaml.safe_load(project.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{project}: not a readable YAML file ({error}); correct it") from error
+    if not isinstance(plain, dict) or not {"name", "participants", "builders"} <= set(plain):
+        raise ConfigError(f"{project}: needs name, participants and builders; start from provisioning/{PROJECT}")
+    return plain
+
+
+def _provision(project: Path, root: Path) -> Path:
+    """Run `nvflare provision`; the newest folder of kits."""
+    command = [sys.executable, "-m", "nvflare.cli", "provision", "--force"]
+    done = subprocess.run(  # noqa: S603 (our own interpreter and paths, no shell)
+        [*command, "-p", str(project), "-w", str(root / "provision"), "-c", str(root)],
+        env=environment(),
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PROVISION_SECONDS,
+    )
+    if done.returncode != 0:
+        raise FedefmError(f"nvflare provision failed: {_last_line(done.stderr) or _last_line(done.stdout)}")
+    name = yaml.safe_load(project.read_text())["name"]
+    return max((root / "provision" / name).glob("prod_*"))
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if "rror" in line or "Exception" in line), lines[-1] if lines else "")

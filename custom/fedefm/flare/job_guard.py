@@ -1,0 +1,190 @@
+"""A hospital runs a job only as somebody who may sign jobs signed it. Any doubt, any error: it does not run.
+
+Measured on provisioned sites with FLARE 2.9, where the site tries to refuse a job:
+
+| where | what is raised or answered | does the job run at that site? |
+| --- | --- | --- |
+| component `app_deployer`, its `deploy` | an error text, or any exception | no; the other sites go on |
+| event `BEFORE_JOB_LAUNCH` | any exception | yes: FLARE logs it and goes on |
+| the same | one launcher too many | no; the job ends for all |
+| event `AUTHORIZE_COMMAND_CHECK` | any exception but `NotAuthorized` | yes |
+| the same | `NotAuthorized` | no |
+
+So the guard is the site's `app_deployer`, and checks once more before the launch, where it puts launchers that FLARE
+cannot use first and takes them back when all is well: a server could start an app that was deployed long ago.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nvflare.apis.app_deployer_spec import AppDeployerSpec
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.fl_exception import NotAuthorized
+from nvflare.apis.workspace import Workspace
+from nvflare.fuel.utils.zip_utils import unzip_all_from_bytes
+from nvflare.private.fed.utils.app_deployer import AppDeployer
+
+from fedefm.errors import TrustError
+from fedefm.trust import Manifest, verify_app
+from fedefm.trust.certificates import FORBIDDEN_ROLE
+from fedefm.trust.kinds import LEDGER_NAME
+
+REFUSAL = "refused by fedefm"  # stands where FLARE wants a launcher, and exactly one
+
+
+class JobGuard(FLComponent, AppDeployerSpec):
+    """The site's `app_deployer` in `local/resources.json`; list it last, so that it sees what other components raised.
+
+    It has no settings: who may sign is fixed in `fedefm.trust`, and the root certificate is the one of the kit.
+    """
+
+    def deploy(
+        self, workspace: Workspace, job_id: str, job_meta: dict, app_name: str, app_data: bytes, fl_ctx: FLContext
+    ) -> str:
+        """Verify the very bytes that are then deployed; an answer that is not empty refuses the job at this site."""
+        try:
+            manifest = check_bytes(app_data, workspace, job_meta, app_name)
+            Ledger(Path(workspace.get_root_dir())).deployed(manifest.serial, job_id)
+        except BaseException as error:
+            reason = reason_of(error)
+            self.log_error(fl_ctx, reason, fire_event=False)
+            return reason
+        return AppDeployer().deploy(workspace, job_id, job_meta, app_name, app_data, fl_ctx)
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Refuse a command by `NotAuthorized`, a launch by launchers that FLARE cannot use; it swallows all else."""
+        if event_type == EventType.AUTHORIZE_COMMAND_CHECK:
+            self._authorize(fl_ctx)
+        elif event_type == EventType.BEFORE_JOB_LAUNCH:
+            self._before_launch(fl_ctx)
+
+    def _authorize(self, fl_ctx: FLContext) -> None:
+        try:
+            check_people(fl_ctx.get_prop(FLContextKey.SECURITY_ITEMS), fl_ctx.get_prop(FLContextKey.EXCEPTIONS))
+        except BaseException as error:
+            raise NotAuthorized(reason_of(error)) from None
+
+    def _before_launch(self, fl_ctx: FLContext) -> None:
+        launchers = fl_ctx.get_prop(FLContextKey.JOB_LAUNCHER, [])
+        _set_launchers(fl_ctx, [*launchers, REFUSAL, REFUSAL])  # never exactly one, whoever else adds or takes one
+        check_deployed(fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT), fl_ctx.get_prop(FLContextKey.JOB_META))
+        _set_launchers(fl_ctx, launchers)
+
+
+def reason_of(error: BaseException) -> str:
+    """What the server may read: our own line, which names files of the job only, or just that the check failed."""
+    if isinstance(error, TrustError):
+        return f"{REFUSAL}: {error}"
+    return f"{REFUSAL}: the check itself failed ({type(error).__name__}); ask the hospital to run `fedefm doctor`"
+
+
+def check_bytes(app_data: bytes, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> Manifest:
+    """Unpack an app as FLARE would, into a folder of our own, and verify it there.
+
+    Raises:
+        TrustError: it is not what somebody who may sign jobs signed for this site.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        unzip_all_from_bytes(app_data, folder)
+        return _check(Path(folder), workspace, job_meta, app_name)
+
+
+def check_deployed(workspace: Workspace, job_meta: Mapping[str, Any]) -> Manifest:
+    """Verify an app where it was deployed, and that this very signature was deployed for this very job and never ran.
+
+    Raises:
+        TrustError: so; other errors where something is missing, which mean no as well.
+    """
+    job_id = job_meta["job_id"]
+    app_name = Path(workspace.get_run_dir(job_id), "fl_app.txt").read_text()
+    manifest = _check(Path(workspace.get_app_dir(job_id)), workspace, job_meta, app_name)
+    Ledger(Path(workspace.get_root_dir())).launched(manifest.serial, job_id)
+    return manifest
+
+
+def check_people(items: Mapping[str, Any] | None, exceptions: Mapping[str, Any] | None) -> None:
+    """Refuse a role that passes every policy, and a command that another component failed to judge.
+
+    Args:
+        items: who sent the command and who submitted the job, as FLARE has it; none for a command without a person.
+        exceptions: what components raised at this event before.
+
+    Raises:
+        TrustError: so.
+    """
+    for key in (FLContextKey.USER_ROLE, FLContextKey.SUBMITTER_ROLE):
+        role = (items or {}).get(key) or ""
+        if not isinstance(role, str) or role.strip().casefold() == FORBIDDEN_ROLE:
+            raise TrustError(f"the role {FORBIDDEN_ROLE} passes every policy of FLARE; use another role")
+    if exceptions:
+        raise TrustError("another component of this site failed to judge the command; see its log")
+
+
+class Ledger:
+    """Which signatures were deployed and launched here, each once: an old job cannot be played again.
+
+    One JSON line each, in the site's folder. The hospital may look at it; without it old jobs could run again.
+
+    Args:
+        folder: the site's workspace.
+    """
+
+    _lock = threading.Lock()
+
+    def __init__(self, folder: Path):
+        self._path = folder / LEDGER_NAME
+
+    def deployed(self, serial: str, job_id: str) -> None:
+        """Note a signature before its job is deployed.
+
+        Raises:
+            TrustError: it was here before.
+        """
+        with self._lock:
+            if any(line["serial"] == serial for line in self._read()):
+                raise TrustError("this signed job was here before; sign it again with `fedefm trust sign`")
+            self._add("deployed", serial, job_id)
+
+    def launched(self, serial: str, job_id: str) -> None:
+        """Note a launch before it happens.
+
+        Raises:
+            TrustError: the signature was not deployed for this job, or was launched before.
+        """
+        with self._lock:
+            before = [(line["event"], line["job_id"]) for line in self._read() if line["serial"] == serial]
+            if before != [("deployed", job_id)]:
+                raise TrustError("this signed job was not deployed here for this job id, or ran before; submit it anew")
+            self._add("launched", serial, job_id)
+
+    def _read(self) -> list[dict[str, str]]:
+        """All lines; one that cannot be read is an error, and so a refusal."""
+        if not self._path.exists():
+            return []
+        return [json.loads(line) for line in self._path.read_text().splitlines()]
+
+    def _add(self, event: str, serial: str, job_id: str) -> None:
+        opened = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(opened, "a") as file:
+            file.write(json.dumps({"event": event, "serial": serial, "job_id": job_id}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _check(folder: Path, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> Manifest:
+    root = Path(workspace.get_file_path_in_startup("rootCA.pem"))
+    return verify_app(folder, root, job_meta, app_name=app_name, site=workspace.site_name)
+
+
+def _set_launchers(fl_ctx: FLContext, launchers: list[Any]) -> None:
+    fl_ctx.set_prop(FLContextKey.JOB_LAUNCHER, launchers, private=True, sticky=False)

@@ -1,0 +1,1 @@
+"""Builders of `nvflare provision`, named in `provisioning/project.yml`."""

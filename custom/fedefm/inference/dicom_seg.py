@@ -1,0 +1,272 @@
+"""Label maps as a DICOM segmentation object that refers to the frames of its source.
+
+DICOM PS3.3, A.51 and C.8.20. Angiography has no frame of reference, so the frames of the object are tied to those of
+the source by the derivation image macro, which names instance and frame, and carry no place in the patient: C.7.6.16
+asks for that only where the derivation is not named. (highdicom writes this for a single frame only.) pydicom writes
+all but the two long elements; those are appended frame by frame, so memory does not grow with the run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pydicom
+from jaxtyping import Bool, UInt8
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite, write_dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+
+from fedefm.errors import DataError
+from fedefm.report.palette import class_colours, rgb
+
+# What ties the object to the patient's study; without it an archive would refuse it. Nothing else is taken over.
+_STUDY = (
+    *("SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"),
+    *("StudyDescription",),
+)
+_CODES = {  # SNOMED CT
+    "catheter": ("19923001", "Catheter"),
+    "guidewire": ("47424002", "Guide wire"),
+    "vessel": ("59820001", "Blood vessel"),
+}
+_OBJECT, _BODY = ("260787004", "Physical object"), ("123037004", "Anatomical Structure")
+_MOST_BYTES = (1 << 32) - 2
+
+
+def source_frames(paths: Sequence[Path]) -> list[tuple[str, str, int]]:
+    """SOP class, SOP instance and frame number of every frame of a run.
+
+    Raises:
+        DataError: a file does not say which instance of which study it is, or names another study than the first.
+    """
+    found, studies = [], set()
+    for path in paths:
+        header = _header(path)
+        if not (header.get("StudyInstanceUID") and header.get("SOPInstanceUID") and header.get("SOPClassUID")):
+            raise DataError(f"{path.name} does not say which instance of which study it is")
+        studies.add(str(header.StudyInstanceUID))
+        count = int(header.get("NumberOfFrames") or 1)
+        found += [(str(header.SOPClassUID), str(header.SOPInstanceUID), k + 1) for k in range(count)]
+    if len(studies) > 1:
+        raise DataError(f"{paths[0].name} and others belong to different studies")
+    return found
+
+
+class SegObject:
+    """`labels.seg.dcm`: binary, one segment a class; only frames that show a class are stored, as the standard allows.
+
+    Args:
+        folder: where to write.
+        paths: the DICOM files of the run.
+        classes: foreground class names, in label order.
+        model_sha256: fingerprint of the network's weights, noted as the algorithm's version.
+
+    Raises:
+        DataError: see `source_frames`.
+    """
+
+    name = "labels.seg.dcm"
+
+    def __init__(self, folder: Path, paths: Sequence[Path], classes: Sequence[str], model_sha256: str) -> None:
+        self._path, self._classes, self._sha256 = folder / self.name, tuple(classes), model_sha256
+        self._sources, self._header = source_frames(paths), _header(paths[0])
+        self._bits, self._items = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
+        self._carry: Bool[np.ndarray, " n"] = np.zeros(0, bool)
+        self._series, self._frames, self._number = str(self._header.get("SeriesInstanceUID", "")), 0, 0
+
+    def add(self, labels: UInt8[np.ndarray, "h w"]) -> None:
+        """Append a frame."""
+        self._shape = labels.shape
+        for segment in range(1, len(self._classes) + 1):
+            mask = labels == segment
+            if mask.any():
+                self._pack(mask)
+                self._frames += 1
+                self._items.write(_item(_frame_groups(segment, self._number + 1, self._sources[self._number])))
+        self._number += 1
+
+    def close(self) -> None:
+        """Write the object.
+
+        Raises:
+            DataError: nothing was marked in any frame, or more than an element holds; then no file is left.
+        """
+        try:
+            self._pack(np.zeros(-len(self._carry) % 8, bool))
+            if not self._frames:
+                raise DataError("nothing was marked, and DICOM knows no segmentation without frames")
+            if self._bits.tell() > _MOST_BYTES:
+                raise DataError("more than 4 GiB of masks, which one DICOM element cannot hold")
+            with self._path.open("wb") as file:
+                dcmwrite(file, self._dataset(), enforce_file_format=True)
+                _append_sequence(file, 0x5200, 0x9230, self._items)
+                _append_pixels(file, self._bits)
+        finally:
+            self._bits.close()
+            self._items.close()
+
+    def _pack(self, mask: Bool[np.ndarray, "..."]) -> None:
+        """Bits run on from frame to frame; what fills no byte yet waits for the next."""
+        bits = np.concatenate([self._carry, mask.ravel()])
+        whole = len(bits) // 8 * 8
+        self._bits.write(np.packbits(bits[:whole], bitorder="little").tobytes())
+        self._carry = bits[whole:]
+
+    def _dataset(self) -> FileDataset:
+        uid, now = generate_uid(prefix=None), datetime.now(timezone.utc)
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SegmentationStorage, uid
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data = FileDataset(str(self._path), {}, file_meta=meta, preamble=b"\0" * 128)
+        for keyword in _STUDY:
+            if keyword in self._header:
+                data[keyword] = self._header[keyword]
+        for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate"):
+            if keyword not in data:
+                setattr(data, keyword, "")
+        for keyword in ("StudyTime", "AccessionNumber", "ReferringPhysicianName"):
+            if keyword not in data:
+                setattr(data, keyword, "")
+        data.SOPClassUID, data.SOPInstanceUID, data.SeriesInstanceUID = (
+            SegmentationStorage,
+            uid,
+            generate_uid(prefix=None),
+        )
+        data.Modality, data.SeriesNumber, data.InstanceNumber = "SEG", 900, 1
+        data.SeriesDescription = "Segmentation for research"
+        data.ContentDate, data.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+        data.ContentLabel, data.ContentDescription, data.ContentCreatorName = "SEGMENTATION", "Devices", ""
+        data.Manufacturer, data.ManufacturerModelName = "FedEFM", "fedefm segment"
+        data.DeviceSerialNumber, data.SoftwareVersions = "0", version("fedefm")
+        data.ImageType = ["DERIVED", "PRIMARY"]
+        data.ReferencedSeriesSequence = DicomSequence([self._referenced_series()])
+        self._describe_pixels(data)
+        data.SegmentSequence = DicomSequence(list(self._segments()))
+        data.SharedFunctionalGroupsSequence = DicomSequence([Dataset()])
+        _organise(data)
+        return data
+
+    def _describe_pixels(self, data: Dataset) -> None:
+        data.SamplesPerPixel, data.PhotometricInterpretation, data.NumberOfFrames = 1, "MONOCHROME2", self._frames
+        data.Rows, data.Columns = self._shape
+        data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 1, 1, 0, 0
+        data.LossyImageCompression, data.SegmentationType, data.SegmentsOverlap = "00", "BINARY", "NO"
+
+    def _referenced_series(self) -> Dataset:
+        series = Dataset()
+        series.SeriesInstanceUID = self._series
+        instances = dict.fromkeys((sop_class, instance) for sop_class, instance, _ in self._sources)
+        series.ReferencedInstanceSequence = DicomSequence([_reference(*pair) for pair in instances])
+        return series
+
+    def _segments(self) -> Iterator[Dataset]:
+        for number, (name, colour) in enumerate(class_colours(self._classes).items(), 1):
+            segment = Dataset()
+            segment.SegmentNumber, segment.SegmentLabel, segment.SegmentAlgorithmType = number, name[:64], "AUTOMATIC"
+            segment.SegmentAlgorithmName = f"FedEFM weights {self._sha256[:16]}"
+            category = _BODY if name == "vessel" else _OBJECT
+            segment.SegmentedPropertyCategoryCodeSequence = DicomSequence([_code(*category)])
+            segment.SegmentedPropertyTypeCodeSequence = DicomSequence([_property(name)])
+            segment.RecommendedDisplayCIELabValue = _cielab(rgb(colour))
+            yield segment
+
+
+def _header(path: Path) -> FileDataset:
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True)
+    except Exception as error:  # pydicom raises many kinds
+        raise DataError(f"{path.name}: its header cannot be copied ({type(error).__name__})") from error
+
+
+def _frame_groups(segment: int, number: int, source: tuple[str, str, int]) -> Dataset:
+    """Which segment a frame shows, of which frame of the source; C.7.6.16."""
+    sop_class, instance, frame = source
+    groups, content, derivation, identity = Dataset(), Dataset(), Dataset(), Dataset()
+    reference = _reference(sop_class, instance)
+    reference.ReferencedFrameNumber = frame
+    reference.PurposeOfReferenceCodeSequence = DicomSequence(
+        [_code("121322", "Source image for image processing operation", "DCM")]
+    )
+    derivation.SourceImageSequence = DicomSequence([reference])
+    derivation.DerivationCodeSequence = DicomSequence([_code("113076", "Segmentation", "DCM")])
+    content.DimensionIndexValues = [segment, number]
+    identity.ReferencedSegmentNumber = segment
+    groups.DerivationImageSequence = DicomSequence([derivation])
+    groups.FrameContentSequence = DicomSequence([content])
+    groups.SegmentIdentificationSequence = DicomSequence([identity])
+    return groups
+
+
+def _organise(data: Dataset) -> None:
+    """Frames are ordered by segment and by frame of the source; C.7.6.17."""
+    organisation = Dataset()
+    organisation.DimensionOrganizationUID = generate_uid(prefix=None)
+    indices = []
+    for pointer, group in ((0x0062000B, 0x0062000A), (0x00081160, 0x00089124)):
+        index = Dataset()
+        index.DimensionOrganizationUID = organisation.DimensionOrganizationUID
+        index.DimensionIndexPointer, index.FunctionalGroupPointer = pointer, group
+        indices.append(index)
+    data.DimensionOrganizationSequence = DicomSequence([organisation])
+    data.DimensionIndexSequence = DicomSequence(indices)
+
+
+def _reference(sop_class: str, instance: str) -> Dataset:
+    reference = Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = sop_class, instance
+    return reference
+
+
+def _code(value: str, meaning: str, scheme: str = "SCT") -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    return code
+
+
+def _property(name: str) -> Dataset:
+    """A known class by its SNOMED code; of others the hospital's own name, in a private scheme."""
+    return _code(*_CODES[name]) if name in _CODES else _code(name[:16], name[:64], "99FEDEFM")
+
+
+def _cielab(colour: tuple[int, int, int]) -> list[int]:
+    """SRGB to the 16-bit CIELab of PS3.3 C.10.7.1.1 (D50; Bradford-adapted matrix)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
+    matrix = ((0.4361, 0.3851, 0.1431), (0.2225, 0.7169, 0.0606), (0.0139, 0.0971, 0.7141))
+    white = (0.9642, 1.0, 0.8249)
+    x, y, z = (sum(m * v for m, v in zip(row, linear, strict=True)) / w for row, w in zip(matrix, white, strict=True))
+    fx, fy, fz = (t ** (1 / 3) if t > 216 / 24389 else (24389 / 27 * t + 16) / 116 for t in (x, y, z))
+    lab = (116 * fy - 16) / 100, (500 * (fx - fy) + 128) / 255, (200 * (fy - fz) + 128) / 255
+    return [round(min(max(value, 0), 1) * 65535) for value in lab]
+
+
+def _item(groups: Dataset) -> bytes:
+    buffer = pydicom.filebase.DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, groups)
+    content = buffer.getvalue()
+    return struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
+
+
+def _append_sequence(file: IO[bytes], group: int, element: int, items: IO[bytes]) -> None:
+    file.write(struct.pack("<HH2sHI", group, element, b"SQ", 0, 0xFFFFFFFF))
+    items.seek(0)
+    shutil.copyfileobj(items, file)
+    file.write(struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
+
+
+def _append_pixels(file: IO[bytes], bits: IO[bytes]) -> None:
+    length = bits.tell()
+    file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, length + length % 2))
+    bits.seek(0)
+    shutil.copyfileobj(bits, file)
+    file.write(bytes(length % 2))

@@ -1,0 +1,116 @@
+"""A network on the frames of a run, with its label maps on the frames' own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fedefm.data.letterbox import Letterbox, fit_images
+from fedefm.errors import CheckpointError, ConfigError
+from fedefm.inference.scale import Scale
+from fedefm.models.build import build_model
+from fedefm.models.checkpoint import Checkpoint, load_weights
+from fedefm.models.spec import ModelSpec
+
+MOST_CLASSES = 254  # labels are 8 bits
+
+
+class Network(NamedTuple):
+    """A network that is ready to predict, and what its file says about it."""
+
+    model: nn.Module
+    checkpoint: Checkpoint
+    device: torch.device
+
+
+class Labelled(NamedTuple):
+    """One frame of a run: its number from 1, its grey values for the eye, and the class of each of its pixels."""
+
+    number: int
+    grey: UInt8[np.ndarray, "h w"]
+    labels: UInt8[np.ndarray, "h w"]
+
+
+def load_network(path: Path, device: str = "auto") -> Network:
+    """Build the network that a weights file names, and load it.
+
+    Args:
+        path: a file of `fedefm.models.checkpoint.save_weights`.
+        device: `cpu`, `cuda`, `cuda:1` ..., or `auto` for a GPU where there is one.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or altered, or its weights do not fit its architecture.
+        ConfigError: the device does not exist, or the architecture is unknown.
+    """
+    checkpoint, place = load_weights(path), resolve_device(device)
+    channels = len(checkpoint.classes) + 1
+    if channels > MOST_CLASSES + 1:
+        raise CheckpointError(f"{path}: {channels - 1} classes, more than the {MOST_CLASSES} that a label map holds")
+    spec = ModelSpec(checkpoint.spec.architecture, checkpoint.spec.encoder, checkpoint.spec.options)
+    model = build_model(spec, channels, checkpoint.size)  # without start weights, which would be fetched
+    try:
+        model.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: its weights are not those of {spec.architecture} with '{spec.encoder}'"
+        ) from error
+    return Network(model.to(place).eval(), checkpoint, place)
+
+
+def resolve_device(name: str) -> torch.device:
+    """A device by name.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {name}: not on this machine; use cpu, cuda or cuda:NUMBER") from error
+    return device
+
+
+def label_frames(
+    network: Network, frames: Iterable[tuple[Float32[np.ndarray, "h w"], Scale]], batch: int
+) -> Iterator[Labelled]:
+    """Label each frame of a run, `batch` at a time; no more of the run is held.
+
+    Args:
+        network: of `load_network`.
+        frames: grey frames of one size, each with its scale.
+        batch: frames that go through the network together.
+    """
+    waiting, number = iter(frames), 0
+    while group := list(islice(waiting, batch)):
+        raw = [frame for frame, _ in group]
+        box = Letterbox(raw[0].shape[0], raw[0].shape[1], network.checkpoint.size)
+        images = fit_images(np.stack([scale.normalise(frame) for frame, scale in group]), box)
+        with torch.inference_mode():
+            scores = network.model(images.to(network.device)).softmax(1)
+            labels = restore_scores(scores, box).argmax(1).to(torch.uint8).cpu().numpy()
+        for (frame, scale), label in zip(group, labels, strict=True):
+            number += 1
+            yield Labelled(number, scale.to_grey(frame), label)
+
+
+def restore_scores(scores: Float[Tensor, "b k s s"], box: Letterbox) -> Float[Tensor, "b k h w"]:
+    """Class scores of the square on the pixels of the frame: the border cut off, the rest interpolated (bilinear).
+
+    Both grids cover the same area and pixels are cells of it, so nothing shifts: cell i of n covers [i/n, (i+1)/n].
+    Scores, not labels, are interpolated: outlines then fall between the pixels of a coarse network, not on their edges.
+    """
+    inner = scores[:, :, box.window[0], box.window[1]]
+    if box.inner == (box.height, box.width):
+        return inner
+    return functional.interpolate(inner, size=(box.height, box.width), mode="bilinear", align_corners=False)

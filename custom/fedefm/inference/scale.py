@@ -1,0 +1,73 @@
+"""The grey scale of a run that is too long to hold: the percentiles of `fedefm.data.normalise`, frame by frame."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from numpy.typing import NDArray
+
+from fedefm.data.normalise import PERCENTILES
+from fedefm.errors import DataError
+
+MOST_VALUES = 1 << 20  # distinct grey values that are counted exactly; 16 bits have 65,536
+_CLIP = (-1.0, 2.0)  # of fedefm.data.normalise; a test holds the two together
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The grey values that become -2 and 2; alike where a picture has one value only."""
+
+    low: float
+    high: float
+
+    def normalise(self, frame: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+        """A frame as the network saw them in training; equals `fedefm.data.normalise.normalise` of the whole file."""
+        return (np.clip(self._unit(frame), *_CLIP) - np.float32(0.5)) / np.float32(0.25)
+
+    def to_grey(self, frame: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+        """A frame as 8 bits for the eye."""
+        return (np.clip(self._unit(frame), 0, 1) * 255).round().astype(np.uint8)
+
+    def _unit(self, frame: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+        span = np.float32(self.high - self.low)
+        if span < np.finfo(np.float32).tiny:
+            return np.full(frame.shape, np.float32(0.5))
+        with np.errstate(over="ignore"):
+            unit: Float32[np.ndarray, "h w"] = (frame - np.float32(self.low)) / span
+        return unit
+
+
+def survey(frames: Iterable[Float32[np.ndarray, "h w"]], most: int = MOST_VALUES) -> Scale:
+    """The scale of a file, by one look at each of its frames.
+
+    How often each value occurs is counted, so the percentiles are exact as long as there are at most `most` values;
+    beyond, which only fractions reach, neighbours are merged and a percentile is off by a neighbour's distance.
+
+    Raises:
+        DataError: there is no frame.
+    """
+    values: NDArray[np.float32] = np.empty(0, np.float32)
+    counts: NDArray[np.int64] = np.empty(0, np.int64)
+    for frame in frames:
+        new, times = np.unique(frame, return_counts=True)
+        values, counts = _merge(np.concatenate([values, new]), np.concatenate([counts, times]))
+        while len(values) > most:
+            values, counts = values[::2], np.add.reduceat(counts, np.arange(0, len(counts), 2))
+    if not len(values):
+        raise DataError("a run without frames; re-export it")
+    low, high = (_percentile(values, counts, q) for q in PERCENTILES)
+    return Scale(low, high) if high > low else Scale(float(values[0]), float(values[-1]))
+
+
+def _merge(values: NDArray[np.float32], counts: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    distinct, place = np.unique(values, return_inverse=True)
+    return distinct, np.bincount(place, weights=counts).astype(np.int64)
+
+
+def _percentile(values: NDArray[np.float32], counts: NDArray[np.int64], q: float) -> float:
+    """Linear between the two nearest of all pixels in order, as numpy's default."""
+    last = np.cumsum(counts) - 1
+    position = q / 100 * last[-1]
+    below, above = (float(values[np.searchsorted(last, rank)]) for rank in (np.floor(position), np.ceil(position)))
+    return below + (above - below) * (position - np.floor(position))

@@ -1,0 +1,219 @@
+"""From a run to a folder of results, one frame at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fedefm.data.formats import Format
+from fedefm.errors import ConfigError, DataError
+from fedefm.inference.dicom_seg import SegObject
+from fedefm.inference.nifti_stack import NiftiStack
+from fedefm.inference.picture import draw_overlay
+from fedefm.inference.predict import Labelled, Network, label_frames
+from fedefm.inference.source import Run
+from fedefm.inference.tips import TipTable, devices, find_tips
+from fedefm.inference.video import Film, open_film
+
+FORMATS = ("png", "nifti", "seg", "overlay")
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to write beside `tips.csv` and `summary.json`.
+
+    Attributes:
+        formats: of `FORMATS`: label maps, stack, DICOM segmentation object, overlay pictures.
+        video: `auto`, `mp4`, `gif` or None.
+        batch: frames that go through the network together.
+    """
+
+    formats: tuple[str, ...] = FORMATS
+    video: str | None = "auto"
+    batch: int = 4
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.formats) - set(FORMATS):
+            raise ConfigError(f"--format {sorted(unknown)[0]}: choose from {', '.join(FORMATS)}")
+        if self.batch < 1:
+            raise ConfigError(f"--batch {self.batch}: give 1 or more")
+
+
+def segment(
+    run: Run,
+    network: Network,
+    out: Path,
+    wanted: Wanted | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Segment a run into a new folder, or leave nothing.
+
+    Args:
+        run: of `open_run`.
+        network: of `load_network`.
+        out: a folder that does not exist, or is empty.
+        wanted: what to write.
+        progress: called with (frames done, frames in all).
+
+    Returns:
+        What `summary.json` holds.
+
+    Raises:
+        ConfigError: the folder holds something, or cannot be made.
+        DataError: a frame cannot be read.
+    """
+    wanted, started = wanted or Wanted(), time.monotonic()
+    with _new_folder(out) as folder, ExitStack() as stack:
+        writers = _Writers(run, network, folder, wanted)
+        stack.callback(writers.abandon)
+        for frame in label_frames(network, run.frames(), wanted.batch):
+            writers.add(frame)
+            progress(frame.number, run.shape[0])
+        writers.close()
+        summary = _summary(run, network, writers, time.monotonic() - started)
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return summary
+
+
+class _Writers:
+    """Every file that a run becomes."""
+
+    def __init__(self, run: Run, network: Network, folder: Path, wanted: Wanted) -> None:
+        self._run, self._folder, self._wanted = run, folder, wanted
+        self._classes = network.checkpoint.classes
+        self._devices = devices(self._classes)
+        self._digits = max(4, len(str(run.shape[0])))
+        self._open: list[Any] = []
+        self.found = dict.fromkeys(self._classes, 0)
+        self.tips = dict.fromkeys(self._devices, 0)
+        self.not_written: dict[str, str] = {}
+        self._table = self._keep(TipTable(folder, run.spacing_mm))
+        self._stack = self._keep(NiftiStack(folder, run.shape, run.geometry)) if "nifti" in wanted.formats else None
+        self._film: Film | None = self._keep(open_film(folder, wanted.video)) if wanted.video else None
+        self._seg = self._segmentation_object(network.checkpoint.sha256) if "seg" in wanted.formats else None
+        for kind, name in (("png", "labels"), ("overlay", "overlays")):
+            if kind in wanted.formats:
+                (folder / name).mkdir()
+
+    def add(self, frame: Labelled) -> None:
+        """Write what belongs to one frame."""
+        tips = find_tips(frame, self._classes, self._devices)
+        for label, name in enumerate(self._classes, 1):
+            self.found[name] += bool((frame.labels == label).any())
+        for name in tips:
+            self.tips[name] += 1
+        self._table.add(frame.number, tips)
+        for stack in (self._stack, self._seg):
+            if stack is not None:
+                stack.add(frame.labels)
+        if "png" in self._wanted.formats:
+            self._png("labels", frame.number, frame.labels)
+        if self._film is not None or "overlay" in self._wanted.formats:
+            self._draw(frame, tips)
+
+    def close(self) -> None:
+        """Finish every file."""
+        while self._open:
+            self._open.pop().close()
+        if self._seg is not None:
+            try:
+                self._seg.close()
+            except DataError as error:
+                self.not_written["seg"] = str(error)
+
+    def abandon(self) -> None:
+        """Let go of what is still open, after an error."""
+        while self._open:
+            with suppress(Exception):
+                self._open.pop().close()
+
+    def _keep(self, writer: Any) -> Any:
+        self._open.append(writer)
+        return writer
+
+    def _segmentation_object(self, sha256: str) -> SegObject | None:
+        if any(file.kind is not Format.DICOM for file in self._run.files):
+            self.not_written["seg"] = "the source is not DICOM"
+            return None
+        try:
+            return SegObject(self._folder, [file.path for file in self._run.files], self._classes, sha256)
+        except DataError as error:
+            self.not_written["seg"] = str(error)
+            return None
+
+    def _draw(self, frame: Labelled, tips: dict[str, Any]) -> None:
+        picture = draw_overlay(frame, self._classes, tips, self._run.shape[0])
+        if self._film is not None:
+            self._film.add(picture)
+        if "overlay" in self._wanted.formats:
+            self._png("overlays", frame.number, picture)
+
+    def _png(self, folder: str, number: int, pixels: Any) -> None:
+        Image.fromarray(pixels).save(self._folder / folder / f"{number:0{self._digits}d}.png", compress_level=4)
+
+
+def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> dict[str, Any]:
+    checkpoint, (frames, rows, columns) = network.checkpoint, run.shape
+    return {
+        "frames": frames,
+        "rows": rows,
+        "columns": columns,
+        "spacing_mm": run.spacing_mm,
+        "labels": {"background": 0, **{name: k for k, name in enumerate(checkpoint.classes, 1)}},
+        "frames_with": writers.found,
+        "frames_with_tip": writers.tips,
+        "model": {
+            "sha256": checkpoint.sha256,
+            "architecture": checkpoint.spec.architecture,
+            "encoder": checkpoint.spec.encoder,
+            "size": checkpoint.size,
+        },
+        "device": str(network.device),
+        "seconds": round(seconds, 3),
+        "seconds_a_frame": round(seconds / frames, 4),
+        "not_written": writers.not_written,
+        "use": "research only; not a medical device",
+    }
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its place at the end, or goes away with an error."""
+    check_free(out)
+    folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        if out.exists():
+            out.rmdir()
+        folder.replace(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_free(out: Path) -> None:
+    """Refuse a place that is taken.
+
+    Raises:
+        ConfigError: it is a file, or a folder that holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: is not an empty folder; name a new one for the results")
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """`png,nifti` as a tuple; `Wanted` checks the names."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+__all__: Sequence[str] = ["FORMATS", "SUMMARY", "Wanted", "check_free", "parse_formats", "segment"]

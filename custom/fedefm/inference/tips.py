@@ -1,0 +1,52 @@
+"""Tips of devices, frame by frame, as a table."""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fedefm.inference.predict import Labelled
+from fedefm.metrics import Tip, device_tip
+
+_DEVICE = re.compile(r"catheter|wire|sheath|tube|line|lead|needle", re.IGNORECASE)
+_COLUMNS = ("frame", "class", "x_px", "y_px", "x_mm", "y_mm")
+
+
+def devices(classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes that have a tip, by name; a vessel has none."""
+    return tuple(name for name in classes if _DEVICE.search(name))
+
+
+def find_tips(frame: Labelled, classes: Sequence[str], wanted: Sequence[str]) -> dict[str, Tip]:
+    """The tip of each device that the frame shows; a guidewire is taken to come out of the catheter."""
+    masks = {name: frame.labels == label for label, name in enumerate(classes, 1)}
+    catheter = next((masks[name] for name in classes if name.lower() == "catheter"), None)
+    found = {}
+    for name in wanted:
+        carrier = catheter if "wire" in name.lower() else None
+        if (tip := device_tip(np.asarray(masks[name]), carrier)) is not None:
+            found[name] = tip
+    return found
+
+
+class TipTable:
+    """`tips.csv`: one row a tip; millimetres from the centre of the first pixel, empty where the spacing is unknown."""
+
+    name = "tips.csv"
+
+    def __init__(self, folder: Path, spacing_mm: float | None) -> None:
+        self._file = (folder / self.name).open("w", newline="", encoding="utf-8")
+        self._rows, self._spacing = csv.writer(self._file, lineterminator="\n"), spacing_mm
+        self._rows.writerow(_COLUMNS)
+
+    def add(self, number: int, tips: dict[str, Tip]) -> None:
+        """Append the tips of a frame."""
+        for name, tip in tips.items():
+            mm = ("", "") if self._spacing is None else (f"{tip.x * self._spacing:.3f}", f"{tip.y * self._spacing:.3f}")
+            self._rows.writerow((number, name, f"{tip.x:g}", f"{tip.y:g}", *mm))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()

@@ -1,0 +1,150 @@
+"""Overlays as a film: MP4 where the ffmpeg program is installed, else GIF.
+
+GIF needs nothing but Pillow and plays everywhere; its 256 colours hold the greys and the class colours. Pillow would
+hold all frames of a GIF until the end, so the frames are written here, each as it comes. The Python packages that carry
+ffmpeg bring 165 MB under the GPL, so none is required; a program that is there already is used.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+import tempfile
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from fedefm.errors import ConfigError
+
+FRAMES_A_SECOND = 15  # that of most cines; slower runs are watched at the same pace
+KINDS = ("auto", "mp4", "gif")
+
+
+class Film(Protocol):
+    """Takes pictures of one size, in order."""
+
+    name: str
+
+    def add(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Append a picture."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+def open_film(folder: Path, kind: str = "auto") -> Film:
+    """An empty film in a folder.
+
+    Raises:
+        ConfigError: MP4 is wanted and no ffmpeg program is there.
+    """
+    program = shutil.which("ffmpeg")
+    if kind == "mp4" and program is None:
+        raise ConfigError("--video mp4: no ffmpeg program on this machine; install it or choose --video gif")
+    return Mp4(folder, program) if program and kind != "gif" else Gif(folder)
+
+
+class Gif:
+    """A GIF89a, one picture after the other, each with its own palette."""
+
+    name = "overlay.gif"
+
+    def __init__(self, folder: Path) -> None:
+        self._file: IO[bytes] = (folder / self.name).open("wb")
+        self._empty = True
+
+    def add(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Append a picture."""
+        image = Image.fromarray(picture).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        if self._empty:
+            self._file.write(b"GIF89a" + struct.pack("<2H3B", *image.size, 0x70, 0, 0))
+            self._file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # again and again
+            self._empty = False
+        self._file.write(b"\x21\xf9\x04" + struct.pack("<BHBB", 0x04, 100 // FRAMES_A_SECOND, 0, 0))
+        self._file.write(_image_block(image))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.write(b"\x3b")
+        self._file.close()
+
+
+class Mp4:
+    """H.264 by the ffmpeg program, which is given raw pictures."""
+
+    name = "overlay.mp4"
+
+    def __init__(self, folder: Path, program: str) -> None:
+        self._path, self._program = folder / self.name, program
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the film)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def add(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Append a picture."""
+        even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # colour has half the resolution
+        if self._process is None:
+            self._process = self._start(even.shape[1], even.shape[0])
+        try:
+            assert self._process.stdin is not None  # noqa: S101 (it is a pipe)
+            self._process.stdin.write(np.ascontiguousarray(even).tobytes())
+        except BrokenPipeError:
+            self.close()
+
+    def close(self) -> None:
+        """Finish the file.
+
+        Raises:
+            ConfigError: ffmpeg failed.
+        """
+        if self._process is None:
+            return
+        try:
+            self._process.communicate()
+        except BrokenPipeError:
+            self._process.wait()
+        if self._process.returncode:
+            self._log.seek(0)
+            reason = (self._log.read().decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[-1]
+            raise ConfigError(f"ffmpeg could not write the video ({reason[:120]}); choose --video gif")
+        self._log.close()
+
+    def _start(self, width: int, height: int) -> subprocess.Popen[bytes]:
+        given = [
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-s",
+            f"{width}x{height}",
+            "-r",
+            str(FRAMES_A_SECOND),
+            "-i",
+            "-",
+        ]
+        wanted = ["-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(self._path)]
+        command = [self._program, "-y", "-loglevel", "error", "-nostdin", *given, *wanted]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)  # noqa: S603
+
+
+def _image_block(image: Image.Image) -> bytes:
+    """The image of a one-picture GIF with its palette beside it, as a block that can follow others.
+
+    GIF89a, sections 18 to 22: the palette of the whole file becomes that of the one picture.
+    """
+    buffer = BytesIO()
+    image.save(buffer, "GIF")
+    data = buffer.getvalue()
+    colours = 2 << (data[10] & 7)
+    palette, place = data[13 : 13 + 3 * colours], 13 + 3 * colours
+    while data[place] == 0x21:  # extensions
+        place += 2
+        while data[place]:
+            place += 1 + data[place]
+        place += 1
+    descriptor = data[place : place + 9] + bytes([0x80 | data[10] & 7])
+    return descriptor + palette + data[place + 10 : data.rindex(b"\x3b")]

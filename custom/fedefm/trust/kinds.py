@@ -1,0 +1,88 @@
+"""What a manifest covers: the two kinds of folder, and the names that are left out of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from fedefm.errors import TrustError
+
+MANIFEST_NAME = "fedefm-manifest.json"
+SIGNATURE_NAME = "fedefm-manifest.sig"
+LEDGER_NAME = "fedefm-jobs.jsonl"
+_OURS = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
+_NEVER = re.compile(r"(?!)")
+_UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of signed folder. Everything in it is signed but the names given here.
+
+    Attributes:
+        name: as in the manifest.
+        remedy: ends each message about a file.
+        unsigned: relative paths of files that the folder may hold without a signature.
+        unsigned_anywhere: names of such files in any folder of it.
+        run_time: top level names (a pattern) that FLARE makes while it runs, files and folders.
+        keys: relative paths of private keys, not signed.
+        json_by_content: of a `.json` file its content counts, not its spaces and line ends.
+        tight: group and others may write nothing in it, nor read its private keys.
+    """
+
+    name: str
+    remedy: str
+    unsigned: Collection[str] = _OURS
+    unsigned_anywhere: Collection[str] = frozenset()
+    run_time: re.Pattern[str] = field(default=_NEVER)
+    keys: Collection[str] = frozenset()
+    json_by_content: bool = False
+    tight: bool = False
+
+    def leaves_out_file(self, path: str) -> bool:
+        """The file is not signed: ours, the participant's own, or written by FLARE."""
+        name = path.rsplit("/", 1)[-1]
+        return path in self.unsigned or path in self.keys or name in self.unsigned_anywhere or self._at_run_time(path)
+
+    def leaves_out_folder(self, path: str) -> bool:
+        """The folder and all below is not signed: FLARE made it while it ran."""
+        return self._at_run_time(path)
+
+    def _at_run_time(self, path: str) -> bool:
+        return self.run_time.fullmatch(path) is not None
+
+
+# A private key may be made at the hospital, after the consortium signed; the signed certificate binds it instead. The
+# hospital writes the place of its data itself. FLARE's names were read off a site that had run jobs.
+KIT = Kind(
+    name="kit",
+    remedy="fetch the kit again from the consortium's administrator",
+    unsigned=_OURS | {"local/fedefm_site.json"},
+    keys=frozenset({"startup/client.key", "startup/server.key"}),
+    run_time=re.compile(
+        rf"{_UUID}|transfer|audit\.log|(log|log_fl|error_log|console|stats)\.(txt|json|log)(\.\d+)?"
+        rf"|(pid|daemon_pid|shutdown|restart)\.fl|{re.escape(LEDGER_NAME)}"
+    ),
+    tight=True,
+)
+# FLARE signs a job again while it submits it, in two files a folder, and checks those itself; before that,
+# `nvflare job submit` reads and writes each configuration file in config/ anew, so that its bytes change (measured).
+JOB = Kind(
+    name="job",
+    remedy="sign the job again with `fedefm trust sign`",
+    unsigned_anywhere=frozenset({".__nvfl_sig.json", ".__nvfl_submitter.crt"}),
+    json_by_content=True,
+)
+KINDS = {kind.name: kind for kind in (KIT, JOB)}
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of that name.
+
+    Raises:
+        TrustError: there is no such kind.
+    """
+    if name not in KINDS:
+        raise TrustError(f"kind {name!r:.40} is unknown; use one of {', '.join(KINDS)}")
+    return KINDS[name]

@@ -1,0 +1,110 @@
+"""What lies in a folder: path, size and SHA-256 of every file that a manifest of that kind covers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedefm.errors import TrustError
+from fedefm.trust.exact import canonical, strict_json
+from fedefm.trust.kinds import Kind
+from fedefm.trust.names import check_path, check_twins, shown
+
+MAX_FILES = 4096
+MAX_BYTES = 64_000_000  # of all files together; kits and jobs are text
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A signed file.
+
+    Attributes:
+        path: relative, with slashes.
+        size: in bytes.
+        sha256: 64 hexadecimal digits. For a job's JSON file both are those of its content in canonical form.
+    """
+
+    path: str
+    size: int
+    sha256: str
+
+
+def list_folder(folder: Path, kind: Kind) -> tuple[Entry, ...]:
+    """Hash every file that a manifest of this kind covers, sorted by path; nothing is written.
+
+    Raises:
+        TrustError: a link, device or odd name; an empty folder; modes too open for a kit; too many files or bytes.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        raise TrustError(f"{folder}: not a folder; name the folder of the {kind.name} itself, not a link")
+    _check_mode(folder.lstat(), ".", kind)
+    paths: list[str] = []
+    total = 0
+    for path, size in _walk(folder, "", kind):
+        paths.append(path)
+        total += size
+        if len(paths) > MAX_FILES or total > MAX_BYTES:
+            raise TrustError(f"more than {MAX_FILES} files or {MAX_BYTES} bytes; is this the folder of a {kind.name}?")
+    check_twins(paths)
+    return tuple(_entry(folder, path, kind) for path in sorted(paths))
+
+
+def _walk(folder: Path, inside: str, kind: Kind) -> Iterator[tuple[str, int]]:
+    """Path and size of all covered files; sorted, so that the first fault is always the same one."""
+    for one in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = check_path(f"{inside}/{one.name}" if inside else one.name)
+        status = one.stat(follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            if not kind.leaves_out_folder(path):
+                yield from _walk_below(Path(one.path), path, kind, status)
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            raise TrustError(f"{shown(path)}: a link or device, not a file; {kind.remedy}")
+        _check_mode(status, path, kind)
+        if not kind.leaves_out_file(path):
+            yield path, status.st_size
+
+
+def _walk_below(folder: Path, path: str, kind: Kind, status: os.stat_result) -> Iterator[tuple[str, int]]:
+    """The same for a folder inside, which must hold something: FLARE acts on the mere name of a folder `custom`."""
+    _check_mode(status, path, kind)
+    empty = True
+    for found in _walk(folder, path, kind):
+        empty = False
+        yield found
+    if empty:
+        raise TrustError(f"{shown(path)}: a folder without a signed file, which no manifest covers; {kind.remedy}")
+
+
+def _check_mode(status: os.stat_result, path: str, kind: Kind) -> None:
+    if not kind.tight:
+        return
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise TrustError(f"{shown(path)}: group or others may write it; {kind.remedy}, and run chmod -R go-w on it")
+    if path in kind.keys and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise TrustError(
+            f"{shown(path)}: a private key that others may read; run chmod 600 on it, and ask for a new one"
+        )
+
+
+def _entry(folder: Path, path: str, kind: Kind) -> Entry:
+    # Not through a link that took the file's place since it was listed, nor waiting for a pipe.
+    opened = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(opened, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise TrustError(f"{shown(path)}: more than {MAX_BYTES} bytes; kits and jobs are text")
+    if kind.json_by_content and path.endswith(".json"):
+        data = _content(data, path)
+    return Entry(path, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _content(data: bytes, path: str) -> bytes:
+    try:
+        return canonical(strict_json(data))
+    except (ValueError, RecursionError) as error:
+        raise TrustError(f"{shown(path)}: not plain JSON ({error}); correct it and sign the job again") from error

@@ -1,0 +1,149 @@
+"""T1 to T3: who may connect, on the port of the hospitals and on that of the people."""
+
+import socket
+import ssl
+import threading
+import time
+import warnings
+from contextlib import ExitStack
+
+import pytest
+from rogues import kit_with, pairs
+
+from fedefm.federation.sites import registered, running, site_process, write_site_config
+
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"  # an HTTP/2 client's first words (RFC 9113, 3.4)
+SETTINGS = 4
+PATIENCE = 25.0  # genuine sites register within 5 s here
+
+
+@pytest.fixture(scope="module")
+def certificates(place, tmp_path_factory):
+    return pairs(place, tmp_path_factory.mktemp("pairs"))
+
+
+@pytest.fixture(scope="module")
+def server(place):
+    with running(place, {}):
+        yield place
+
+
+def context(place, pair=None, version=None):
+    """A client that checks the server, with or without a certificate, of any TLS version or of one."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    made.load_verify_locations(place.kit("hospital-a") / "startup" / "rootCA.pem")
+    made.set_alpn_protocols(["h2"])
+    if pair:
+        made.load_cert_chain(pair / "client.crt", pair / "client.key")
+    if version:
+        made.set_ciphers("DEFAULT:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made.minimum_version = made.maximum_version = version
+    return made
+
+
+def greet(port, tls):
+    """Why the server does not talk to us, or None if it does: with TLS 1.3 it judges our certificate afterwards."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), 5) as raw,
+            tls.wrap_socket(raw, server_hostname="localhost") if tls else raw as line,
+        ):
+            line.sendall(HELLO)
+            answer = line.recv(9)
+    except (ssl.SSLError, OSError) as error:
+        return getattr(error, "reason", None) or type(error).__name__
+    return None if len(answer) == 9 and answer[3] == SETTINGS else "no answer"
+
+
+@pytest.fixture(params=["fl_port", "admin_port"])
+def port(request, server):
+    return getattr(server, request.param)
+
+
+def test_a_certificate_of_the_consortium_is_accepted(place, certificates, port):
+    assert greet(port, context(place, certificates["good"])) is None
+
+
+@pytest.mark.parametrize("wrong", ["another CA", "expired", "not yet valid", None])
+def test_t1_any_other_certificate_is_refused(place, certificates, port, wrong):
+    assert greet(port, context(place, certificates.get(wrong))) is not None
+
+
+def test_t2_plaintext_is_refused(port):
+    assert greet(port, None) is not None
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_t2_old_tls_is_refused_although_this_client_can_speak_it(place, certificates, port, version):
+    pair = certificates["good"]
+    assert greet(port, context(place, pair, version)) is not None
+    assert old_tls_works(place, version), "this Python cannot speak old TLS, so that the test says nothing"
+    assert greet(port, context(place, pair, ssl.TLSVersion.TLSv1_2)) is None
+
+
+def old_tls_works(place, version):
+    """The same client against a server of Python's that has this version and no other."""
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    startup = place.kit(place.server) / "startup"
+    own.load_cert_chain(startup / "server.crt", startup / "server.key")
+    own.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        own.minimum_version = own.maximum_version = version
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answered = threading.Thread(target=_answer, args=(listener, own))
+        answered.start()
+        try:
+            return greet(listener.getsockname()[1], context(place, version=version)) is None
+        finally:
+            answered.join()
+
+
+def _answer(listener, own):
+    raw, _ = listener.accept()
+    with raw, own.wrap_socket(raw, server_side=True) as line:
+        line.recv(len(HELLO))
+        line.sendall(b"\0\0\0\4\0\0\0\0\0")
+
+
+def test_t1_t3_no_rogue_site_registers_and_the_server_goes_on(server, place, certificates, folders, tmp_path):
+    """FLARE's own client with certificates in the name of hospital-a; hospital-b's certificate claims it too."""
+    wrong = {name: certificates[name] for name in ("another CA", "expired", "not yet valid")}
+    wrong["hospital-b's"] = place.kit("hospital-b") / "startup"
+    with ExitStack() as stack:
+        kits = {}
+        for name, pair in wrong.items():
+            kits[name] = kit_with(place.kit("hospital-a"), pair, tmp_path / name.replace(" ", "-"))
+            stack.enter_context(site_process(kits[name], "sub_start.sh"))  # a rogue does not ask the doctor
+        time.sleep(PATIENCE)
+        assert not [name for name, kit in kits.items() if registered(kit)]
+        log = (place.kit(place.server) / "log.txt").read_text()
+        assert "New client hospital-a" not in log
+        assert "could not register" in (kits["hospital-b's"] / "console.txt").read_text()
+
+        genuine = place.kit("hospital-a")
+        write_site_config(genuine, folders["hospital-a"])
+        stack.enter_context(site_process(genuine))
+        deadline = time.monotonic() + 60
+        while not registered(genuine):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert "New client hospital-a" in (place.kit(place.server) / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("wrong", ["another CA", "expired", "not yet valid", "hospital-b's"])
+def test_t1_start_refuses_such_a_kit_and_says_why(place, certificates, folders, tmp_path, wrong):
+    pair = certificates.get(wrong) or place.kit("hospital-b") / "startup"
+    kit = kit_with(place.kit("hospital-a"), pair, tmp_path)
+    write_site_config(kit, folders["hospital-a"])
+    with site_process(kit) as process:
+        assert process.wait(120) != 0
+    said = (kit / "console.txt").read_text()
+    assert "[FAIL]" in said
+    assert "startup/client.crt" in said
+    assert not (kit / "log.txt").exists()
