@@ -220,7 +220,7 @@ def test_a_run_that_is_there_is_not_overwritten(
     assert (place.out / name).read_text() == "precious"
 
 
-@pytest.mark.parametrize("options", [["--methods", "fedefm,fedprox"], ["--methods", ""], ["--workers", "0"]])
+@pytest.mark.parametrize("options", [["--methods", "fedefm,fednone"], ["--methods", ""], ["--workers", "0"]])
 def test_a_comparison_of_nothing_is_refused(
     options: list[str], place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,7 +46,7 @@ class Terminal:
             return
         elapsed = int(time.monotonic() - self._begin)
         place = f"round {min(round_ + 1, self._rounds)}/{self._rounds}" if self._rounds else ""
-        print(f"{elapsed // 60:3d}:{elapsed % 60:02d}  {self._label}{place:12}{stage.value:10}{text}", flush=True)
+        print(f"{elapsed // 60:3d}:{elapsed % 60:02d}  {self._label}{place:15}{stage.value:10}{text}", flush=True)
 
 
 def counter(what: str) -> Callable[[int, int], None]:

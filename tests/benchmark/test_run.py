@@ -94,6 +94,11 @@ def test_a_result_of_other_settings_or_another_definition_is_no_result(
     changed = json.loads(json.dumps(result))
     changed["config"]["schedule"]["server_rate"] = 1.25
     assert not is_current(definition, changed)
+    del changed["config"]["distillation"]["even_nodes"]
+    changed["config"]["schedule"]["server_rate"] = result["config"]["schedule"]["server_rate"]
+    assert is_current(definition, changed)  # the setting did not exist then
+    del changed["config"]["distillation"]["beta"]
+    assert not is_current(definition, changed)
     own = tiny_definition(tmp_path)
     path = result_path(own, FEDAVG)
     path.parent.mkdir(parents=True)

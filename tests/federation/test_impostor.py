@@ -4,7 +4,7 @@ import shutil
 import time
 
 import pytest
-from test_transport import PATIENCE, context, greet
+from test_mutual_tls import PATIENCE, context, greet
 
 from fedefm.federation.sites import listens, registered, site_process, write_site_config
 

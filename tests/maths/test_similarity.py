@@ -155,3 +155,12 @@ def test_the_same_features_give_the_same_bits() -> None:
     runs = [(s := emd_similarity(u, v), *torch.autograd.grad(s.sum(), (u, v))) for _ in range(3)]
     for run in runs[1:]:
         assert all(np.array_equal(x.detach(), y.detach()) for x, y in zip(run, runs[0], strict=True))
+
+
+def test_even_nodes_count_alike() -> None:
+    """Two nodes that agree, one of them ten times as long: cross-references favour it, even weights do not."""
+    u = torch.tensor([[[10.0, 0.0], [0.0, 1.0]]])
+    v = torch.tensor([[[10.0, 0.0], [1.0, 0.0]]])
+    assert float(emd_similarity(u, v, even=True)) == pytest.approx(0.5)  # the second node has nothing that is like it
+    assert float(emd_similarity(u, v)) > 0.9
+    assert regional_similarity(u, v, even=True)[0].tolist() == pytest.approx([1.0, 0.0])

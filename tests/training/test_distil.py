@@ -136,6 +136,17 @@ def test_the_emd_itself_may_be_a_loss(batch: tuple[Tensor, Tensor]) -> None:
     same(objective(differentiate_emd=0.7)(batch), expected)
 
 
+def test_even_nodes_change_score_and_loss_alike(batch: tuple[Tensor, Tensor]) -> None:
+    images, even = batch[0], torch.ones(3, 4, dtype=torch.float64)
+    taught = torch.zeros(3, dtype=torch.float64)
+    for network in (EAST, WEST):
+        u, v = nodes(STUDENT, images), nodes(network, images).detach()
+        distance = emd(cosine_cost(u, v), even, even)
+        taught = taught + (1 - distance.detach()) * soft_loss(network, images) + 0.7 * distance
+    expected = (BETA * taught + (1 - BETA) * own_loss(batch)).mean()
+    same(objective(weighting="emd", even_nodes=True, differentiate_emd=0.7)(batch), expected)
+
+
 def test_without_teachers_only_labels_teach(batch: tuple[Tensor, Tensor]) -> None:
     alone = objective({})
     same(alone(batch), own_loss(batch).mean())

@@ -39,7 +39,7 @@ def plot_shares(dice: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -
             linewidth=2.2 if strong else 1.0,
             alpha=1.0 if strong else 0.7,
         )
-    axes.set_xlabel("labels that hospitals do not have of others' classes, %")
+    axes.set_xlabel("share of others' classes that hospitals do not label, %")
     axes.set_ylabel("mean test Dice (synthetic)")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)

@@ -14,6 +14,9 @@ from fedefm.errors import ConfigError
 
 _NO_MATTER = ("name", "stage_timeout")
 
+NEUTRAL: Mapping[str, Mapping[str, Any]] = {"distillation": {"even_nodes": False}}
+"""Settings that are younger than the first results, at the value under which a run is what it was without them."""
+
 
 def result_path(definition: Definition, case: Case) -> Path:
     """File of a case's result."""
@@ -49,7 +52,12 @@ def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
         wanted = plain_config(case_settings(definition, case))
     except ConfigError:  # an ablation that is no longer there
         return False
-    return all(result["config"].get(key) == value for key, value in wanted.items() if key not in _NO_MATTER)
+    found = {part: _with_neutral(part, value) for part, value in result["config"].items()}
+    return all(found.get(key) == value for key, value in wanted.items() if key not in _NO_MATTER)
+
+
+def _with_neutral(part: str, value: Any) -> Any:
+    return {**NEUTRAL[part], **value} if part in NEUTRAL else value
 
 
 def left_over(definition: Definition, cases: Iterable[Case]) -> list[Case]:

@@ -59,6 +59,7 @@ class Distillation:
         tau: sharpness of the regional, sharpened and normalised weights.
         constant: weight of every teacher under `constant`.
         feature_level: encoder stage whose maps are compared; negative counts from the deepest.
+        even_nodes: all nodes of a map count alike, in place of DeepEMD's cross-references.
         class_aware: ask a teacher only about the classes that its host labels.
         negatives: trust in a teacher's "none of my classes", from 0 (listen only where it sees one) to 1 (paper). On
             images unlike its host's, an expert misses what is there far more often than it sees what is not.
@@ -75,6 +76,7 @@ class Distillation:
     tau: float = 0.1
     constant: float = 0.15
     feature_level: int = -1
+    even_nodes: bool = False
     class_aware: bool = True
     negatives: float = 0.0
     condition_on_labels: bool = True
