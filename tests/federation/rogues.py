@@ -14,6 +14,9 @@ from cryptography.x509.oid import NameOID
 
 NOW = datetime.now(timezone.utc)
 DAY = timedelta(days=1)
+RUN_TIME = shutil.ignore_patterns(
+    "log.*", "*_log.txt", "log_fl.*", "console.txt", "stats*", "*.fl", "audit.log", "transfer", "????????-????-*"
+)  # what FLARE writes into a kit
 
 
 def authority(place):
@@ -65,9 +68,10 @@ def pairs(place, folder):
 def kit_with(kit: Path, startup: Path, folder: Path) -> Path:
     """A copy of a kit, in a folder of the same name, with certificate and key from another place."""
     copy = folder / kit.name
-    shutil.copytree(kit, copy, ignore=shutil.ignore_patterns("*.txt", "*.fl", "audit.log", "????????-????-*"))
+    shutil.copytree(kit, copy, ignore=RUN_TIME)
     for name in ("client.crt", "client.key"):
         shutil.copy(startup / name, copy / "startup" / name)
+        (copy / "startup" / name).chmod(0o600)
     return copy
 
 

@@ -54,7 +54,7 @@ def run(place, processes, victim, folder):
 
     lead = Console(place.kit(place.people["lead"]))
     job_id = lead.submit(signed_job(folder / "job", small_settings(1), place))
-    status = lead.watch(job_id, JobLog(place, job_id, strike), 200)
+    status = lead.watch(job_id, JobLog(place, job_id, strike), 200.0)
     assert struck
     return lead, job_id, status
 

@@ -124,7 +124,8 @@ def test_t1_t3_no_rogue_site_registers_and_the_server_goes_on(server, place, cer
         assert not [name for name, kit in kits.items() if registered(kit)]
         log = (place.kit(place.server) / "log.txt").read_text()
         assert "New client hospital-a" not in log
-        assert "could not register" in (kits["hospital-b's"] / "console.txt").read_text()
+        assert "SSL hospital-b] is created" in log  # the server knows who it is and drops what it sends
+        assert "ERROR Error processing frame" in log
 
         genuine = place.kit("hospital-a")
         write_site_config(genuine, folders["hospital-a"])
@@ -145,5 +146,5 @@ def test_t1_start_refuses_such_a_kit_and_says_why(place, certificates, folders, 
         assert process.wait(120) != 0
     said = (kit / "console.txt").read_text()
     assert "[FAIL]" in said
-    assert "startup/client.crt" in said
+    assert "client.crt" in said.partition("[FAIL]")[2]
     assert not (kit / "log.txt").exists()

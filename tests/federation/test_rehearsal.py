@@ -9,6 +9,7 @@ from fedefm.errors import ConfigError, FedefmError
 from fedefm.federation import rehearsal
 from fedefm.federation.place import free_ports, provision
 from fedefm.models.checkpoint import load_weights
+from fedefm.resources import shipped
 
 
 @pytest.mark.federation
@@ -70,7 +71,7 @@ def test_a_wrong_project_file_is_refused(tmp_path, text, why):
 
 def test_what_provisioning_refuses_is_told(tmp_path):
     path = tmp_path / "project.yml"
-    text = (rehearsal.shipped("provisioning") / "project.local.yml").read_text()
+    text = (shipped("provisioning") / "project.local.yml").read_text()
     path.write_text(text.replace("role: lead", "role: super"))
     with pytest.raises(FedefmError, match=r"nvflare provision failed: .*role 'super'"):
         provision(tmp_path / "out", path)
