@@ -4,9 +4,9 @@
     python benchmarks/few_shot.py --list                            say what is missing
     python benchmarks/few_shot_page.py                              write docs/few-shot.md and its plot
 
-The hospital has the look that the generator holds back. It fine-tunes from the Theta of FedEFM, from that of FedAvg, and
-from random weights, at equal gradient steps, with a share of its labelled patients. `few_shot.json` fixes all of it.
-Learning rate and layer-wise decay are chosen for each start by the Dice of the validation frames.
+The hospital has the look that the generator holds back. It fine-tunes from the Theta of FedEFM, from that of FedAvg,
+and from random weights, at equal gradient steps, with a share of its labelled patients. `few_shot.json` fixes all of
+it. Learning rate and layer-wise decay are chosen for each start by the Dice of the validation frames.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Point:
 
     @property
     def key(self) -> str:
+        """Names the result."""
         return f"{self.start}-seed{self.seed}-share{self.share:g}-rate{self.learning_rate:g}-decay{self.decay:g}"
 
 
@@ -93,9 +94,7 @@ def train_theta(cache: Path, start: str, seed: int) -> str:
 def hospital(cache: Path, seed: int) -> Path:
     """The held-back hospital's folder, all classes labelled."""
     folder, settings = cache / f"{SITE}-seed{seed}", foundation(PLAN["foundations"][0], seed)[0]
-    write_site(
-        folder, SITE, frames=PLAN["hospital"]["frames"], size=settings.size, seed=1000 + seed, corpus=CLASSES
-    )
+    write_site(folder, SITE, frames=PLAN["hospital"]["frames"], size=settings.size, seed=1000 + seed, corpus=CLASSES)
     return folder
 
 

@@ -18,7 +18,8 @@ from fedefm.training.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    ("simulate",), ("compare",), ("benchmark", "run"), ("benchmark", "tables"), ("data", "synth"), ("data", "check"),
+    ("simulate",), ("compare",), ("finetune",), ("evaluate",),
+    ("benchmark", "run"), ("benchmark", "tables"), ("data", "synth"), ("data", "check"),
 )  # fmt: skip
 
 

@@ -7,10 +7,22 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from fedefm.commands import benchmark, compare, data, doctor, export, federation, finetune, segment, simulate, trust
+from fedefm.commands import (
+    benchmark,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    export,
+    federation,
+    finetune,
+    segment,
+    simulate,
+    trust,
+)
 from fedefm.errors import FedefmError
 
-COMMANDS = (simulate, compare, benchmark, finetune, segment, export, data, federation, doctor, trust)
+COMMANDS = (simulate, compare, benchmark, finetune, evaluate, segment, export, data, federation, doctor, trust)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -129,12 +129,12 @@ def write_job(job: Path, settings: Settings, source: Path = FOUNDATION) -> None:
     (job / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
 
 
-def write_workspace(workspace: Path, folders: Mapping[str, Path], *, threads: int, device: str) -> None:
-    """The simulator's policy, and what each hospital would write into its own `local` folder."""
+def write_workspace(workspace: Path, folders: Mapping[str, Path], *, threads: int, device: str, **limits: int) -> None:
+    """The simulator's policy, and what each hospital would write into its own `local` folder, `limits` included."""
     local = workspace / "local"
     shutil.copytree(shipped("workspace_templates", "simulator", "local"), local)
     for site, folder in folders.items():
-        plain = {"data": str(folder.resolve()), "device": device, "threads": threads}
+        plain = {"data": str(folder.resolve()), "device": device, "threads": threads, **limits}
         (local / f"fedefm_site.{site}.json").write_text(json.dumps(plain) + "\n")
 
 

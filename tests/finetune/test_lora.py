@@ -13,10 +13,10 @@ LAYERS = {
 
 
 def trained(module: nn.Module, images: torch.Tensor, rank: int) -> None:
-    optimiser = torch.optim.SGD(add_lora(module, rank, alpha=4.0), lr=0.1)
+    optimiser = torch.optim.Adam(add_lora(module, rank, alpha=4.0), lr=0.01)
     for _ in range(5):
         optimiser.zero_grad()
-        module(images).square().sum().backward()
+        module(images).square().mean().backward()
         optimiser.step()
 
 

@@ -12,6 +12,7 @@ from fedefm.commands.parser import add_command
 SIGN_EXAMPLES = """examples:
   fedefm trust sign jobs/foundation --cert lead/startup/client.crt --key lead/startup/client.key
   fedefm trust sign kits/hospital-a --cert rootCA.pem --key rootCA.key
+  fedefm trust sign models/JOB_ID --cert lead/startup/client.crt --key lead/startup/client.key
 """
 VERIFY_EXAMPLES = """examples:
   fedefm trust verify jobs/foundation --root hospital-a/startup/rootCA.pem
@@ -36,7 +37,9 @@ def _add_sign(commands: Any) -> None:
     parser = add_command(
         commands, "sign", "sign a job folder or a kit; for a job anew each time you submit", SIGN_EXAMPLES
     )
-    parser.add_argument("folder", type=Path, help="a FLARE job folder (with meta.json) or a kit (with startup/)")
+    parser.add_argument(
+        "folder", type=Path, help="a FLARE job folder (meta.json), a kit (startup/) or models (*.safetensors)"
+    )
     parser.add_argument(
         "--cert", type=Path, required=True, help="your certificate; for a kit the consortium's rootCA.pem"
     )
@@ -47,7 +50,9 @@ def _add_sign(commands: Any) -> None:
 
 def _add_verify(commands: Any) -> None:
     parser = add_command(commands, "verify", "check that a job folder or a kit is what was signed", VERIFY_EXAMPLES)
-    parser.add_argument("folder", type=Path, help="a FLARE job folder (with meta.json) or a kit (with startup/)")
+    parser.add_argument(
+        "folder", type=Path, help="a FLARE job folder (meta.json), a kit (startup/) or models (*.safetensors)"
+    )
     parser.add_argument("--root", type=Path, required=True, help="the consortium's rootCA.pem")
     parser.add_argument(
         "--role",
@@ -72,6 +77,9 @@ def _sign(options: argparse.Namespace) -> int:
 
     if _is_job(options.folder):
         signed = sign_job(options.folder, options.cert, options.key)
+    elif _is_model(options.folder):
+        name = options.folder.resolve().name
+        signed = (sign_folder(options.folder, options.cert, options.key, kind="model", subject=name),)
     else:
         name = open_kit(options.folder).name
         signed = (sign_folder(options.folder, options.cert, options.key, kind="kit", subject=name),)
@@ -84,6 +92,9 @@ def _verify(options: argparse.Namespace) -> int:
 
     if _is_job(options.folder):
         signed = verify_job(options.folder, options.root, roles=options.role or JOB_ROLES)
+    elif _is_model(options.folder):
+        roles = options.role or JOB_ROLES
+        signed = (verify_folder(options.folder, options.root, kind="model", roles=roles),)
     else:
         name, roles = open_kit(options.folder).name, options.role or KIT_ROLES
         signed = (verify_folder(options.folder, options.root, kind="kit", subject=name, roles=roles),)
@@ -99,6 +110,10 @@ def _fingerprint(options: argparse.Namespace) -> int:
 
 def _is_job(folder: Path) -> bool:
     return (folder / "meta.json").is_file()
+
+
+def _is_model(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors"))
 
 
 def _show(word: str, signed: Any, options: argparse.Namespace) -> int:

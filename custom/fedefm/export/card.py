@@ -32,6 +32,8 @@ def read_report(weights: Path, sha256: str) -> dict[str, Any] | None:
         path = folder / "report.json"
         if path.is_file():
             report = _parse(path)
+            if report is None:
+                return None
             named = [report["theta"] or {}, *report["models"].values()]
             return report if any(entry.get("sha256") == sha256 for entry in named) else None
     return None
@@ -57,11 +59,14 @@ def model_card(checkpoint: Checkpoint, report: Mapping[str, Any] | None, onnx_di
     return "# Model card\n\n" + "\n".join(f"## {title}\n\n{body}\n" for title, body in sections)
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Path) -> dict[str, Any] | None:
+    """A foundation run's report; None for that of a fine-tune or evaluation job, whose figures are of another kind."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: damaged; restore it, or move it away for a card without figures") from error
+    if isinstance(report, dict) and "kind" in report:
+        return None
     validate_report(report)
     return dict(report)
 

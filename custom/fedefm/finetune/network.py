@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def tuned_spec(settings: FineTune) -> ModelSpec:
 
 
 def build_tuned(spec: ModelSpec, classes: int, size: int) -> nn.Module:
-    """The network of `tuned_spec`.
+    """The network of `tuned_spec`, with random weights: published ones are never fetched, as Theta's come in anyway.
 
     Args:
         spec: of `tuned_spec`, or of a file.
@@ -60,8 +61,9 @@ def build_tuned(spec: ModelSpec, classes: int, size: int) -> nn.Module:
         ConfigError: as `build_model`.
     """
     if spec.architecture != CLASSIFIER:
-        return build_model(spec, classes + 1, size)
-    plain = ModelSpec(str(spec.options["of"]), spec.encoder, spec.options["options"])
+        return build_model(replace(spec, pretrained=None), classes + 1, size)
+    options = spec.options.get("options")
+    plain = ModelSpec(str(spec.options.get("of")), spec.encoder, options if isinstance(options, Mapping) else {})
     return Classifier(build_model(plain, 1, size).encoder, classes, size)
 
 

@@ -102,19 +102,17 @@ def read_table(path: Path, classes: Sequence[str]) -> dict[str, tuple[str, list[
     Raises:
         DataError: a column is missing, an image stands twice, or a label is none of 1, 0 and nothing.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        table = csv.DictReader(file)
-        columns = tuple(table.fieldnames or ())
-        image = next((c for c in _IMAGE if c in columns), None)
-        patient = next((c for c in _PATIENT if c in columns), image)
-        if image is None or patient is None or not set(classes) & set(columns):
-            raise DataError(f"{path.name}: needs a column '{_IMAGE[0]}' and one for a class, such as {classes[0]!r}")
-        rows: dict[str, tuple[str, list[float]]] = {}
-        for row in table:
-            stem = row[image] or ""
-            if stem in rows:
-                raise DataError(f"{path.name}: image {stem!r} stands twice; keep one line")
-            rows[stem] = (row[patient] or stem, [_label(path, row.get(name)) for name in classes])
+    columns, lines = _read_csv(path)
+    image = next((c for c in _IMAGE if c in columns), None)
+    patient = next((c for c in _PATIENT if c in columns), image)
+    if image is None or patient is None or not set(classes) & set(columns):
+        raise DataError(f"{path.name}: needs a column '{_IMAGE[0]}' and one for a class, such as {classes[0]!r}")
+    rows: dict[str, tuple[str, list[float]]] = {}
+    for row in lines:
+        stem = row[image] or ""
+        if stem in rows:
+            raise DataError(f"{path.name}: image {stem!r} stands twice; keep one line")
+        rows[stem] = (row[patient] or stem, [_label(path, row.get(name)) for name in classes])
     if not rows:
         raise DataError(f"{path.name}: no image in it; add one line for each")
     return rows
@@ -122,9 +120,18 @@ def read_table(path: Path, classes: Sequence[str]) -> dict[str, tuple[str, list[
 
 def table_classes(path: Path) -> tuple[str, ...]:
     """The classes that a `labels.csv` has columns for."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        columns = next(csv.reader(file), [])
-    return tuple(c for c in columns if c not in (*_IMAGE, *_PATIENT))
+    return tuple(c for c in _read_csv(path)[0] if c not in (*_IMAGE, *_PATIENT))
+
+
+def _read_csv(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """Columns and lines of a table."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            return tuple(table.fieldnames or ()), list(table)
+    except (OSError, ValueError, csv.Error) as error:
+        reason = type(error).__name__
+        raise DataError(f"{path.name}: cannot be read as a table ({reason}); save it as CSV in UTF-8") from error
 
 
 def _label(path: Path, text: str | None) -> float:

@@ -114,7 +114,9 @@ def _together(
     weights, best, chosen = start, start, Best(0, None)
     history: list[dict[str, Any]] = []
     for k in range(settings.rounds):
-        done, state = coordinator.stage(state, Stage.TUNE, _tasks(settings, coordinator, state, Stage.TUNE, k, weights))
+        done, state = coordinator.stage(
+            state, Stage.TUNE, _assignments(settings, coordinator, state, Stage.TUNE, k, weights)
+        )
         came = {task.site: result for task, result in done if result.weights is not None}
         coordinator.quorum(len(came), Stage.TUNE, k)
         weights = coordinator.ops.average(
@@ -130,7 +132,7 @@ def _together(
         if settings.patience and k - chosen.round >= settings.patience:
             break
         state = replace(state, round=k + 1)
-    tasks = plans(settings, coordinator, state, Stage.EVALUATE, settings.rounds - 1)
+    tasks = _tasks(settings, coordinator, state, Stage.EVALUATE, settings.rounds - 1)
     done, state = coordinator.stage(
         state, Stage.EVALUATE, [Assignment(task, {START: start, TUNED: best}) for task in tasks]
     )
@@ -141,7 +143,7 @@ def _together(
 def _validated(
     settings: FineTune, coordinator: Coordinator[Weights], state: RoundState[Weights], round_: int, weights: Weights
 ) -> tuple[dict[str, dict[str, float | None]], RoundState[Weights]]:
-    tasks = _tasks(settings, coordinator, state, Stage.VALIDATE, round_, weights)
+    tasks = _assignments(settings, coordinator, state, Stage.VALIDATE, round_, weights)
     done, state = coordinator.stage(state, Stage.VALIDATE, tasks)
     return {task.site: dict(result.report["metrics"]) for task, result in done}, state
 
@@ -155,7 +157,7 @@ def _apart(
     """Each hospital tunes alone and keeps its weights; figures come back."""
     tasks = [
         replace(task, steps=settings.steps, progress=(0.0, 1.0))
-        for task in plans(settings, coordinator, state, Stage.TUNE, 0)
+        for task in _tasks(settings, coordinator, state, Stage.TUNE, 0)
     ]
     done, state = coordinator.stage(state, Stage.TUNE, [Assignment(task, {STUDENT: start}) for task in tasks])
     coordinator.quorum(len(done), Stage.TUNE, 0)
@@ -167,7 +169,7 @@ def _apart(
     }
 
 
-def plans(
+def _tasks(
     settings: FineTune, coordinator: Coordinator[Weights], state: RoundState[Weights], stage: Stage, round_: int
 ) -> list[Task]:
     """One task for every hospital that still answers."""
@@ -177,7 +179,7 @@ def plans(
     ]
 
 
-def _tasks(
+def _assignments(
     settings: FineTune,
     coordinator: Coordinator[Weights],
     state: RoundState[Weights],
@@ -185,7 +187,7 @@ def _tasks(
     round_: int,
     weights: Weights,
 ) -> list[Assignment[Weights]]:
-    tasks = plans(settings, coordinator, state, stage, round_)
+    tasks = _tasks(settings, coordinator, state, stage, round_)
     if stage is Stage.TUNE:
         tasks = [part(task, settings, round_) for task in tasks]
     return [Assignment(task, {STUDENT: weights}) for task in tasks]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from fedefm.errors import FedefmError
 from fedefm.exchange.events import Listener
@@ -17,18 +18,27 @@ from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
 
 
+@runtime_checkable
+class Worker(Protocol):
+    """A hospital at work."""
+
+    def perform(self, assignment: Assignment[Weights]) -> Result[Weights]:
+        """Do what the task asks."""
+        ...
+
+
 @dataclass(frozen=True)
-class TunerTransport:
+class LocalTransport:
     """Hands every assignment to its hospital, one after another."""
 
-    tuners: Mapping[str, Tuner]
+    workers: Mapping[str, Worker]
 
     def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[tuple[Task, Result[Weights] | Lost]]:
         """Work on the assignments in order; a hospital's error is a loss, as it is over a network."""
         for assignment in assignments:
             task = assignment.task
             try:
-                yield task, self.tuners[task.site].perform(assignment)
+                yield task, self.workers[task.site].perform(assignment)
             except FedefmError as error:
                 yield task, Lost.of(task, f"{type(error).__name__}: {error}")
 
@@ -59,4 +69,4 @@ def tune_in_process(
         name: Tuner(name, folder, settings, device=device, keep=None if keep is None else keep / name)
         for name, folder in sorted(folders.items())
     }
-    return tune(settings, sorted(folders), start_weights(theta, settings), TunerTransport(tuners), listen)
+    return tune(settings, sorted(folders), start_weights(theta, settings), LocalTransport(tuners), listen)

@@ -127,7 +127,7 @@ def check_id(text: str) -> str:
         ConfigError: it has characters that no id has.
     """
     if not _ID.fullmatch(text):
-        raise ConfigError(f"theta {text[:80]!r}: not the id of a job; letters, digits, '-' and '_' only, no path")
+        raise ConfigError(f"{text[:80]!r}: not the id of a job; letters, digits, '-' and '_' only, no path")
     return text
 
 

@@ -14,20 +14,21 @@ THETA_FILE = "theta.safetensors"
 MODEL = "model"
 
 
-def read_theta(path: Path, settings: FineTune, root: Path | None = None) -> Checkpoint:
+def read_theta(path: Path, settings: FineTune, root: Path | None = None, subject: str | None = None) -> Checkpoint:
     """Read a Theta for a job, or refuse it.
 
     Args:
         path: a file of weights.
         settings: the job that wants it.
         root: the consortium's root certificate. With it, the file's folder must be signed (`fedefm trust sign`).
+        subject: under which it must be signed, the job's id at a server; None takes any.
 
     Raises:
         TrustError: unsigned, signed by someone who may not, or changed since.
         CheckpointError: missing, damaged, of another network or size, or another fingerprint than the job wants.
     """
     if root is not None:
-        verify_folder(path.parent, root, kind=MODEL, roles=JOB_ROLES)
+        verify_folder(path.parent, root, kind=MODEL, roles=JOB_ROLES, subject=subject)
     found = load_weights(path)
     check_theta(found, settings, str(path))
     return found

@@ -20,7 +20,7 @@ from fedefm.finetune.settings import CLASSIFICATION, FineTune
 from fedefm.losses.corpus import corpus_channels
 from fedefm.losses.segmentation import segmentation_loss
 from fedefm.training.loop import Batch
-from fedefm.training.scores import mean_dice, overlap_scores, predict
+from fedefm.training.scores import overlap_scores, predict
 
 Figures = dict[str, float | None]
 Scores = dict[str, dict[str, float | int | None]]
@@ -156,6 +156,3 @@ def _logits(model: nn.Module, images: Tensor, batch: int = 16) -> Tensor:
     with torch.no_grad():
         parts = [model(images[k : k + batch].to(device)).cpu() for k in range(0, len(images), batch)]
     return torch.cat(parts) if parts else torch.zeros(0, 1)
-
-
-__all__ = ["Figures", "Work", "figures", "load_work", "mean_dice", "presence_loss", "presence_scores", "reported"]

@@ -15,7 +15,7 @@ from fedefm.finetune.rounds import tune
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
 from fedefm.finetune.theta import find_theta, read_theta
 from fedefm.flare.controller import FoundationController, connected_sites, write_record
-from fedefm.flare.job_files import RECORD_FILE, app_config_folder, output_folder
+from fedefm.flare.job_files import RECORD_FILE, output_folder, settings_path
 from fedefm.flare.progress import FINISHED, to_line, to_text
 from fedefm.flare.server_config import consortium_root, models_folder
 from fedefm.flare.transport import FlareTransport
@@ -34,7 +34,7 @@ class FineTuneController(FoundationController):
         super().__init__(settings_file, task_check_period=task_check_period)
 
     def _run(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
-        settings = load_finetune(app_config_folder(fl_ctx) / self._settings_file)
+        settings = load_finetune(settings_path(fl_ctx, self._settings_file))
         theta = server_theta(settings, fl_ctx)
         start = start_weights(theta, settings)
         transport = FlareTransport(self, fl_ctx, abort_signal, float(settings.stage_timeout))
@@ -52,7 +52,8 @@ def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
     """The Theta that a job names, from the server's own folder; signed wherever the server has a consortium's root."""
     if not settings.theta:
         return None
-    return read_theta(find_theta(models_folder(fl_ctx), settings.theta), settings, consortium_root(fl_ctx))
+    path = find_theta(models_folder(fl_ctx), settings.theta)
+    return read_theta(path, settings, consortium_root(fl_ctx), settings.theta)
 
 
 def log_event(controller: Controller, event: Event, fl_ctx: FLContext) -> None:

@@ -9,7 +9,7 @@ from nvflare.apis.fl_context import FLContext
 from fedefm.finetune.settings import SETTINGS_FILE, load_finetune
 from fedefm.finetune.tuner import Tuner
 from fedefm.flare.executor import HospitalExecutor
-from fedefm.flare.job_files import app_config_folder, output_folder, site_folder
+from fedefm.flare.job_files import output_folder, settings_path, site_folder
 from fedefm.flare.site_config import SiteConfig, load_site_config
 
 
@@ -28,6 +28,6 @@ class FineTuneExecutor(HospitalExecutor):
     def _open(self, fl_ctx: FLContext) -> tuple[Any, SiteConfig]:
         name = fl_ctx.get_identity_name()
         config = load_site_config(site_folder(fl_ctx), name)
-        settings = load_finetune(app_config_folder(fl_ctx) / self._settings_file)
+        settings = load_finetune(settings_path(fl_ctx, self._settings_file))
         keep = output_folder(fl_ctx)
         return Tuner(name, config.data, settings, device=config.device, threads=config.threads, keep=keep), config

@@ -25,9 +25,18 @@ def read_settings(fl_ctx: FLContext, name: str) -> Settings:
     Raises:
         ConfigError: `name` is no plain file name, or the file is missing or wrong.
     """
+    return load_settings(settings_path(fl_ctx, name))
+
+
+def settings_path(fl_ctx: FLContext, name: str) -> Path:
+    """A job's settings file beside its FLARE configuration.
+
+    Raises:
+        ConfigError: `name` is no plain file name.
+    """
     if Path(name).name != name:
         raise ConfigError(f"settings file '{name[:80]}': give a plain name of a file in the app's config folder")
-    return load_settings(app_config_folder(fl_ctx) / name)
+    return app_config_folder(fl_ctx) / name
 
 
 def output_folder(fl_ctx: FLContext) -> Path:

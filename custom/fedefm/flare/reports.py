@@ -91,12 +91,24 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_scores(report: Mapping[str, Any], stage: Stage) -> None:
-    """`evaluate`: model -> class -> metric -> number. Similarities: host -> number."""
-    if stage is Stage.EVALUATE:
-        for model in report["scores"].values():
+    """`evaluate`, `tune`: model -> class -> metric -> number. `validate`: metric -> number. Similarities likewise."""
+    if stage in (Stage.EVALUATE, Stage.TUNE):
+        for model in report.get("scores", {}).values():
             if not isinstance(model, dict) or not all(isinstance(m, dict) and "support" in m for m in model.values()):
-                raise ProtocolError("evaluate report: 'scores' must give metrics and support by model and class")
+                raise ProtocolError(f"{stage} report: 'scores' must give metrics and support by model and class")
             if not all(_is_number(v) for metrics in model.values() for v in metrics.values()):
-                raise ProtocolError("evaluate report: a score is no number")
-    if not all(_is_number(v) for v in report.get("emd_similarity", {}).values()):
+                raise ProtocolError(f"{stage} report: a score is no number")
+    if stage is Stage.PREPARE and not _are_texts(report.get("metrics", [])):
+        raise ProtocolError("prepare report: 'metrics' must be a list of names")
+    if stage is Stage.VALIDATE and not _are_numbers(report["metrics"]):
+        raise ProtocolError("validate report: 'metrics' must give a number by name")
+    if not _are_numbers(report.get("emd_similarity", {})):
         raise ProtocolError(f"{stage} report: an emd_similarity is no number")
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_number(item) for item in value.values())
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

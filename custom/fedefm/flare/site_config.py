@@ -11,6 +11,7 @@ from typing import Any
 
 from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import Assignment
+from fedefm.metrics.suppression import LEAST_IMAGES
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class SiteConfig:
         threads: CPU threads of the work.
         max_steps: most gradient steps that one task may ask for.
         max_megabytes: most weights, in 10^6 bytes, that one task may bring.
+        least_images: an evaluation's figures of fewer images than this never leave the site.
 
     Raises:
         ConfigError: a value is out of range.
@@ -33,9 +35,10 @@ class SiteConfig:
     threads: int = 1
     max_steps: int = 100_000
     max_megabytes: int = 20_000
+    least_images: int = LEAST_IMAGES
 
     def __post_init__(self) -> None:
-        for name in ("threads", "max_steps", "max_megabytes"):
+        for name in ("threads", "max_steps", "max_megabytes", "least_images"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
 

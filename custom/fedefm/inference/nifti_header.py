@@ -37,7 +37,7 @@ class Geometry:
         """Frames of a run that lies nowhere in particular: the axes of a screen, 1 where the spacing is unknown."""
         side = spacing_mm or 1.0
         affine = (-side, 0, 0, 0, 0, -side, 0, 0, 0, 0, 1, 0)  # columns run to the left, rows to the back, as in DICOM
-        return Geometry((1, side, side, 1), (0, 1), (0.0,) * 6, tuple(map(float, affine)), 2)
+        return Geometry((1.0, side, side, 1.0), (0, 1), (0.0,) * 6, tuple(map(float, affine)), 2)
 
 
 @dataclass(frozen=True)

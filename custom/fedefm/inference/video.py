@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,6 +25,7 @@ FRAMES_A_SECOND = 15  # that of most cines; slower runs are watched at the same 
 KINDS = ("auto", "mp4", "gif")
 
 
+@runtime_checkable
 class Film(Protocol):
     """Takes pictures of one size, in order."""
 

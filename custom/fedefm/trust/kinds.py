@@ -1,4 +1,4 @@
-"""What a manifest covers: the two kinds of folder, and the names that are left out of each."""
+"""What a manifest covers: the three kinds of folder, and the names that are left out of each."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Kind:
 KIT = Kind(
     name="kit",
     remedy="fetch the kit again from the consortium's administrator",
-    unsigned=_OURS | {"local/fedefm_site.json"},
+    unsigned=_OURS | {"local/fedefm_site.json", "local/fedefm_server.json"},
     keys=frozenset({"startup/client.key", "startup/server.key"}),
     run_time=re.compile(
         rf"{_UUID}|transfer|audit\.log|(log|log_fl|error_log|console|stats)\.(txt|json|log)(\.\d+)?"
@@ -74,7 +74,8 @@ JOB = Kind(
     unsigned_anywhere=frozenset({".__nvfl_sig.json", ".__nvfl_submitter.crt"}),
     json_by_content=True,
 )
-KINDS = {kind.name: kind for kind in (KIT, JOB)}
+MODEL = Kind(name="model", remedy="sign the models again with `fedefm trust sign`, or fetch them again")
+KINDS = {kind.name: kind for kind in (KIT, JOB, MODEL)}
 
 
 def kind_named(name: str) -> Kind:

@@ -1,0 +1,116 @@
+"""A hospital's side of an evaluation job: one model at a time on its own test images; small counts stay at home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fedefm.data.dataset import SiteData, Split, load_site
+from fedefm.errors import DataError, ProtocolError
+from fedefm.evaluation.settings import Evaluation
+from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task
+from fedefm.metrics import Case, score_cases, suppress_small
+from fedefm.models.build import Weights, build_model
+
+CARRIERS = {"guidewire": "catheter"}
+"""A guidewire comes out of a catheter: that is the end of it which is no tip."""
+
+
+class Measurer:
+    """One site at work. A result depends only on the assignment and on the site's own images.
+
+    Args:
+        name: the site.
+        folder: its images and labels.
+        settings: the job.
+        device: `cpu`, `cuda` or `cuda:1`.
+        threads: of torch.
+        least: figures of fewer images never leave; the job may ask for more, not for less.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, settings: Evaluation, *, device: str = "cpu", threads: int = 1, least: int = 1
+    ):
+        self.name = name
+        self._folder, self._settings, self._threads = folder, settings, threads
+        self._device, self._least = torch.device(device), max(least, settings.least_images)
+        self._data: SiteData | None = None
+
+    @property
+    def data(self) -> SiteData:
+        """The site's images, read when first wanted."""
+        if self._data is None:
+            self._data = load_site(self._folder, self._settings.classes, self._settings.size)
+            if not len(self._data.test):
+                raise DataError(f"{self.name}: no test image; put at least one patient into the test split")
+        return self._data
+
+    def perform(
+        self, assignment: Assignment[Weights], should_stop: Callable[[], bool] = lambda: False
+    ) -> Result[Weights]:
+        """Do what the task asks.
+
+        Raises:
+            FedefmError: the data, the task or the weights that came with it cannot be used.
+        """
+        task = assignment.task
+        if task.site != self.name:
+            raise ProtocolError(f"task {task.id} is for '{task.site}', this is '{self.name}'")
+        torch.set_num_threads(self._threads)
+        stages = {Stage.PREPARE: self._prepare, Stage.MEASURE: self._measure}
+        if task.stage not in stages:
+            raise ProtocolError(f"task {task.id}: an evaluation job has no such stage")
+        return Result(task.id, None, stages[task.stage](task, assignment.models))
+
+    def _prepare(self, task: Task, models: Any) -> dict[str, Any]:
+        count = len(self.data.test)
+        return {
+            "corpus": list(self.data.test_corpus),
+            "images": {"test": count if count >= self._least else None},
+            "synthetic": self.data.synthetic,
+        }
+
+    def _measure(self, task: Task, models: Mapping[str, Weights]) -> dict[str, Any]:
+        if set(models) != {STUDENT}:
+            raise ProtocolError(f"task {task.id}: needs the weights of '{STUDENT}' and no others")
+        settings, data = self._settings, self.data
+        cases = label(self._network(models[STUDENT]), data.test)
+        scores = score_cases(
+            cases,
+            settings.classes,
+            data.test_corpus,
+            carriers={device: out for device, out in CARRIERS.items() if {device, out} <= set(data.test_corpus)},
+            seed=settings.seed,
+        )
+        return {"scores": suppress_small(scores, self._least)}
+
+    def _network(self, weights: Weights) -> nn.Module:
+        model = build_model(self._settings.model, len(self._settings.classes) + 1, self._settings.size)
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ProtocolError("the weights do not fit this job's network") from error
+        return model.to(self._device).eval()
+
+
+def label(model: nn.Module, split: Split, batch: int = 16) -> list[Case]:
+    """What a network marks on every image of a split, beside the truth.
+
+    Args:
+        model: gives logits of (b, k, s, s) for images of (b, 1, s, s).
+        split: images and masks.
+        batch: images that go through the network together.
+    """
+    device = next(model.parameters()).device
+    cases = []
+    for first in range(0, len(split), batch):
+        with torch.inference_mode():
+            confidence, labels = model(split.images[first : first + batch].to(device)).softmax(1).max(1)
+        for k, (sure, found) in enumerate(zip(confidence.cpu().numpy(), labels.cpu().numpy(), strict=True), first):
+            truth = split.masks[k].numpy()
+            cases.append(Case(found, truth, split.patients[k], split.spacing_mm[k], sure.clip(0, 1)))
+    return cases

@@ -1,0 +1,92 @@
+"""The server's side of an evaluation job in plain Python: model after model to all hospitals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from fedefm.evaluation.figures import Scores, matrix, read_scores
+from fedefm.evaluation.models import check_models, read_model
+from fedefm.evaluation.settings import Evaluation
+from fedefm.exchange.coordinator import Coordinator, Transport
+from fedefm.exchange.events import Listener
+from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task, task_seed
+from fedefm.exchange.schedule import FEDAVG, Schedule
+from fedefm.exchange.state import RoundState
+from fedefm.exchange.topology import complete
+from fedefm.finetune.rounds import Ledger
+from fedefm.models.build import Weights
+from fedefm.training.weights import TensorOps
+
+MATRICES = ("dice", "iou", "cldice", "hd95_px", "tip_px", "tip_mm")
+
+
+def evaluate(
+    settings: Evaluation,
+    sites: Sequence[str],
+    models: Mapping[str, Path],
+    transport: Transport[Weights],
+    listen: Listener,
+) -> dict[str, Any]:
+    """Measure every model at every hospital, over any transport. One model is in memory at a time.
+
+    Args:
+        settings: the job.
+        sites: hospitals that take part.
+        models: file of each model.
+        transport: carries the work.
+        listen: is told every event.
+
+    Returns:
+        `report.json`.
+
+    Raises:
+        CheckpointError: a model cannot be measured; no hospital was asked anything.
+        QuorumError: fewer than `min_sites` hospitals took part.
+    """
+    hashes, ledger = check_models(models, settings), Ledger(listen)
+    first = read_model(next(iter(models.values())), settings).weights
+    plan = Schedule(FEDAVG, rounds=len(models), min_sites=settings.min_sites, seed=settings.seed)
+    coordinator = Coordinator(plan, complete(sites), settings.classes, transport, TensorOps(first), ledger)
+    state = coordinator.prepare(RoundState(0, dict.fromkeys(sites, first)))
+    scores: dict[str, dict[str, Scores]] = {}
+    for number, (name, path) in enumerate(models.items()):
+        weights = read_model(path, settings).weights
+        tasks = [
+            Task(Stage.MEASURE, number, site, site, seed=task_seed(settings.seed, Stage.MEASURE, number, site, site))
+            for site in coordinator.present(state)
+        ]
+        assignments = [Assignment(task, {STUDENT: weights}) for task in tasks]
+        done, state = coordinator.stage(replace(state, round=number), Stage.MEASURE, assignments)
+        coordinator.quorum(len(done), Stage.MEASURE, number)
+        scores[name] = {task.site: read_scores(result.report["scores"], settings.classes) for task, result in done}
+    return _record(settings, hashes, scores, ledger)
+
+
+def _record(
+    settings: Evaluation, hashes: Mapping[str, str], scores: Mapping[str, Mapping[str, Scores]], ledger: Ledger
+) -> dict[str, Any]:
+    prepared = ledger.reports[Stage.PREPARE]
+    sites = sorted(prepared)
+    return {
+        "schema": 1,
+        "kind": "evaluation",
+        "name": settings.name,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seed": settings.seed,
+        "config": settings.to_dict(),
+        "classes": list(settings.classes),
+        "sites": sites,
+        "corpora": {site: list(prepared[site]["corpus"]) for site in sites},
+        "images": {site: prepared[site]["images"].get("test") for site in sites},
+        "synthetic": [site for site in sites if prepared[site].get("synthetic")],
+        "models": [{"name": name, "sha256": sha256} for name, sha256 in hashes.items()],
+        "matrix": {figure: matrix(scores, figure, sites) for figure in MATRICES},
+        "scores": {name: dict(by_site) for name, by_site in scores.items()},
+        "lost": ledger.lost,
+        "seconds": ledger.seconds,
+        "bytes": ledger.bytes,
+    }

@@ -1,0 +1,107 @@
+"""One hospital measures: the figures are those of the metrics, and small counts stay at home."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fedefm.data.dataset import load_site
+from fedefm.errors import ProtocolError
+from fedefm.evaluation.measurer import Measurer, label
+from fedefm.evaluation.settings import Evaluation
+from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task
+from fedefm.flare.reports import check_report
+from fedefm.metrics.overlap import dice
+from fedefm.models.build import Weights, build_model, initial_weights
+from small_networks import SMALLEST
+
+CLASSES = ("catheter", "guidewire", "vessel")
+WEIGHTS = initial_weights(SMALLEST, 4, 32, seed=3)
+PREPARE = Assignment[Weights](Task(Stage.PREPARE, 0, "east", "east"), {})
+MEASURE = Assignment(Task(Stage.MEASURE, 0, "east", "east"), {STUDENT: WEIGHTS})
+
+
+def settings(**changes: Any) -> Evaluation:
+    return Evaluation(**{"classes": CLASSES, "models": ("theta",), "size": 32, "model": SMALLEST, **changes})
+
+
+def measurer(folder: Path, least: int = 1, **changes: Any) -> Measurer:
+    return Measurer("east", folder, settings(**changes), least=least)
+
+
+def every_number(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return [number for inner in value.values() for number in every_number(inner)]
+    return [] if value is None else [value]
+
+
+def test_the_dice_is_that_of_each_test_image(consortium: dict[str, Path]) -> None:
+    test = load_site(consortium["east"], CLASSES, 32).test
+    model = build_model(SMALLEST, 4, 32).eval()
+    model.load_state_dict(WEIGHTS)
+    with torch.no_grad():
+        marked = model(test.images).argmax(1).numpy()
+    result = measurer(consortium["east"], least_images=1).perform(MEASURE)
+    for number, name in enumerate(CLASSES, 1):
+        pairs = [(found == number, truth == number) for found, truth in zip(marked, test.masks.numpy(), strict=True)]
+        values = [dice(p, t) for p, t in pairs if p.any() or t.any()]
+        figure = result.report["scores"]["by_class"][name]["dice"]
+        assert (figure["mean"], figure["support"]) == (pytest.approx(np.mean(values)), len(values))
+
+
+def test_figures_of_few_images_stay(consortium: dict[str, Path]) -> None:
+    count = len(load_site(consortium["east"], CLASSES, 32).test)
+    told: Result[Weights] = measurer(consortium["east"], least_images=count).perform(PREPARE)
+    held = measurer(consortium["east"], least_images=count + 1)
+    assert told.report["images"] == {"test": count}
+    assert held.perform(PREPARE).report["images"] == {"test": None}
+    assert every_number(held.perform(MEASURE).report["scores"]) == []
+
+
+def test_a_site_may_ask_for_more_images_than_the_job_and_never_gets_less(consortium: dict[str, Path]) -> None:
+    strict = measurer(consortium["east"], least=1000, least_images=1)
+    assert every_number(strict.perform(MEASURE).report["scores"]) == []
+    strict = measurer(consortium["east"], least=1, least_images=1000)
+    assert every_number(strict.perform(MEASURE).report["scores"]) == []
+
+
+def test_no_weights_leave_and_the_report_passes_the_servers_check(consortium: dict[str, Path]) -> None:
+    for assignment in (PREPARE, MEASURE):
+        result = measurer(consortium["east"], least_images=1).perform(assignment)
+        assert result.weights is None and result.images == 0
+        assert check_report(result.report, assignment.task.stage)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Assignment(Task(Stage.MEASURE, 0, "west", "west"), {STUDENT: WEIGHTS}),
+        Assignment(Task(Stage.TUNE, 0, "east", "east", steps=1), {STUDENT: WEIGHTS}),
+        Assignment(MEASURE.task, {"other": WEIGHTS}),
+        Assignment(MEASURE.task, {STUDENT: initial_weights(SMALLEST, 3, 32, seed=0)}),
+    ],
+    ids=["another site", "another stage", "another role", "another class count"],
+)
+def test_another_task_is_refused(wrong: Assignment[Weights], consortium: dict[str, Path]) -> None:
+    with pytest.raises(ProtocolError):
+        measurer(consortium["east"]).perform(wrong)
+
+
+def test_labels_come_with_the_probability_of_the_class_that_was_chosen(consortium: dict[str, Path]) -> None:
+    class Sure(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.tensor([0.0, 2.0]))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.bias.view(1, 2, 1, 1).expand(len(images), 2, *images.shape[-2:])
+
+    test = load_site(consortium["east"], CLASSES, 32).test
+    cases = label(Sure(), test, batch=2)
+    assert len(cases) == len(test)
+    for case, mask, patient in zip(cases, test.masks.numpy(), test.patients, strict=True):
+        assert (case.prediction == 1).all() and (case.truth == mask).all() and case.patient == patient
+        assert case.confidence == pytest.approx(torch.sigmoid(torch.tensor(2.0)).item())
