@@ -59,7 +59,7 @@ class JobGuard(FLComponent, AppDeployerSpec):
             reason = reason_of(error)
             self.log_error(fl_ctx, reason, fire_event=False)
             return reason
-        return AppDeployer().deploy(workspace, job_id, job_meta, app_name, app_data, fl_ctx)
+        return AppDeployer().deploy(workspace, job_id, job_meta, app_name, app_data, fl_ctx) or ""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Refuse a command by `NotAuthorized`, a launch by launchers that FLARE cannot use; it swallows all else."""

@@ -1,0 +1,77 @@
+"""`fedefm doctor` on a real kit, as a hospital's IT person runs it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fedefm.cli import main
+from fedefm.federation.place import provision
+from fedefm.federation.sites import write_site_config
+from fedefm.trust import fingerprint
+
+
+@pytest.fixture(scope="module")
+def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return provision(tmp_path_factory.mktemp("provisioned")).kits
+
+
+@pytest.fixture
+def kit(kits: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "hospital-a"
+    shutil.copytree(kits / "hospital-a", copy)
+    (tmp_path / "data").mkdir()
+    write_site_config(copy, tmp_path / "data")
+    return copy
+
+
+def findings(kit: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, list[dict]]]:
+    code = main(["doctor", str(kit), "--offline", "--json", *more])
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["ok"] == (code == 0)
+    by_check: dict[str, list[dict]] = {}
+    for one in plain["findings"]:
+        by_check.setdefault(one["check"], []).append(one)
+    return code, by_check
+
+
+def test_a_fresh_kit_passes(kit: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = findings(kit, capsys, "--root-fingerprint", fingerprint(kit / "startup" / "rootCA.pem"))
+    assert code == 0, [one for many in found.values() for one in many if one["status"] == "FAIL"]
+    assert {"Python", "packages", "disk", "memory", "kit", "certificate", "identity", "job guard"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "check"),
+    [
+        ("local/resources.json", lambda p: p.write_text(p.read_text() + " \n\n "), "kit"),
+        ("local/privacy.json", Path.unlink, "privacy.json"),
+        ("startup/client.key", lambda p: p.chmod(0o644), "private key"),
+        ("startup/client.crt", Path.unlink, "certificate"),
+        ("local/authorization.json", lambda p: p.chmod(0o666), "kit"),
+    ],
+)
+def test_a_damaged_kit_fails_with_the_file_and_a_remedy(
+    name: str, damage, check: str, kit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(kit / name)
+    code, found = findings(kit, capsys)
+    failed = [one for many in found.values() for one in many if one["status"] == "FAIL"]
+    assert code == 1 and any(Path(name).name in one["text"] for one in failed)
+    assert all(one["remedy"] for one in failed)
+
+
+def test_another_fingerprint_than_the_printed_one_fails(kit: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = findings(kit, capsys, "--root-fingerprint", ":".join(["00"] * 32))
+    assert code == 1 and found["consortium"][0]["status"] == "FAIL"
+
+
+def test_a_folder_that_is_no_kit_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = findings(tmp_path, capsys)
+    assert code == 1 and str(tmp_path) in found["kit"][0]["text"]
+
+
+def test_a_server_that_cannot_be_reached_fails(kit: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(kit)]) == 1
+    assert "[FAIL] " in capsys.readouterr().out
