@@ -1,13 +1,16 @@
 """T5, T10: a kit is what the consortium's root signed, and its modes are tight."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from consortium_certificates import DAY, NOW, Authority
 from fedefm.errors import TrustError
 from fedefm.trust import KIT_ROLES, lint_certificates, sign_folder, verify_folder
+from fedefm.trust.exact import canonical
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +102,25 @@ def test_t10_a_certificate_under_30_days_warns(begin, end, level, consortium: Au
 def test_a_file_that_is_no_certificate_fails(tmp_path: Path) -> None:
     (tmp_path / "client.crt").write_text("nothing")
     assert lint_certificates([tmp_path / "client.crt"])[0].level == "fail"
+
+
+def test_t5_a_manifest_rewritten_to_fit_the_changed_file_is_refused(kit: Path, consortium: Authority) -> None:
+    """The list fits the files again; only the signature tells."""
+    genuine = (kit / "fedefm-manifest.sig").read_bytes()
+    (kit / "local" / "resources.json").write_text('{"class_allow_list": ["os."]}')
+    stranger = Authority("stranger")
+    sign_folder(kit, stranger.root.certificate, stranger.root.key, kind="kit", subject="hospital-a")
+    path = kit / "fedefm-manifest.json"
+    plain = json.loads(path.read_text())
+    plain["certificate"] = consortium.root.certificate.public_bytes(Encoding.PEM).decode()
+    path.write_bytes(canonical(plain))
+    (kit / "fedefm-manifest.sig").write_bytes(genuine)
+    with pytest.raises(TrustError, match="signature"):
+        verify(kit, consortium)
+
+
+def test_t4_a_certificate_that_calls_itself_root_signs_no_kit(kit: Path, consortium: Authority) -> None:
+    fake = consortium.issue("fake", "root")
+    sign_folder(kit, fake.certificate, fake.key, kind="kit", subject="hospital-a")
+    with pytest.raises(TrustError, match="may not sign"):
+        verify(kit, consortium)
