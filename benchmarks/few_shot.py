@@ -6,7 +6,8 @@
 
 The hospital has the look that the generator holds back. It fine-tunes from the Theta of FedEFM, from that of FedAvg,
 and from random weights, at equal gradient steps, with a share of its labelled patients. `few_shot.json` fixes all of
-it. Learning rate and layer-wise decay are chosen for each start by the Dice of the validation frames.
+it. Learning rate and layer-wise decay are chosen for each start and number of steps by the Dice of the validation
+frames. The whole curve is run at the last number of steps, the share of the search at all of them.
 """
 
 from __future__ import annotations
@@ -47,10 +48,11 @@ SITE = PLAN["hospital"]["look"]
 
 @dataclass(frozen=True)
 class Point:
-    """One fine-tuning: where it starts, with which share of the labels, and the two settings that are searched."""
+    """One fine-tuning: where it starts, its steps and share of the labels, and the two settings that are searched."""
 
     start: str
     seed: int
+    steps: int
     share: float
     learning_rate: float
     decay: float
@@ -58,7 +60,8 @@ class Point:
     @property
     def key(self) -> str:
         """Names the result."""
-        return f"{self.start}-seed{self.seed}-share{self.share:g}-rate{self.learning_rate:g}-decay{self.decay:g}"
+        place = f"{self.start}-seed{self.seed}-steps{self.steps}-share{self.share:g}"
+        return f"{place}-rate{self.learning_rate:g}-decay{self.decay:g}"
 
 
 # --- the foundation runs ---------------------------------------------------------------------------------------------
@@ -107,7 +110,7 @@ def tune_point(cache: Path, point: Point) -> dict[str, Any]:
         classes=base.classes,
         model=base.model,
         size=base.size,
-        steps=PLAN["steps"],
+        steps=point.steps,
         rounds=PLAN["rounds"],
         labels=point.share,
         seed=point.seed,
@@ -149,17 +152,17 @@ def missing_thetas(cache: Path) -> list[tuple[str, int]]:
     return [(start, seed) for start, seed in wanted if not theta_path(cache, start, seed).is_file()]
 
 
-def search_points() -> Iterator[Point]:
-    """Every setting of the search, at every start and seed."""
+def search_points(start: str, steps: int) -> Iterator[Point]:
+    """Every setting of the search, at every seed of it."""
     search = PLAN["search"]
-    for seed, rate, decay in product(PLAN["seeds"], search["learning_rate"], search["decay"]):
-        yield from (Point(start, seed, search["share"], rate, decay) for start in STARTS)
+    for seed, rate, decay in product(search["seeds"], search["learning_rate"], search["decay"]):
+        yield Point(start, seed, steps, search["share"], rate, decay)
 
 
-def chosen(results: dict[str, Any], start: str) -> tuple[float, float] | None:
-    """Learning rate and decay of a start: best mean validation Dice over the seeds; None while the search runs."""
+def chosen(results: dict[str, Any], start: str, steps: int) -> tuple[float, float] | None:
+    """Learning rate and decay of a start: best mean validation Dice over the search; None while it runs."""
     totals: dict[tuple[float, float], float] = {}
-    for point in (p for p in search_points() if p.start == start):
+    for point in search_points(start, steps):
         if point.key not in results["runs"]:
             return None
         place = (point.learning_rate, point.decay)
@@ -168,17 +171,20 @@ def chosen(results: dict[str, Any], start: str) -> tuple[float, float] | None:
 
 
 def final_points(results: dict[str, Any]) -> Iterator[Point]:
-    """The points of the curve whose settings are chosen."""
-    for seed, share, start in product(PLAN["seeds"], PLAN["shares"], STARTS):
-        found = chosen(results, start)
+    """The points of both curves whose settings are chosen: over the steps first, then over the shares."""
+    over_steps = product(PLAN["steps"], [PLAN["search"]["share"]])
+    over_shares = product(PLAN["steps"][-1:], PLAN["shares"])
+    for (steps, share), seed, start in product((*over_steps, *over_shares), PLAN["seeds"], STARTS):
+        found = chosen(results, start, steps)
         if found is not None:
-            yield Point(start, seed, share, *found)
+            yield Point(start, seed, steps, share, *found)
 
 
 def left(cache: Path, results: dict[str, Any]) -> list[Point]:
     """Points that have no result from today's Theta, and whose Theta is there."""
     ready = {(start, seed): sha256_of(cache, start, seed) for start in STARTS for seed in PLAN["seeds"]}
-    points = [p for p in (*search_points(), *final_points(results)) if ready[p.start, p.seed] != "missing"]
+    searched = (p for steps, start in product(PLAN["steps"], STARTS) for p in search_points(start, steps))
+    points = [p for p in (*searched, *final_points(results)) if ready[p.start, p.seed] != "missing"]
     return [
         p
         for p in dict.fromkeys(points)
