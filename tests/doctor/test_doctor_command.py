@@ -62,6 +62,16 @@ def test_a_damaged_kit_fails_with_the_file_and_a_remedy(
     assert all(one["remedy"] for one in failed)
 
 
+def test_without_an_argument_it_looks_at_the_current_folder(
+    kit: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(kit)
+    assert main(["doctor", "--offline"]) == 0
+    assert "[PASS] identity: hospital-a" in capsys.readouterr().out
+    (kit / "local" / "privacy.json").unlink()
+    assert main(["doctor", "--offline"]) == 1
+
+
 def test_another_fingerprint_than_the_printed_one_fails(kit: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = findings(kit, capsys, "--root-fingerprint", ":".join(["00"] * 32))
     assert code == 1 and found["consortium"][0]["status"] == "FAIL"

@@ -16,6 +16,7 @@ from consortium_certificates import Authority, write_job
 from fedefm.flare import job_guard
 from fedefm.flare.job_guard import REFUSAL, JobGuard
 from fedefm.trust import sign_job
+from fedefm.trust.listing import MAX_BYTES
 
 JOB_ID = "11111111-2222-3333-4444-555555555555"
 
@@ -71,6 +72,18 @@ def test_a_changed_job_is_not_deployed(job: Path, workspace: Workspace) -> None:
     (job / "app/config/foundation.json").write_text('{"seed": 5}')
     assert deploy(job, workspace).startswith(REFUSAL)
     assert not deployed(workspace)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(
+    job: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_guard, "unzip_all_from_bytes", lambda *given: pytest.fail("unpacked"))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config/foundation.json", bytes(MAX_BYTES + 1))
+    assert len(out.getvalue()) < 100_000
+    answer = JobGuard().deploy(workspace, JOB_ID, meta_of(job), "app", out.getvalue(), FLContext())
+    assert "unpacks to more than" in answer
 
 
 def test_t7_the_role_super_is_refused(job: Path, workspace: Workspace) -> None:

@@ -11,6 +11,7 @@ from fedefm.commands.parser import add_command
 from fedefm.errors import FedefmError
 
 EXAMPLES = """examples:
+  cd ~/hospital-a && fedefm doctor
   fedefm doctor ~/hospital-a
   fedefm doctor ~/hospital-a --data /data/endovascular --root-fingerprint 3F:97:48:...
   fedefm doctor ~/hospital-a --offline --json
@@ -21,7 +22,13 @@ exit code 0: nothing failed (a [WARN] does not count); 1: something did
 def add(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "doctor", "check a kit and this machine before the site starts", EXAMPLES)
-    parser.add_argument("kit", type=Path, help="the kit: the folder that holds startup/ and local/")
+    parser.add_argument(
+        "kit",
+        type=Path,
+        nargs="?",
+        default=Path(),
+        help="the kit: the folder that holds startup/ and local/ (default: the current folder)",
+    )
     parser.add_argument("--data", type=Path, help="read every image and mask of this folder as training would")
     parser.add_argument(
         "--root-fingerprint", metavar="SHA256", help="of the consortium's rootCA.pem, from its letter or its page"

@@ -16,10 +16,12 @@ cannot use first and takes them back when all is well: a server could start an a
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
 import threading
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ from fedefm.errors import TrustError
 from fedefm.trust import Manifest, verify_app
 from fedefm.trust.certificates import FORBIDDEN_ROLE
 from fedefm.trust.kinds import LEDGER_NAME
+from fedefm.trust.listing import MAX_BYTES, MAX_FILES
 
 REFUSAL = "refused by fedefm"  # stands where FLARE wants a launcher, and exactly one
 
@@ -94,9 +97,22 @@ def check_bytes(app_data: bytes, workspace: Workspace, job_meta: Mapping[str, An
     Raises:
         TrustError: it is not what somebody who may sign jobs signed for this site.
     """
+    check_size(app_data)
     with tempfile.TemporaryDirectory() as folder:
         unzip_all_from_bytes(app_data, folder)
         return _check(Path(folder), workspace, job_meta, app_name)
+
+
+def check_size(app_data: bytes) -> None:
+    """Refuse a bomb before a byte of it is written; unpacking stops at the sizes that an archive declares.
+
+    Raises:
+        TrustError: more files or bytes than a job may hold.
+    """
+    with zipfile.ZipFile(io.BytesIO(app_data)) as archive:
+        sizes = [one.file_size for one in archive.infolist()]
+    if len(sizes) > MAX_FILES or sum(sizes) > MAX_BYTES:
+        raise TrustError(f"the app unpacks to more than {MAX_FILES} files or {MAX_BYTES} bytes; jobs are text")
 
 
 def check_deployed(workspace: Workspace, job_meta: Mapping[str, Any]) -> Manifest:
