@@ -32,7 +32,7 @@ federation: install
 	$(BIN)/fedefm federation --seed $(SEED)
 
 test: check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

@@ -127,7 +127,7 @@ def test_a_class_off_the_list_is_built_at_no_hospital_though_a_lead_signed_it(co
     job_id, end = outcome(consortium, job)
     assert job_id, end
     assert end != COMPLETED
-    for name in launched(consortium, job_id):
-        log = (consortium.kit(name) / job_id / "log.txt").read_text()
-        assert "ComponentNotAuthorized" in log  # secure logging keeps the message itself back
-        assert "NPTrainer: " not in log
+    paths = [consortium.kit(name) / job_id / "log.txt" for name in launched(consortium, job_id)]
+    logs = [path.read_text() for path in paths if path.exists()]
+    assert any("ComponentNotAuthorized" in log for log in logs)  # secure logging keeps the message itself back
+    assert not any("NPTrainer: " in log for log in logs)  # who is slower is stopped as soon as the first has refused
