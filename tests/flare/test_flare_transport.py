@@ -14,6 +14,7 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.impl.wf_comm_server import WFCommServer
 from nvflare.apis.shareable import make_reply
 from nvflare.apis.signal import Signal
+from nvflare.fuel.utils.fobs.decomposers.via_downloader import LazyDownloadRef
 
 from fedefm.errors import DataError, ProtocolError, QuorumError
 from fedefm.exchange.coordinator import Coordinator
@@ -29,8 +30,24 @@ SITES = ("a", "b", "c")
 CLASSES = ("vessel",)
 
 
+class Cell:
+    """As much of FLARE's end point as leaving tensors at their sender asks for; what it fetches, it cannot get."""
+
+    def __init__(self):
+        self.decode_pass_through_topics = set()
+
+    def get_fobs_context(self, props):
+        raise ConnectionError("the sender is gone")
+
+
 class Engine:
     """As much of FLARE's server engine as task scheduling asks for."""
+
+    def __init__(self):
+        self.cell = Cell()
+
+    def get_cell(self):
+        return self.cell
 
     @contextmanager
     def new_context(self):
@@ -183,6 +200,22 @@ def test_a_dead_client_is_given_up_without_waiting_for_the_time_out():
     got = outcomes(federation, visits())
     assert time.monotonic() - begin < 5
     assert {(x.site, x.reason) for x in got.values() if isinstance(x, Lost)} == {("b", "its job process died")}
+
+
+def test_tensors_that_can_no_longer_be_fetched_from_their_hospital_are_its_loss_alone():
+    def answer(assignment):
+        reply = work(assignment)
+        if assignment.task.site == "b":
+            reply[WEIGHTS] = {"w": LazyDownloadRef("b.job", "ref", "T0")}  # as FLARE leaves what it did not fetch
+        return reply
+
+    federation = Federation(answer)
+    assert federation.engine.cell.decode_pass_through_topics == {("server_command", "submit_update")}
+    got = outcomes(federation, visits())
+    lost = [x for x in got.values() if isinstance(x, Lost)]
+    assert {(x.visitor, x.site) for x in lost} == {("a", "b"), ("c", "b")}
+    assert all("could not be fetched" in x.reason for x in lost)
+    assert len(got) == 6
 
 
 def test_an_aborted_run_ends_at_once_and_leaves_no_task_though_clients_asked_twice():

@@ -13,10 +13,6 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
-from nvflare.app_common.utils.tensor_disk_offload_context import (
-    cleanup_tensor_disk_offload,
-    setup_tensor_disk_offload,
-)
 from nvflare.fuel.utils.memory_utils import cleanup_memory
 
 from fedefm.errors import ConfigError, FedefmError
@@ -63,13 +59,10 @@ class FoundationController(Controller):
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Run the job; what stops it is told in one line and ends the job as failed."""
-        offload = setup_tensor_disk_offload(fl_ctx.get_engine(), True, fl_ctx.get_job_id())
         try:
             self._run(abort_signal, fl_ctx)
         except Exception as error:
             self._fail(error, abort_signal, fl_ctx)
-        finally:
-            cleanup_tensor_disk_offload(fl_ctx.get_engine(), offload)
 
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext

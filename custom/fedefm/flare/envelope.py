@@ -150,8 +150,6 @@ def _weights(value: Any, digest: Any, task_id: str) -> Weights:
 
 
 def _tensor(value: Any, task_id: str) -> Tensor:
-    if type(value).__module__ == "nvflare.app_opt.pt.lazy_tensor_dict":
-        value = value.materialize()  # left on disk by the server's tensor offload until now
     if type(value) is not Tensor or value.is_sparse or value.device.type != "cpu":
         raise ProtocolError(f"{task_id}: a weight is no plain tensor")
     return value

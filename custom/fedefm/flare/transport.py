@@ -18,10 +18,12 @@ from torch import Tensor
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import Assignment, Lost, Result, Stage, Task
 from fedefm.flare.envelope import Weights, decode_result, encode_assignment, reason_of, task_name
+from fedefm.flare.fetching import fetch, leave_at_sender
 from fedefm.maths.fingerprint import weights_sha256
 
 POLL_SECONDS = 0.1
 START_SECONDS = 120.0  # a hospital's process may need this long to start, before its first answer
+DIED = "its job process died"
 BACKSTOP_SECONDS = 30  # by which FLARE's own time-out follows ours
 
 Outcome = tuple[Task, Result[Weights] | Lost]
@@ -56,6 +58,7 @@ class FlareTransport:
         self.abort_signal = abort_signal
         self.timeout = timeout
         self.clock = clock
+        leave_at_sender(fl_ctx)
 
     def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[Outcome]:
         """Send all tasks, then yield each result or loss as it becomes known.
@@ -77,7 +80,7 @@ class FlareTransport:
                     task = tasks[arrived[0]]
                     heard[task.site] = self.clock()
                     self._finish(standing.pop(task.id))
-                    yield task, open_reply(task, *arrived[1:])
+                    yield task, self._open(task, *arrived[1:])
                 elif not arrived:
                     yield from self._give_up(standing, tasks, heard, patience)
         finally:
@@ -101,6 +104,15 @@ class FlareTransport:
             standing[task.id] = flare_task
         return standing
 
+    def _open(self, task: Task, sender: str, reply: Any) -> Result[Weights] | Lost:
+        """What a reply holds; the tensors of a hospital that has died since cannot be had, and are not waited for."""
+        if self.controller.get_client_disconnect_time(sender):
+            return Lost.of(task, DIED)
+        try:
+            return open_reply(task, sender, fetch(reply, self.fl_ctx, self.abort_signal))
+        except ProtocolError as error:
+            return Lost.of(task, str(error))
+
     def _give_up(
         self, standing: dict[str, FlareTask], tasks: Mapping[str, Task], heard: Mapping[str, float], patience: float
     ) -> Iterator[Outcome]:
@@ -114,7 +126,7 @@ class FlareTransport:
     def _loss(self, flare_task: FlareTask, site: str, silent: bool) -> str | None:
         """Why a task can no longer be hoped for; the inbox was empty a moment ago."""
         if self.controller.get_client_disconnect_time(site):
-            return "its job process died"
+            return DIED
         if silent:
             return f"no answer for {self.timeout:g} s"
         status = flare_task.completion_status
