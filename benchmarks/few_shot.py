@@ -81,7 +81,8 @@ def theta_path(cache: Path, start: str, seed: int) -> Path:
 
 
 def train_theta(cache: Path, start: str, seed: int) -> str:
-    """Run a foundation job in this process and keep its Theta."""
+    """Run a foundation job in this process, in one thread, and keep its Theta."""
+    torch.set_num_threads(1)
     settings, case = foundation(start, seed)
     run = run_in_process(settings, Images(cache).of(load_definition(HERE), case))
     if run.state.theta is None or run.figures["lost"]:
@@ -222,7 +223,7 @@ def main() -> None:
         wanted = missing_thetas(options.cache)[: options.limit]
         for job in as_completed([pool.submit(train_theta, options.cache, *one) for one in wanted]):
             print(job.result(), flush=True)
-        while not wanted and (points := list(islice(left(options.cache, read_results()), options.limit))):
+        while points := list(islice(left(options.cache, read_results()), options.limit)):
             _tune_all(pool, options.cache, points)
             if options.limit:
                 break
