@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -233,14 +234,28 @@ def test_progress_counts_up_to_all_files(tmp_path: Path) -> None:
     assert seen == [(k, 6) for k in range(1, 7)]
 
 
-def test_two_hundred_small_frames_load_in_a_second_of_processor_time(tmp_path: Path) -> None:
+def test_loading_small_frames_takes_little_more_than_decoding_their_files(tmp_path: Path) -> None:
     folder = make_site(tmp_path, frames=200, side=96)
-    taken = []
-    for _ in range(3):  # the best of three: a busy machine slows any one of them
-        start = time.process_time()
+    files = sorted([*folder.glob("images/*"), *folder.glob("masks/*")])
+
+    def decode() -> None:
+        for path in files:
+            sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+    def load() -> None:
         assert len(load_site(folder, CLASSES, 96).train) == 67
-        taken.append(time.process_time() - start)
-    assert min(taken) < 1
+
+    taken = [
+        (processor_seconds(decode), processor_seconds(load)) for _ in range(4)
+    ]  # in turn: a busy machine slows both
+    floor, whole = (min(column) for column in zip(*taken, strict=True))
+    assert whole < 2.5 * floor  # 1.6 when measured
+
+
+def processor_seconds(work: Callable[[], None]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def test_the_interface_that_training_relies_on() -> None:
