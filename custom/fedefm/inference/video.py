@@ -1,7 +1,7 @@
 """Overlays as a film: MP4 where the ffmpeg program is installed, else GIF.
 
-GIF needs nothing but Pillow and plays everywhere; its 256 colours hold the greys and the class colours. Pillow would
-hold all frames of a GIF until the end, so the frames are written here, each as it comes. The Python packages that carry
+GIF needs nothing but Pillow and plays everywhere; its 256 colours a picture hold the greys and the class colours.
+Pillow would hold all frames of a GIF until the end, so the frames are written here, each as it comes. The Python packages that carry
 ffmpeg bring 165 MB under the GPL, so none is required; a program that is there already is used.
 """
 
@@ -61,7 +61,8 @@ class Gif:
 
     def add(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
         """Append a picture."""
-        image = Image.fromarray(picture).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        # the octree is smaller and faster, but leaves steps in the greys that look like anatomy
+        image = Image.fromarray(picture).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         if self._empty:
             self._file.write(b"GIF89a" + struct.pack("<2H3B", *image.size, 0x70, 0, 0))
             self._file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # again and again
@@ -135,10 +136,11 @@ class Mp4:
 def _image_block(image: Image.Image) -> bytes:
     """The image of a one-picture GIF with its palette beside it, as a block that can follow others.
 
-    GIF89a, sections 18 to 22: the palette of the whole file becomes that of the one picture.
+    GIF89a, sections 18 to 22: the palette of the whole file becomes that of the one picture. Not interlaced, which is
+    what the block below says of it.
     """
     buffer = BytesIO()
-    image.save(buffer, "GIF")
+    image.save(buffer, "GIF", interlace=False)
     data = buffer.getvalue()
     colours = 2 << (data[10] & 7)
     palette, place = data[13 : 13 + 3 * colours], 13 + 3 * colours
