@@ -182,13 +182,13 @@ def final_points(results: dict[str, Any]) -> Iterator[Point]:
 
 
 def left(cache: Path, results: dict[str, Any]) -> list[Point]:
-    """Points that have no result from today's Theta, and whose Theta is there."""
+    """Points that have no result from today's Theta, and whose Theta is there; fewest steps first."""
     ready = {(start, seed): sha256_of(cache, start, seed) for start in STARTS for seed in PLAN["seeds"]}
     searched = (p for steps, start in product(PLAN["steps"], STARTS) for p in search_points(start, steps))
     points = [p for p in (*searched, *final_points(results)) if ready[p.start, p.seed] != "missing"]
     return [
         p
-        for p in dict.fromkeys(points)
+        for p in sorted(dict.fromkeys(points), key=lambda p: p.steps)
         if results["runs"].get(p.key, {"theta_sha256": "none"})["theta_sha256"] != ready[p.start, p.seed]
     ]
 
@@ -224,7 +224,7 @@ def main() -> None:
         for job in as_completed([pool.submit(train_theta, options.cache, *one) for one in wanted]):
             print(job.result(), flush=True)
         while points := list(islice(left(options.cache, read_results()), options.limit)):
-            _tune_all(pool, options.cache, points)
+            _tune_all(pool, options.cache, [p for p in points if p.steps == points[0].steps])
             if options.limit:
                 break
 
