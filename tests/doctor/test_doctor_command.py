@@ -1,15 +1,21 @@
 """`fedefm doctor` on a real kit, as a hospital's IT person runs it."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from fedefm.cli import main
+from fedefm.doctor import examine
 from fedefm.federation.place import provision
 from fedefm.federation.sites import write_site_config
 from fedefm.trust import fingerprint
+from fedefm.trust.certificates import load_certificate
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +91,35 @@ def test_a_folder_that_is_no_kit_is_named(tmp_path: Path, capsys: pytest.Capture
 def test_a_server_that_cannot_be_reached_fails(kit: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(kit)]) == 1
     assert "[FAIL] " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["cryptography", "packaging", "skimage"])
+def test_a_package_that_cannot_be_imported_is_a_line_with_a_remedy(name: str, kit: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / f"{name}.py").write_text(f"raise ImportError('no {name}')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "fedefm.cli", "doctor", str(kit), "--offline", "--json"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "broken")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 1, done.stderr
+    failed = [one for one in json.loads(done.stdout)["findings"] if one["status"] == "FAIL"]
+    assert any(f"no {name}" in one["text"] and "constraints.txt" in one["remedy"] for one in failed)
+
+
+def test_t10_29_days_before_its_end_a_provisioned_certificate_warns(kit: Path) -> None:
+    end = load_certificate(kit / "startup" / "client.crt").not_valid_after_utc
+    for days, status in ((31, "PASS"), (29, "WARN"), (-1, "FAIL")):
+        found = examine(kit, offline=True, now=end - timedelta(days=days))
+        (own,) = [one for one in found if one.check == "certificate" and "client.crt" in one.text]
+        assert own.status == status
+        assert own.remedy or status == "PASS"
+
+
+def test_data_that_this_account_cannot_read_fails(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer of the system alone is set: root, as whom containers run tests, may read everything."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    (site,) = [one for one in examine(kit, offline=True) if one.check == "site"]
+    assert site.status == "FAIL" and "account" in site.remedy

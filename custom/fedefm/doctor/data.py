@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedefm.data.describe import describe_folder
 from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
 from fedefm.doctor.kit import Kit
 from fedefm.errors import ConfigError, DataError
@@ -29,12 +29,16 @@ def configured(config: SiteConfig | ConfigError) -> Iterator[Finding]:
         yield failed_with("site", config)
     elif not config.data.is_dir():
         yield failed("site", f"{config.data} is no folder", "correct 'data' in local/fedefm_site.json, or mount it")
+    elif not os.access(config.data, os.R_OK | os.X_OK):
+        yield failed("site", f"{config.data} cannot be read by this account", "let the account of this site read it")
     else:
         yield passed("site", f"data in {config.data}, device {config.device}, {config.threads} threads")
 
 
 def images(folder: Path) -> Iterator[Finding]:
     """Read every image and mask of the folder."""
+    from fedefm.data.describe import describe_folder  # imports torch, which takes seconds
+
     try:
         summary = describe_folder(folder)
     except DataError as error:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
+REINSTALL = "install fedefm again with its constraints.txt, then look once more"
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,8 @@ def guarded(check: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Run a check; whatever it raises is a FAIL, never a silence."""
     try:
         return list(look())
+    except ImportError as error:
+        return [failed(check, f"could not be looked at ({error})", REINSTALL)]
     except Exception as error:
-        return [
-            failed(
-                check, f"could not be looked at ({type(error).__name__}: {error})", "send this line to the consortium"
-            )
-        ]
+        text = f"could not be looked at ({type(error).__name__}: {error})"
+        return [failed(check, text, "send this line to the consortium")]

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-
-import psutil
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+from typing import TYPE_CHECKING
 
 from fedefm.doctor.finding import Finding, failed, passed, warned
+
+if TYPE_CHECKING:  # imported where they are used: a package that is missing is a finding, not the doctor's end
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
 
 GB = 1_000_000_000
 LEAST_DISK, GOOD_DISK = 2 * GB, 20 * GB
@@ -22,6 +23,8 @@ LEAST_MEMORY, GOOD_MEMORY = 2 * GB, 8 * GB
 
 def python() -> Iterator[Finding]:
     """The interpreter against the range that fedefm is made for."""
+    from packaging.specifiers import SpecifierSet
+
     wanted = SpecifierSet(metadata.metadata("fedefm")["Requires-Python"])
     yield python_in(platform.python_version(), wanted)
 
@@ -35,6 +38,8 @@ def python_in(version: str, wanted: SpecifierSet) -> Finding:
 
 def packages() -> Iterator[Finding]:
     """Every package that fedefm needs, installed in a version that it was made for."""
+    from packaging.requirements import Requirement
+
     needs = [Requirement(line) for line in metadata.requires("fedefm") or ()]
     faults = list(package_faults([one for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})]))
     yield from faults
@@ -82,6 +87,8 @@ def disk(folder: Path) -> Iterator[Finding]:
 
 def memory() -> Iterator[Finding]:
     """Memory that is free now."""
+    import psutil
+
     yield room(
         "memory", psutil.virtual_memory().available, LEAST_MEMORY, GOOD_MEMORY, "end other programs or add memory"
     )

@@ -1,0 +1,53 @@
+"""The checks of a kit, for which the packages of fedefm must be there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from fedefm.doctor import certificates, data, machine, manifest, network, policies
+from fedefm.doctor.finding import Finding, failed_with, guarded
+from fedefm.doctor.kit import HOSPITAL, PERSON, Kit, open_kit
+from fedefm.errors import ConfigError
+from fedefm.flare.site_config import SiteConfig
+from fedefm.trust.certificates import utc_now
+
+
+def participant(
+    folder: Path, data_folder: Path | None, root_fingerprint: str | None, offline: bool, now: datetime | None
+) -> list[Finding]:
+    """All that `fedefm.doctor.examine` says of a kit."""
+    now = now or utc_now()
+    try:
+        kit = open_kit(folder)
+    except ConfigError as error:
+        return [failed_with("kit", error)]
+    found = _trust(kit, root_fingerprint, now)
+    if kit.role != PERSON:
+        found += guarded("policy", lambda: policies.policies(kit))
+    if kit.role == HOSPITAL:
+        found += _site(kit, data_folder)
+    if not offline:
+        found += guarded("network", lambda: network.reach(kit))
+    return found
+
+
+def _trust(kit: Kit, root_fingerprint: str | None, now: datetime) -> list[Finding]:
+    return [
+        *guarded("consortium", lambda: manifest.root(kit, root_fingerprint)),
+        *guarded("kit", lambda: manifest.files(kit, now)),
+        *guarded("clock", lambda: certificates.clock(kit, now)),
+        *guarded("certificate", lambda: certificates.dates(kit, now)),
+        *guarded("identity", lambda: certificates.identity(kit, now)),
+        *guarded("private key", lambda: certificates.private_key(kit)),
+    ]
+
+
+def _site(kit: Kit, data_folder: Path | None) -> list[Finding]:
+    config = data.site_config(kit)
+    found = guarded("site", lambda: data.configured(config))
+    if isinstance(config, SiteConfig):
+        found += guarded("GPU", lambda: machine.gpu(config.device))
+    if data_folder is not None:
+        found += guarded("data", lambda: data.images(data_folder))
+    return found
