@@ -123,3 +123,35 @@ def test_data_that_this_account_cannot_read_fails(kit: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     (site,) = [one for one in examine(kit, offline=True) if one.check == "site"]
     assert site.status == "FAIL" and "account" in site.remedy
+
+
+@pytest.fixture
+def authority(kits: Path, tmp_path: Path) -> Path:
+    shutil.copytree(kits.parent, tmp_path / "fedefm")
+    return tmp_path / "fedefm"
+
+
+def test_the_folder_of_the_provisioning_passes_with_a_line_for_each_certificate(authority: Path, capsys) -> None:
+    code, found = findings(authority, capsys)
+    assert code == 0
+    texts = [one["text"] for one in found["certificate"]]
+    assert len(texts) == 1 + len(list((authority / "prod_00").iterdir()))
+    assert any(text.startswith("hospital-a: client.crt: 359 days left") for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("state/cert.json", 0o644), ("state", 0o750), ("prod_00/hospital-a/startup/client.key", 0o640)],
+)
+def test_t10_a_ca_key_or_a_kit_that_others_may_open_fails(name: str, mode: int, authority: Path, capsys) -> None:
+    (authority / name).chmod(mode)
+    code, found = findings(authority, capsys)
+    (failed,) = [one for one in found["modes"] if one["status"] == "FAIL"]
+    assert code == 1 and failed["text"].startswith(name) and "chmod" in failed["remedy"]
+
+
+def test_t10_a_participants_certificate_that_ends_soon_warns_the_administrator(authority: Path) -> None:
+    end = load_certificate(authority / "prod_00" / "hospital-b" / "startup" / "client.crt").not_valid_after_utc
+    found = examine(authority, now=end - timedelta(days=29))
+    warned = [one.text for one in found if one.check == "certificate" and one.status == "WARN"]
+    assert any(text.startswith("hospital-b: ") for text in warned) and not any("rootCA" in text for text in warned)

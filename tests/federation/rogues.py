@@ -36,12 +36,12 @@ def another_authority():
     return builder.sign(key, hashes.SHA256()), key
 
 
-def pair(folder, name, org, root, key, begin=NOW - DAY, end=NOW + DAY):
-    """`client.crt` and `client.key` of a participant in a folder."""
+def pair(folder, name, org, root, key, begin=NOW - DAY, end=NOW + DAY, role=None):
+    """`client.crt` and `client.key` of a participant in a folder; people have a role, sites have none."""
     own = rsa.generate_private_key(65537, 2048)
-    subject = x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.ORGANIZATION_NAME, org)]
-    )
+    names = [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.ORGANIZATION_NAME, org)]
+    names += [x509.NameAttribute(NameOID.UNSTRUCTURED_NAME, role)] if role else []
+    subject = x509.Name(names)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(root.subject).public_key(own.public_key())
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
     certificate = builder.sign(key, hashes.SHA256())
@@ -65,14 +65,34 @@ def pairs(place, folder):
     }
 
 
-def kit_with(kit: Path, startup: Path, folder: Path) -> Path:
+def kit_with(kit: Path, startup: Path, folder: Path, side: str = "client") -> Path:
     """A copy of a kit, in a folder of the same name, with certificate and key from another place."""
     copy = folder / kit.name
     shutil.copytree(kit, copy, ignore=RUN_TIME)
-    for name in ("client.crt", "client.key"):
+    for name in (f"{side}.crt", f"{side}.key"):
         shutil.copy(startup / name, copy / "startup" / name)
         (copy / "startup" / name).chmod(0o600)
     return copy
+
+
+def change(path: Path, *keys, value):
+    """Set one value of a JSON file, `keys` deep."""
+    plain = inner = json.loads(path.read_text())
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    path.write_text(json.dumps(plain))
+
+
+class Ear:
+    """What a log says from now on: the kits of a session have served other tests."""
+
+    def __init__(self, log: Path):
+        self._log = log
+        self._heard = log.stat().st_size if log.exists() else 0
+
+    def __call__(self) -> str:
+        return self._log.read_bytes()[self._heard :].decode() if self._log.exists() else ""
 
 
 def alive(process):

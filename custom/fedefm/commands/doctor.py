@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   fedefm doctor ~/hospital-a
   fedefm doctor ~/hospital-a --data /data/endovascular --root-fingerprint 3F:97:48:...
   fedefm doctor ~/hospital-a --offline --json
+  fedefm doctor consortium/fedefm       (where the kits were made: modes, and whose certificate ends when)
 exit code 0: nothing failed (a [WARN] does not count); 1: something did
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from fedefm.doctor import certificates, data, machine, manifest, network, policies
+from fedefm.doctor import authority, certificates, data, machine, manifest, network, policies
 from fedefm.doctor.finding import Finding, failed_with, guarded
 from fedefm.doctor.kit import HOSPITAL, PERSON, Kit, open_kit
 from fedefm.errors import ConfigError
@@ -16,8 +16,12 @@ from fedefm.trust.certificates import utc_now
 def participant(
     folder: Path, data_folder: Path | None, root_fingerprint: str | None, offline: bool, now: datetime | None
 ) -> list[Finding]:
-    """All that `fedefm.doctor.examine` says of a kit."""
+    """All that `fedefm.doctor.examine` says of a kit, or of the folder of the provisioning."""
     now = now or utc_now()
+    if authority.is_authority(folder):
+        return guarded("modes", lambda: authority.modes(folder)) + guarded(
+            "certificate", lambda: authority.ends(folder, now)
+        )
     try:
         kit = open_kit(folder)
     except ConfigError as error:
