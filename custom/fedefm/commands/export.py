@@ -12,6 +12,7 @@ from fedefm.commands.parser import add_command
 EXAMPLES = """examples:
   fedefm export runs/demo/theta.safetensors --out exported
   fedefm export runs/demo/models/north.safetensors --out exported-north --json
+  fedefm export runs/tuned/tuned.safetensors --evaluation runs/evaluated/report.json --licence "CC BY 4.0" --out card
 """
 
 
@@ -22,14 +23,19 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="weights, such as theta.safetensors")
     parser.add_argument("--out", type=Path, required=True, help="new folder")
+    parser.add_argument(
+        "--evaluation", type=Path, metavar="REPORT", help="report.json of `fedefm evaluate`, for the card"
+    )
+    parser.add_argument("--licence", metavar="TEXT", help="of the weights, for the card (default: not chosen)")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=_export)
 
 
 def _export(options: argparse.Namespace) -> int:
+    from fedefm.export.card import NO_LICENCE
     from fedefm.export.export import export
 
-    done = export(options.weights, options.out)
+    done = export(options.weights, options.out, evaluation=options.evaluation, licence=options.licence or NO_LICENCE)
     if options.json:
         print(json.dumps(done, indent=2))
         return 0

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from fedefm.errors import ConfigError
 from fedefm.export.onnx_file import NORMALISATION
+from fedefm.export.origin import Figures, Origin
 from fedefm.models.checkpoint import Checkpoint
-from fedefm.report import validate_report
 
+NO_LICENCE = "not chosen: ask the consortium before using the weights"
+_PARTS = ("train", "val", "test")
+_MEASURED = ("dice", "iou", "cldice", "hd95_px", "tip_px", "tip_mm", "pieces", "missed")
+_UNKNOWN = "Unknown: no report.json of these weights was found."
 LIMITS = (
     "Research software. Not a medical device, and not for clinical decisions.",
     "Scores hold for images like those of the test splits below; other devices, doses and views were not measured.",
@@ -20,55 +21,33 @@ LIMITS = (
 )
 
 
-def read_report(weights: Path, sha256: str) -> dict[str, Any] | None:
-    """`report.json` of the run that made the weights: beside them, or one folder up; None where there is none.
-
-    A report that does not name these weights by their fingerprint says nothing about them and counts as none.
-
-    Raises:
-        ConfigError: it is damaged.
-    """
-    for folder in (weights.parent, weights.parent.parent):
-        path = folder / "report.json"
-        if path.is_file():
-            report = _parse(path)
-            if report is None:
-                return None
-            named = [report["theta"] or {}, *report["models"].values()]
-            return report if any(entry.get("sha256") == sha256 for entry in named) else None
-    return None
-
-
-def model_card(checkpoint: Checkpoint, report: Mapping[str, Any] | None, onnx_difference: float) -> str:
+def model_card(
+    checkpoint: Checkpoint,
+    origin: Origin | None,
+    onnx_difference: float,
+    measured: Mapping[str, Mapping[str, Figures]] | None = None,
+    licence: str = NO_LICENCE,
+) -> str:
     """The card.
 
     Args:
         checkpoint: the weights.
-        report: of `read_report`.
+        origin: of `read_origin`.
         onnx_difference: of `write_onnx`.
+        measured: of `read_measured`; None where the weights were not evaluated in a job of its own.
+        licence: under which whoever exports gives the weights away.
     """
     sections = [
         ("Model", _bullets(_model(checkpoint))),
         ("Classes", _table(("label", "class"), enumerate(["background", *checkpoint.classes]))),
-        ("Training data", _data(report)),
-        ("Scores", _scores(report, checkpoint.sha256)),
+        ("Training data", _data(origin)),
+        ("Scores", _scores(origin)),
+        *([("Evaluation", _evaluation(measured))] if measured is not None else []),
         ("Limits", _bullets(LIMITS)),
-        ("Lineage", _bullets(_lineage(checkpoint, report, onnx_difference))),
-        ("Licence", "not chosen"),
+        ("Lineage", _bullets(_lineage(checkpoint, origin, onnx_difference))),
+        ("Licence", _cell(licence)),
     ]
     return "# Model card\n\n" + "\n".join(f"## {title}\n\n{body}\n" for title, body in sections)
-
-
-def _parse(path: Path) -> dict[str, Any] | None:
-    """A foundation run's report; None for that of a fine-tune or evaluation job, whose figures are of another kind."""
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: damaged; restore it, or move it away for a card without figures") from error
-    if isinstance(report, dict) and "kind" in report:
-        return None
-    validate_report(report)
-    return dict(report)
 
 
 def _model(checkpoint: Checkpoint) -> Iterator[str]:
@@ -79,72 +58,70 @@ def _model(checkpoint: Checkpoint) -> Iterator[str]:
     yield "output: one score a class and pixel; the class with the highest is taken"
 
 
-def _data(report: Mapping[str, Any] | None) -> str:
-    if report is None:
-        return "Unknown: no report.json of these weights was found."
+def _data(origin: Origin | None) -> str:
+    if origin is None:
+        return _UNKNOWN
     rows = [
         (
             site,
-            ", ".join(report["corpora"][site]),
-            *(report["images"][site].get(part, "") for part in _PARTS),
-            _kind(report, site),
+            ", ".join(corpus),
+            *(_count(origin.images[site].get(part)) for part in _PARTS),
+            "synthetic" if site in origin.synthetic else "real",
         )
-        for site in report["sites"]
+        for site, corpus in origin.corpora.items()
     ]
     return _table(("hospital", "annotates", *_PARTS, "images"), rows)
 
 
-_PARTS = ("train", "val", "test")
-
-
-def _kind(report: Mapping[str, Any], site: str) -> str:
-    return "synthetic" if site in report["synthetic"] else "real"
-
-
-def _scores(report: Mapping[str, Any] | None, sha256: str) -> str:
-    if report is None:
-        return "Unknown: no report.json of these weights was found."
-    by_site, who = _scores_of(report, sha256)
-    if not by_site:
+def _scores(origin: Origin | None) -> str:
+    if origin is None:
+        return _UNKNOWN
+    found = [(site, name, figures) for site, scores in origin.scores.items() for name, figures in scores.items()]
+    if not found:
         return "These weights were not scored."
+    names = sorted({name for _, _, figures in found for name in figures} - {"support"})
     rows = [
-        (site, *(_score(report, site, name, scores.get(name)) for name in report["classes"]))
-        for site, scores in by_site.items()
+        (site, name, *(_decimals(figures.get(figure)) for figure in names), _count(figures.get("support")))
+        for site, name, figures in found
     ]
-    note = " Synthetic images: these say how methods compare, nothing about patients." if report["synthetic"] else ""
+    note = " Synthetic images: these say how methods compare, nothing about patients." if origin.synthetic else ""
+    table = _table(("hospital", "class", *names, "images with it"), rows)
+    return f"Of {origin.who}, over each hospital's test images as one.{note}\n\n{table}"
+
+
+def _evaluation(measured: Mapping[str, Mapping[str, Figures]]) -> str:
+    rows = [
+        (site, name, *(_interval(figures.get(figure)) for figure in _MEASURED), _count(figures.get("support")))
+        for site, by_class in measured.items()
+        for name, figures in by_class.items()
+    ]
     return (
-        f"Dice of {who} over the pixels of each hospital's test images, and in brackets how many hold the class."
-        + f"{note}\n\n"
-        + _table(("hospital", *report["classes"]), rows)
+        "Means over test images with 95 % intervals (bootstrap over patients); '-' is not defined, not known, or rests "
+        "on too few images to be told.\n\n" + _table(("hospital", "class", *_MEASURED, "images with it"), rows)
     )
 
 
-def _scores_of(report: Mapping[str, Any], sha256: str) -> tuple[Mapping[str, Any], str]:
-    """Scores of the model with this fingerprint, and its name."""
-    if (report["theta"] or {}).get("sha256") == sha256:
-        return report["dice"]["by_site"], "Theta"
-    name = next((name for name, entry in report["models"].items() if entry.get("sha256") == sha256), "")
-    return report["dice"]["by_model"].get(name, {}), f"the model of {name}"
+def _interval(figure: Any) -> str:
+    plain = figure if isinstance(figure, Mapping) else {}
+    mean, low, high = (plain.get(key) for key in ("mean", "low", "high"))
+    return _decimals(mean) + (f" ({_decimals(low)} to {_decimals(high)})" if mean is not None else "")
 
 
-def _score(report: Mapping[str, Any], site: str, name: str, value: float | None) -> str:
-    support = report["dice"]["support"].get(site, {}).get(name)
-    return "-" if value is None else f"{value:.3f}" + (f" ({support})" if support is not None else "")
+def _decimals(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, (int, float)) else "-"
 
 
-def _lineage(checkpoint: Checkpoint, report: Mapping[str, Any] | None, onnx_difference: float) -> Iterator[str]:
+def _count(value: Any) -> str:
+    return str(value) if isinstance(value, int) else "-"
+
+
+def _lineage(checkpoint: Checkpoint, origin: Origin | None, onnx_difference: float) -> Iterator[str]:
     yield f"weights sha256 `{checkpoint.sha256}`"
     yield f"architecture sha256 `{checkpoint.spec.architecture_hash(len(checkpoint.classes) + 1, checkpoint.size)}`"
     if checkpoint.spec.pretrained:
         yield f"the encoder started from published weights: {checkpoint.spec.pretrained}"
     yield f"ONNX differs from torch by at most {onnx_difference:.1e}"
-    if report is None:
-        return
-    what = f"run {report['name']}, method {report['method']}, {report['rounds']} rounds"
-    yield f"{what}, seed {report['seed']}, {report['created']}"
-    yield "made with " + ", ".join(f"{name} {number}" for name, number in sorted(report["versions"].items()))
-    for name, entry in sorted(report["models"].items()):
-        yield f"model of {name} sha256 `{entry['sha256']}`"
+    yield from () if origin is None else origin.lineage
 
 
 def _bullets(lines: Sequence[str] | Iterator[str]) -> str:

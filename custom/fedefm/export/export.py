@@ -8,37 +8,43 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.errors import ConfigError
-from fedefm.export.card import model_card, read_report
+from fedefm.export.card import NO_LICENCE, model_card
 from fedefm.export.onnx_file import require_onnx, write_onnx
+from fedefm.export.origin import read_measured, read_origin
 from fedefm.models.checkpoint import load_weights
 
 ONNX_FILE, CARD_FILE = "model.onnx", "MODEL_CARD.md"
 
 
-def export(weights: Path, out: Path) -> dict[str, Any]:
+def export(weights: Path, out: Path, *, evaluation: Path | None = None, licence: str = NO_LICENCE) -> dict[str, Any]:
     """Export weights into a new folder, or leave nothing.
 
     Args:
         weights: a file of `save_weights`; `report.json` is taken from beside it, if it names these weights.
         out: a folder that does not exist, or is empty.
+        evaluation: `report.json` of an evaluation of these weights, for the card.
+        licence: for the card.
 
     Returns:
         What was written: names, fingerprint, the difference to torch, and whether a report was found.
 
     Raises:
-        ConfigError: a package is missing, the place is taken, or the network cannot be written as ONNX.
+        ConfigError: a package is missing, the place is taken, a report is damaged or of other weights, or the network
+            cannot be written as ONNX.
         CheckpointError: the weights are damaged or do not fit, or ONNX disagrees with torch.
     """
     require_onnx()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out}: is not an empty folder; name a new one for the export")
     checkpoint = load_weights(weights)
-    report = read_report(weights, checkpoint.sha256)
+    origin = read_origin(weights, checkpoint.sha256)
+    measured = None if evaluation is None else read_measured(evaluation, checkpoint.sha256)
     folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
     folder.mkdir(parents=True)
     try:
         difference = write_onnx(checkpoint, folder / ONNX_FILE)
-        (folder / CARD_FILE).write_text(model_card(checkpoint, report, difference), encoding="utf-8")
+        card = model_card(checkpoint, origin, difference, measured, licence)
+        (folder / CARD_FILE).write_text(card, encoding="utf-8")
         if out.exists():
             out.rmdir()
         folder.replace(out)
@@ -50,5 +56,5 @@ def export(weights: Path, out: Path) -> dict[str, Any]:
         "sha256": checkpoint.sha256,
         "classes": list(checkpoint.classes),
         "difference": difference,
-        "report": report is not None,
+        "report": origin is not None,
     }

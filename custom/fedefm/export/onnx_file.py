@@ -76,11 +76,16 @@ def restore(checkpoint: Checkpoint) -> nn.Module:
     """The network of a checkpoint, on the CPU, ready to predict.
 
     Raises:
-        CheckpointError: its weights do not fit its architecture.
-        ConfigError: the architecture does not exist.
+        CheckpointError: its weights do not fit its architecture, or there is no such segmentation network.
     """
     spec = ModelSpec(checkpoint.spec.architecture, checkpoint.spec.encoder, checkpoint.spec.options)
-    model = build_model(spec, len(checkpoint.classes) + 1, checkpoint.size)
+    try:
+        model = build_model(spec, len(checkpoint.classes) + 1, checkpoint.size)
+    except ConfigError as error:
+        raise CheckpointError(
+            f"the weights belong to {spec.architecture} with '{spec.encoder}', no segmentation network that can be "
+            f"built here; {error}"
+        ) from error
     try:
         model.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
