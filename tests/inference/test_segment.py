@@ -9,12 +9,15 @@ import pydicom
 import pytest
 import SimpleITK
 from PIL import Image
-from runs import bright, cine, pictures, square, weights
+from runs import CLASSES, bright, cine, pictures, square, weights
 
 from fedefm.cli import main
-from fedefm.errors import CheckpointError, ConfigError, DataError
+from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
 from fedefm.inference.segment import Wanted, segment
 from fedefm.inference.source import open_run
+from fedefm.models.checkpoint import load_weights, save_weights
+from fedefm.models.spec import ModelSpec
+from small_networks import SMALLEST
 
 
 @pytest.fixture
@@ -83,30 +86,69 @@ def test_the_command_says_what_it_found_and_writes_nothing_twice(
     assert sorted(out.rglob("*")) == before
 
 
-@pytest.mark.parametrize("fault", ["empty", "text", "altered", "no model", "half a picture"])
-def test_what_cannot_be_used_ends_in_one_line_and_leaves_nothing(
+def alter(model: Path) -> None:
+    data = bytearray(model.read_bytes())
+    data[-5] ^= 1
+    model.write_bytes(data)
+
+
+def rewrite(model: Path, spec: ModelSpec = SMALLEST, classes: tuple[str, ...] = CLASSES) -> None:
+    """The same tensors under another header, whole in itself."""
+    save_weights(model, load_weights(model).weights, spec=spec, classes=classes, size=64)
+
+
+MODEL_FAULTS = {
+    "altered": (alter, "altered"),
+    "missing": (Path.unlink, "no such file"),
+    "empty": (lambda model: model.write_bytes(b""), "damaged or not safetensors"),
+    "wrong class count": (lambda model: rewrite(model, classes=("catheter",)), "not those of Unet"),
+    "wrong architecture": (lambda model: rewrite(model, ModelSpec("Unet", "resnet18")), "not those of Unet"),
+    "a classifier": (lambda model: rewrite(model, ModelSpec("Classifier", "x")), "no segmentation network"),
+}
+
+
+@pytest.mark.parametrize("fault", MODEL_FAULTS)
+def test_weights_that_cannot_be_used_end_in_one_line_and_leave_nothing(
     fault: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, out = pictures(tmp_path / "run", 2), tmp_path / "out"
-    kind = CheckpointError if fault in ("altered", "no model") else DataError
+    spoil, named = MODEL_FAULTS[fault]
+    spoil(model)
+    refused(pictures(tmp_path / "run", 2), model, CheckpointError, named, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("fault", ["empty", "text", "half a picture", "half a cine", "nothing", "no file"])
+def test_a_run_that_cannot_be_read_ends_in_one_line_and_leaves_nothing(
+    fault: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = pictures(tmp_path / "run", 2)
     if fault == "empty":
         (run / "frame2.png").write_bytes(b"")
-    elif fault == "text":
-        run = tmp_path / "notes.txt"
-        run.write_text("no picture")
     elif fault == "half a picture":
         data = (run / "frame2.png").read_bytes()
         (run / "frame2.png").write_bytes(data[: len(data) // 2])
-    elif fault == "altered":
-        data = bytearray(model.read_bytes())
-        data[-5] ^= 1
-        model.write_bytes(data)
+    elif fault == "half a cine":
+        run = cine(tmp_path / "run.dcm", np.stack([square()] * 4))
+        run.write_bytes(run.read_bytes()[:-30_000])
+    elif fault == "nothing":
+        run = tmp_path / "folder"
+        run.mkdir()
     else:
-        model = tmp_path / "none.safetensors"
-    assert main(["segment", str(run), "--model", str(model), "--out", str(out)]) == kind.exit_code
-    error = capsys.readouterr().err
-    assert error.startswith("fedefm: ") and error.count("\n") == 1
-    assert not out.exists() and not list(tmp_path.glob(".out*"))
+        run = tmp_path / "notes.txt"
+        if fault == "text":
+            run.write_text("no picture")
+    named = "frame2.png" if run.name == "run" else run.name
+    refused(run, model, DataError, named, tmp_path, capsys)
+
+
+def refused(
+    run: Path, model: Path, kind: type[FedefmError], named: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(folder.rglob("*"))
+    code = main(["segment", str(run), "--model", str(model), "--out", str(folder / "out")])
+    printed = capsys.readouterr()
+    assert code == kind.exit_code != 0
+    assert printed.err.startswith("fedefm: ") and printed.err.count("\n") == 1 and named in printed.err
+    assert printed.out == "" and sorted(folder.rglob("*")) == before
 
 
 def test_memory_does_not_grow_with_the_run(tmp_path: Path) -> None:

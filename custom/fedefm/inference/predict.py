@@ -47,15 +47,22 @@ def load_network(path: Path, device: str = "auto") -> Network:
         device: `cpu`, `cuda`, `cuda:1` ..., or `auto` for a GPU where there is one.
 
     Raises:
-        CheckpointError: the file is missing, damaged or altered, or its weights do not fit its architecture.
-        ConfigError: the device does not exist, or the architecture is unknown.
+        CheckpointError: the file is missing, damaged or altered, its weights do not fit its architecture, or that is no
+            segmentation network.
+        ConfigError: the device does not exist.
     """
     checkpoint, place = load_weights(path), resolve_device(device)
     channels = len(checkpoint.classes) + 1
     if channels > MOST_CLASSES + 1:
         raise CheckpointError(f"{path}: {channels - 1} classes, more than the {MOST_CLASSES} that a label map holds")
     spec = ModelSpec(checkpoint.spec.architecture, checkpoint.spec.encoder, checkpoint.spec.options)
-    model = build_model(spec, channels, checkpoint.size)  # without start weights, which would be fetched
+    try:
+        model = build_model(spec, channels, checkpoint.size)  # without start weights, which would be fetched
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{path}: belongs to {spec.architecture} with '{spec.encoder}', no segmentation network that can be built "
+            f"here; {error}"
+        ) from error
     try:
         model.load_state_dict(checkpoint.weights)
     except RuntimeError as error:

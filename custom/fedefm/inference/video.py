@@ -1,8 +1,8 @@
 """Overlays as a film: MP4 where the ffmpeg program is installed, else GIF.
 
 GIF needs nothing but Pillow and plays everywhere; its 256 colours a picture hold the greys and the class colours.
-Pillow would hold all frames of a GIF until the end, so the frames are written here, each as it comes. The Python packages that carry
-ffmpeg bring 165 MB under the GPL, so none is required; a program that is there already is used.
+Pillow would hold all frames of a GIF until the end, so the frames are written here, each as it comes. The Python
+packages that carry ffmpeg bring 165 MB under the GPL, so none is required; a program that is there already is used.
 """
 
 from __future__ import annotations
