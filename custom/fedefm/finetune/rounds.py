@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from fedefm.exchange.coordinator import Coordinator, Transport
@@ -13,6 +14,7 @@ from fedefm.exchange.schedule import FEDAVG, Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete
 from fedefm.finetune.metric import Best, check_reported, is_better, value_of
+from fedefm.finetune.rounds_kept import Progress, RoundsKept
 from fedefm.finetune.settings import FineTune
 from fedefm.finetune.tuner import START, TUNED, part
 from fedefm.models.build import Weights
@@ -64,7 +66,12 @@ class Tuned:
 
 
 def tune(
-    settings: FineTune, sites: Sequence[str], start: Weights, transport: Transport[Weights], listen: Listener
+    settings: FineTune,
+    sites: Sequence[str],
+    start: Weights,
+    transport: Transport[Weights],
+    listen: Listener,
+    keep: Path | None = None,
 ) -> Tuned:
     """Run a fine-tune job over any transport.
 
@@ -74,9 +81,11 @@ def tune(
         start: weights of `start_weights`.
         transport: carries the work.
         listen: is told every event.
+        keep: folder in which the rounds of a federated job are kept, so that the same job goes on if it was killed.
 
     Raises:
         ConfigError: the metric is one that no hospital reports.
+        CheckpointError: a round that was kept is damaged.
         QuorumError: fewer than `min_sites` hospitals took part.
     """
     ledger = Ledger(listen)
@@ -87,8 +96,11 @@ def tune(
     state = coordinator.prepare(RoundState(0, dict.fromkeys(sites, start)))
     prepared = ledger.reports[Stage.PREPARE]
     check_reported(settings.metric, {site: report.get("metrics") or () for site, report in prepared.items()})
-    play = _together if settings.federated else _apart
-    weights, figures = play(settings, coordinator, state, start)
+    if settings.federated:
+        kept = RoundsKept(keep, settings, start, sites)
+        weights, figures = _together(settings, coordinator, state, start, kept)
+    else:
+        weights, figures = _apart(settings, coordinator, state, start)
     return Tuned(
         weights,
         {
@@ -109,11 +121,15 @@ def _together(
     coordinator: Coordinator[Weights],
     state: RoundState[Weights],
     start: Weights,
-) -> tuple[Weights, dict[str, Any]]:
+    kept: RoundsKept,
+) -> tuple[Weights | None, dict[str, Any]]:
     """FedAvg from Theta; after every round the average is measured on the validation images."""
-    weights, best, chosen = start, start, Best(0, None)
-    history: list[dict[str, Any]] = []
-    for k in range(settings.rounds):
+    now = kept.load()
+    weights, best, chosen, history = now.weights, now.best, now.chosen, list(now.history)
+    state = replace(state, round=len(history))
+    for k in range(len(history), settings.rounds):
+        if _is_over(settings, history, chosen):
+            break
         done, state = coordinator.stage(
             state, Stage.TUNE, _assignments(settings, coordinator, state, Stage.TUNE, k, weights)
         )
@@ -129,15 +145,20 @@ def _together(
         history.append({"round": k, "loss": losses, "metrics": found, "value": value})
         if is_better(settings.metric, value, chosen):
             best, chosen = weights, Best(k, value)
-        if settings.patience and k - chosen.round >= settings.patience:
-            break
+        kept.save(Progress(weights, best, chosen, tuple(history)))
         state = replace(state, round=k + 1)
     tasks = _tasks(settings, coordinator, state, Stage.EVALUATE, settings.rounds - 1)
     done, state = coordinator.stage(
         state, Stage.EVALUATE, [Assignment(task, {START: start, TUNED: best}) for task in tasks]
     )
     scores = {task.site: result.report["scores"] for task, result in done}
+    kept.remove()
     return best, {"history": history, "best": asdict(chosen), "scores": scores}
+
+
+def _is_over(settings: FineTune, history: Sequence[Any], chosen: Best) -> bool:
+    """Whether so many rounds brought nothing better that the job stops early."""
+    return bool(settings.patience and history) and len(history) - 1 - chosen.round >= settings.patience
 
 
 def _validated(

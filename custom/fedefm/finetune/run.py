@@ -12,6 +12,7 @@ from fedefm.exchange.events import Listener
 from fedefm.exchange.messages import Assignment, Lost, Result, Task
 from fedefm.finetune.network import start_weights
 from fedefm.finetune.rounds import Tuned, tune
+from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.settings import FineTune
 from fedefm.finetune.tuner import Tuner
 from fedefm.models.build import Weights
@@ -60,7 +61,8 @@ def tune_in_process(
         theta: where to start; None starts from random weights.
         listen: is told every event.
         device: of all hospitals.
-        keep: folder in which hospitals that tune alone leave their weights, each in one of its own.
+        keep: folder in which hospitals that tune alone leave their weights, each in one of its own, and in which the
+            rounds of a federated job are kept while it runs.
 
     Raises:
         FedefmError: too few hospitals took part, or the metric is never reported.
@@ -69,4 +71,5 @@ def tune_in_process(
         name: Tuner(name, folder, settings, device=device, keep=None if keep is None else keep / name)
         for name, folder in sorted(folders.items())
     }
-    return tune(settings, sorted(folders), start_weights(theta, settings), LocalTransport(tuners), listen)
+    rounds = None if keep is None else keep / FOLDER
+    return tune(settings, sorted(folders), start_weights(theta, settings), LocalTransport(tuners), listen, rounds)

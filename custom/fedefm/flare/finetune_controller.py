@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.controller import Controller
@@ -12,6 +14,7 @@ from fedefm.exchange.events import Event
 from fedefm.finetune.network import start_weights
 from fedefm.finetune.record import build_record, save_tuned
 from fedefm.finetune.rounds import tune
+from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
 from fedefm.finetune.theta import find_theta, read_theta
 from fedefm.flare.controller import FoundationController, connected_sites, write_record
@@ -38,7 +41,8 @@ class FineTuneController(FoundationController):
         theta = server_theta(settings, fl_ctx)
         start = start_weights(theta, settings)
         transport = FlareTransport(self, fl_ctx, abort_signal, float(settings.stage_timeout))
-        tuned = tune(settings, connected_sites(fl_ctx), start, transport, lambda event: log_event(self, event, fl_ctx))
+        sites, keep = connected_sites(fl_ctx), rounds_folder(settings, fl_ctx)
+        tuned = tune(settings, sites, start, transport, lambda event: log_event(self, event, fl_ctx), keep)
         if abort_signal.triggered:
             return
         out = output_folder(fl_ctx)
@@ -54,6 +58,13 @@ def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
         return None
     path = find_theta(models_folder(fl_ctx), settings.theta)
     return read_theta(path, settings, consortium_root(fl_ctx), settings.theta)
+
+
+def rounds_folder(settings: FineTune, fl_ctx: FLContext) -> Path | None:
+    """Where rounds are kept for the same job submitted again: with the models; None where nothing may be written."""
+    if not settings.theta or not os.access(models_folder(fl_ctx), os.W_OK):
+        return None
+    return models_folder(fl_ctx) / FOLDER
 
 
 def log_event(controller: Controller, event: Event, fl_ctx: FLContext) -> None:

@@ -1,0 +1,126 @@
+"""What a federated fine-tune job keeps between two rounds, so that one that was killed goes on where it was.
+
+Every round starts a fresh optimiser and every task is seeded by its round, so a job that goes on ends with the weights
+of one that was never stopped. The weights are written first, `rounds.json` last: it names them by their fingerprints,
+and where it is, the round counts. Theta's file is only read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fedefm.errors import CheckpointError
+from fedefm.finetune.metric import Best
+from fedefm.finetune.network import tuned_spec
+from fedefm.finetune.settings import FineTune
+from fedefm.maths.fingerprint import weights_sha256
+from fedefm.models.build import Weights
+from fedefm.models.checkpoint import load_weights, save_weights
+
+STATE_FILE = "rounds.json"
+FOLDER = ".rounds"  # no job has such an id
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A federated job after some of its rounds.
+
+    Attributes:
+        weights: of the last round.
+        best: of the round that `chosen` names.
+        chosen: the best round so far.
+        history: one entry a round.
+    """
+
+    weights: Weights
+    best: Weights
+    chosen: Best
+    history: tuple[dict[str, Any], ...] = ()
+
+
+def job_digest(settings: FineTune, start: Weights, sites: Any) -> str:
+    """What a job must share with one that was killed to go on from it: settings, start weights and hospitals."""
+    plain = {key: value for key, value in settings.to_dict().items() if key not in ("name", "theta", "stage_timeout")}
+    text = json.dumps([plain, weights_sha256(start), sorted(sites)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class RoundsKept:
+    """The rounds of one job in a folder of its own; with no folder nothing is kept.
+
+    Args:
+        folder: gets one folder a job, named by its digest.
+        settings: the job.
+        start: weights of `start_weights`.
+        sites: hospitals that take part.
+    """
+
+    def __init__(self, folder: Path | None, settings: FineTune, start: Weights, sites: Any):
+        self._settings, self._start = settings, start
+        self._folder = None if folder is None else folder / job_digest(settings, start, sites)[:32]
+
+    def load(self) -> Progress:
+        """Where the job was; its start where nothing is kept.
+
+        Raises:
+            CheckpointError: what is kept was damaged.
+        """
+        path = None if self._folder is None else self._folder / STATE_FILE
+        if path is None or not path.is_file():
+            return Progress(self._start, self._start, Best(0, None))
+        try:
+            state = json.loads(path.read_text())
+            history, chosen = tuple(dict(entry) for entry in state["history"]), Best(**state["chosen"])
+            weights, best = (self._read(path.with_name(state[name])) for name in ("weights", "best"))
+            whole = [weights_sha256(weights), weights_sha256(best)] == state["sha256"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(path) from error
+        if not whole:
+            raise _damaged(path)
+        return Progress(weights, best, chosen, history)
+
+    def save(self, progress: Progress) -> None:
+        """Keep a round; the one before it is removed when this one counts."""
+        if self._folder is None:
+            return
+        done = len(progress.history)
+        names = {"weights": f"weights-{done}.safetensors", "best": f"best-{done}.safetensors"}
+        hashes = [self._write(names["weights"], progress.weights), self._write(names["best"], progress.best)]
+        state = {"history": progress.history, "chosen": asdict(progress.chosen), "sha256": hashes, **names}
+        partial = self._folder / f".{STATE_FILE}.partial"
+        partial.write_text(json.dumps(state, allow_nan=False))
+        partial.replace(self._folder / STATE_FILE)
+        for path in self._folder.glob("*.safetensors"):
+            if path.name not in names.values():
+                path.unlink()
+
+    def remove(self) -> None:
+        """The job is done."""
+        if self._folder is None:
+            return
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.parent.is_dir() and not any(self._folder.parent.iterdir()):
+            self._folder.parent.rmdir()
+
+    def _write(self, name: str, weights: Mapping[str, Any]) -> str:
+        assert self._folder is not None  # noqa: S101 (checked by save)
+        settings = self._settings
+        return save_weights(
+            self._folder / name, weights, spec=tuned_spec(settings), classes=settings.classes, size=settings.size
+        )
+
+    def _read(self, path: Path) -> Weights:
+        found = load_weights(path).weights
+        if {name: value.shape for name, value in found.items()} != {n: v.shape for n, v in self._start.items()}:
+            raise _damaged(path)
+        return found
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path}: a round that was kept is damaged; remove its folder to start from Theta again")

@@ -1,0 +1,140 @@
+"""F11: a fine-tune job that is killed goes on from its last round, ends as if it had not been; Theta stays as it is."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from thetas import job, theta_in, write_theta
+
+from fedefm.cli import main
+from fedefm.errors import CheckpointError
+from fedefm.finetune.metric import Best
+from fedefm.finetune.network import start_weights
+from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE, Progress, RoundsKept
+from fedefm.simulate import kill_tree
+
+
+def kept_rounds(out: Path) -> int:
+    """How many rounds a running job has kept; its files may go away while one looks."""
+    counts = [0]
+    for path in out.rglob(STATE_FILE):
+        try:
+            counts.append(len(json.loads(path.read_text())["history"]))
+        except FileNotFoundError:
+            continue
+    return max(counts)
+
+
+def kill_after(rounds: int, command: list[str], out: Path) -> None:
+    """Start a job and kill all of its processes once it has kept so many rounds."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fedefm.cli", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 150
+        while not (out.is_dir() and kept_rounds(out) >= rounds):
+            assert process.poll() is None, "the job ended before it was killed"
+            assert time.monotonic() < deadline, "the job kept no round in time"
+            time.sleep(0.005)
+    finally:
+        kill_tree(process)
+
+
+@pytest.mark.parametrize(
+    ("how", "rounds"),
+    [pytest.param([], 6, marks=pytest.mark.simulator, id="simulator"), pytest.param(["--in-process"], 24, id="here")],
+)
+def test_a_killed_job_goes_on_and_ends_with_the_same_weights(
+    how: list[str], rounds: int, consortium: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theta, out, records = write_theta(tmp_path / "foundation" / "theta.safetensors"), tmp_path / "killed", {}
+    before = theta.read_bytes()
+    common = ["finetune", "--theta", str(theta), "--site", f"east={consortium['east']}", "--json"]
+    common += ["--steps", str(rounds), "--rounds", str(rounds), "--metric", "loss"]
+    kill_after(2, [*common, *how, "--out", str(out)], out)
+    assert not (out / "tuned.safetensors").exists() and not (out / "report.json").exists()
+    for name, extra in (("killed", how), ("whole", ["--in-process"])):
+        assert main([*common, *extra, "--out", str(tmp_path / name)]) == 0
+        records[name] = json.loads(capsys.readouterr().out)
+    assert records["killed"]["model"] == records["whole"]["model"]
+    for key in ("history", "best", "scores"):
+        assert records["killed"][key] == records["whole"][key]
+    assert records["killed"]["bytes"]["tune"] < records["whole"]["bytes"]["tune"]  # it did not start again
+    assert theta.read_bytes() == before
+    assert not list(tmp_path.rglob(FOLDER)) and not (out / "simulator").exists()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> RoundsKept:
+    settings = job()
+    return RoundsKept(tmp_path / FOLDER, settings, start_weights(theta_in(tmp_path), settings), ["east"])
+
+
+def progress(kept: RoundsKept, rounds: int = 1) -> Progress:
+    start = kept.load().weights
+    return Progress(
+        {name: value + 1 for name, value in start.items()}, start, Best(0, 0.5), ({"round": 0, "value": 0.5},) * rounds
+    )
+
+
+def test_what_is_kept_comes_back_and_only_the_last_round_lies_there(kept: RoundsKept, tmp_path: Path) -> None:
+    wanted = progress(kept, 2)
+    kept.save(progress(kept, 1))
+    kept.save(wanted)
+    found = kept.load()
+    assert (found.chosen, found.history) == (wanted.chosen, wanted.history)
+    assert all(torch.equal(found.best[name], value) for name, value in wanted.best.items())
+    assert all(torch.equal(found.weights[name], value) for name, value in wanted.weights.items())
+    assert sorted(p.name for p in (tmp_path / FOLDER).rglob("*.*")) == [
+        "best-2.safetensors",
+        "rounds.json",
+        "weights-2.safetensors",
+    ]
+    kept.remove()
+    assert not (tmp_path / FOLDER).exists() and kept.load().history == ()
+
+
+def test_another_job_does_not_go_on_from_it(kept: RoundsKept, tmp_path: Path) -> None:
+    kept.save(progress(kept))
+    start = kept.load().best
+    for settings, sites in ((job(seed=1), ["east"]), (job(), ["east", "north"]), (job(mode="head"), ["east"])):
+        assert RoundsKept(tmp_path / FOLDER, settings, start, sites).load().history == ()
+    other = {name: value + 2 for name, value in start.items()}
+    assert RoundsKept(tmp_path / FOLDER, job(), other, ["east"]).load().history == ()
+    assert RoundsKept(tmp_path / FOLDER, job(name="again", theta="x"), start, ["east"]).load().history
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:50])
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [(name, fault) for name in ("weights-1.safetensors", "best-1.safetensors") for fault in (flip, halve, Path.unlink)]
+    + [(STATE_FILE, flip), (STATE_FILE, halve)],
+)
+def test_a_damaged_round_is_refused_and_named(
+    name: str, fault: Callable[[Path], None], kept: RoundsKept, tmp_path: Path
+) -> None:
+    kept.save(progress(kept))
+    fault(next((tmp_path / FOLDER).rglob(name)))
+    with pytest.raises(CheckpointError) as refused:
+        kept.load()
+    assert FOLDER in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_weights_without_their_commit_point_do_not_count(kept: RoundsKept, tmp_path: Path) -> None:
+    kept.save(progress(kept))
+    next((tmp_path / FOLDER).rglob(STATE_FILE)).unlink()
+    assert kept.load().history == ()
