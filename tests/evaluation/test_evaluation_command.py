@@ -119,6 +119,13 @@ def other_classes(run: Path) -> list[str]:
     return []
 
 
+def a_classifier(run: Path) -> list[str]:
+    path = run / "models" / "north.safetensors"
+    spec = ModelSpec("Classifier", SMALLEST.encoder)
+    save_weights(path, load_weights(path).weights, spec=spec, classes=CLASSES, size=32)
+    return []
+
+
 def other_size(run: Path) -> list[str]:
     write(run / "models" / "north.safetensors", 0, size=64)
     return []
@@ -133,6 +140,7 @@ WRONG: dict[str, tuple[Prepare, type[FedefmError], str]] = {
     "wrong architecture": (another_architecture, CheckpointError, "holds Unet with 'resnet18'"),
     "wrong class count": (other_classes, CheckpointError, "knows 1 classes (catheter), the run measures 3"),
     "wrong class count in the weights": (lying, CheckpointError, "not those of Unet with 3 classes"),
+    "a classifier": (a_classifier, CheckpointError, "marks no pixels"),
     "wrong size": (other_size, CheckpointError, "at 64 pixels"),
     "unreadable": (no_weights, CheckpointError, "damaged or not safetensors"),
     "one name twice": (lambda run: ["--run", str(run)], ConfigError, "two models are named 'theta'"),

@@ -26,9 +26,9 @@ BACKBONES = {
     # convolutions, then attention at the deepest stages, then a U-Net's decoder with skips: the idea of TransUNet
     "hybrid": ModelSpec("Unet", "tu-test_coatnet", {"img_size": SIZE, "decoder_channels": [16, 16, 8, 8, 8]}),
     "Swin U-Net": ModelSpec(
-        "UPerNet",
+        "Unet",
         "tu-swin_tiny_patch4_window7_224",
-        {"decoder_channels": 16, "embed_dim": 16, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8]},
+        {"decoder_channels": [16, 16, 8, 8], "embed_dim": 16, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8]},
     ),
 }
 

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from thetas import CLASSES, SMALLEST, write_theta
 
+from consortium_certificates import Authority
 from fedefm.cli import main
 from fedefm.data.synth.site import write_png
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError, TrustError
+from fedefm.finetune.theta import MODEL
 from fedefm.finetune.tuner import OWN_FILE
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.spec import ModelSpec
+from fedefm.trust import sign_folder
 
 SHORT = ["--steps", "2", "--rounds", "1", "--json"]
 
@@ -103,10 +106,25 @@ def another_architecture(theta: Path) -> list[str]:
     return []
 
 
+def a_classifier(theta: Path) -> list[str]:
+    weights, spec = load_weights(theta).weights, ModelSpec("Classifier", SMALLEST.encoder)
+    save_weights(theta, weights, spec=spec, classes=CLASSES, size=32)
+    return []
+
+
 def unsigned(theta: Path) -> list[str]:
-    root = theta.parent.parent / "rootCA.pem"
-    root.write_text("no certificate")
-    return ["--root", str(root)]
+    certificate, _ = Authority().root.write(theta.parent.parent, "root")
+    return ["--root", str(certificate)]
+
+
+def altered_since(theta: Path) -> list[str]:
+    """Another Theta, whole in itself, under the lead's signature of the first."""
+    consortium = Authority()
+    certificate, _ = consortium.root.write(theta.parent.parent, "root")
+    lead = consortium.issue("lead@org", "lead")
+    sign_folder(theta.parent, lead.certificate, lead.key, kind=MODEL, subject="foundation")
+    write_theta(theta, classes=("stent", "wire", "coil"))
+    return ["--root", str(certificate)]
 
 
 def options(*words: str) -> Prepare:
@@ -122,7 +140,9 @@ WRONG: dict[str, tuple[Prepare, type[FedefmError], str]] = {
     "wrong architecture": (another_architecture, CheckpointError, "not those of Unet"),
     "another model wanted": (options("--set", "model.encoder=resnet18"), CheckpointError, "wants Unet with 'resnet18'"),
     "another Theta wanted": (options("--set", f"theta_sha256={'0' * 64}"), CheckpointError, "SHA-256"),
-    "unsigned": (unsigned, TrustError, ""),
+    "a classifier": (a_classifier, CheckpointError, "start from the Theta that it came from"),
+    "unsigned": (unsigned, TrustError, "not signed"),
+    "altered since it was signed": (altered_since, TrustError, "theta.safetensors"),
     "metric nobody has": (options("--metric", "auc"), ConfigError, "'auc' is never reported in segmentation"),
     "metric of a class that nobody labels": (options("--metric", "dice/stent"), ConfigError, "never reported"),
     "no share": (options("--labels", "0"), ConfigError, "labels"),

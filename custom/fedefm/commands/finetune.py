@@ -76,6 +76,8 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     from dataclasses import replace
 
     from fedefm.commands.job_options import free_folder, named_folders, set_key, settings_given
+    from fedefm.errors import CheckpointError
+    from fedefm.finetune.network import CLASSIFIER
     from fedefm.finetune.settings import CLASSIFICATION, SETTINGS_FILE, FineTune, load_finetune
     from fedefm.finetune.sites import agree_on_classes
     from fedefm.models.build import build_model
@@ -88,6 +90,8 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     plain["name"], plain["theta"] = options.out.name, ""
     if options.theta:
         theta = load_weights(options.theta)
+        if theta.spec.architecture == CLASSIFIER:
+            raise CheckpointError(f"{options.theta}: a fine-tuned classifier; start from the Theta that it came from")
         plain |= {"model": theta.spec.to_dict(), "size": theta.size, "theta_sha256": theta.sha256}
     for key in ("task", "mode", "steps", "rounds", "labels", "metric", "patience", "seed"):
         if getattr(options, key) is not None:

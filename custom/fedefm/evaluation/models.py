@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.evaluation.settings import Evaluation
-from fedefm.finetune.network import check_fits
+from fedefm.finetune.network import CLASSIFIER, check_fits
 from fedefm.models.checkpoint import Checkpoint, load_weights
 from fedefm.trust import JOB_ROLES, verify_folder
 
@@ -74,6 +74,8 @@ def read_model(path: Path, settings: Evaluation) -> Checkpoint:
         CheckpointError: missing, damaged, or of another network, size or class list.
     """
     found = load_weights(path)
+    if found.spec.architecture == CLASSIFIER:
+        raise CheckpointError(f"{path}: says what is present and marks no pixels; its figures are in its own report")
     if found.classes != settings.classes:
         raise CheckpointError(
             f"{path}: knows {len(found.classes)} classes ({', '.join(found.classes)}), the run measures "
