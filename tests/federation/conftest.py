@@ -5,7 +5,7 @@ import time
 
 import psutil
 import pytest
-from rogues import alive
+from rogues import RUN_TIME, alive
 
 from fedefm.federation.place import provision
 from fedefm.federation.rehearsal import synthetic_hospitals
@@ -33,6 +33,6 @@ def no_process_left():
 
 @pytest.fixture
 def fresh(place, tmp_path):
-    """A copy of the whole consortium, to be damaged."""
-    shutil.copytree(place.kits, tmp_path / "prod_00")
+    """A copy of the whole consortium as it was provisioned, to be damaged."""
+    shutil.copytree(place.kits, tmp_path / "prod_00", ignore=RUN_TIME)
     return tmp_path / "prod_00"
