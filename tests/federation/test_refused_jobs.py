@@ -1,17 +1,20 @@
-"""Jobs that a hospital must not run, submitted by the lead in person to provisioned hospitals."""
+"""T4, T6, T7: jobs that a hospital must not run, submitted by the lead in person to provisioned hospitals."""
 
 import json
+import time
 
 import pytest
+from rogues import Ear, authority, change, kit_with, pair
 
-from fedefm.errors import FedefmError
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JOB, signed_job, small_settings
 from fedefm.federation.sites import running
+from fedefm.flare.job_guard import REFUSAL
 from fedefm.simulate import write_job
 from fedefm.trust import MANIFEST_NAME, SIGNATURE_NAME, sign_job
+from fedefm.trust.kinds import LEDGER_NAME
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(400)]
 
 FOREIGN = "nvflare.app_common.np.np_trainer.NPTrainer"
 
@@ -73,61 +76,158 @@ def with_the_manifest_of_another(place, folder):
     return job
 
 
+def with_a_file_less(place, folder):
+    job = signed_job(folder, small_settings(), place)
+    (job / "app" / "config" / "foundation.json").unlink()
+    return job
+
+
+def with_two_files_swapped(place, folder):
+    job = signed_job(folder, small_settings(), place)
+    one, other = (job / "app" / "config" / f"config_fed_{side}.json" for side in ("client", "server"))
+    texts = one.read_text(), other.read_text()
+    one.write_text(texts[1])
+    other.write_text(texts[0])
+    return job
+
+
+def with_a_file_of_another(place, folder):
+    other = signed_job(folder / "other", small_settings(3), place)
+    job = signed_job(folder, small_settings(), place)
+    path = job / "app" / "config" / "foundation.json"
+    moved = (other / "app" / "config" / "foundation.json").read_bytes()
+    assert path.read_bytes() != moved
+    path.write_bytes(moved)
+    return job
+
+
 def outcome(place, job):
-    """Why a job was refused at submission, or its id and how it ended."""
+    """Id of a job, and how it ended."""
     lead = lead_of(place)
-    try:
-        job_id = lead.submit(job)
-    except FedefmError as error:
-        return None, str(error)
+    job_id = lead.submit(job)
     return job_id, lead.watch(job_id, lambda: None, 120.0)
+
+
+def ears(place):
+    """What each hospital's log says from now on."""
+    return {name: Ear(place.kit(name) / "log.txt") for name in place.hospitals}
 
 
 def launched(place, job_id):
     """The hospitals that started a process for a job."""
     found = []
     for name in place.hospitals:
-        ledger = place.kit(name) / "fedefm-jobs.jsonl"
+        ledger = place.kit(name) / LEDGER_NAME
         lines = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
         found += [name for line in lines if line["event"] == "launched" and line["job_id"] == job_id]
     return found
 
 
-@pytest.mark.parametrize(
-    "make", [unsigned, by_a_hospital, by_a_member, altered, with_a_file_more, with_the_manifest_of_another]
-)
-def test_what_no_lead_signed_starts_at_no_hospital(consortium, tmp_path, make):
-    job_id, end = outcome(consortium, make(consortium, tmp_path))
-    assert job_id, end
+def runs_nowhere(place, job, reason):
+    """Submit a job; every hospital refuses it for that reason and starts no process."""
+    logs = ears(place)
+    job_id, end = outcome(place, job)
     assert end != COMPLETED
-    assert launched(consortium, job_id) == []
-    for name in consortium.hospitals:
-        assert not (consortium.kit(name) / job_id / "log.txt").exists()
-        assert "refused by fedefm" in (consortium.kit(name) / "log.txt").read_text()
+    assert launched(place, job_id) == []
+    for name, log in logs.items():
+        assert not (place.kit(name) / job_id / "log.txt").exists()
+        (line,) = {line.partition(REFUSAL)[2] for line in log().splitlines() if REFUSAL in line}
+        assert reason in line
 
 
-def test_a_job_with_code_in_it_starts_at_no_hospital_though_a_lead_signed_it(consortium, tmp_path):
-    job = written(tmp_path)
-    (job / "app" / "custom").mkdir()
-    (job / "app" / "custom" / "evil.py").write_text("print('here')\n")
-    sign(job, consortium, consortium.people["lead"])
-    job_id, end = outcome(consortium, job)
-    assert "BYOC" in end or end != COMPLETED
-    if job_id:
+REASONS = {
+    unsigned: "fedefm-manifest.json: missing",
+    by_a_hospital: "may not sign this, its role is none",
+    by_a_member: "may not sign this, its role is member",
+    altered: "foundation.json: changed",
+    with_a_file_more: "more.json: added",
+    with_a_file_less: "foundation.json: missing",
+    with_two_files_swapped: "swapped",
+    with_a_file_of_another: "foundation.json: changed",
+    with_the_manifest_of_another: "foundation.json: changed",
+}
+
+
+def test_t4_t6_what_no_lead_signed_starts_at_no_hospital(consortium, tmp_path):
+    """All in one queue, which the server works off in order."""
+    lead, logs = lead_of(consortium), ears(consortium)
+    jobs = [lead.submit(make(consortium, tmp_path / make.__name__)) for make in REASONS]
+    assert lead.watch(jobs[-1], lambda: None, 200.0) != COMPLETED
+    for name, log in logs.items():
+        lines = [line for line in log().splitlines() if REFUSAL in line]
+        for line, (make, reason) in zip(lines, REASONS.items(), strict=True):
+            assert reason in line, make.__name__
+        for job_id in jobs:
+            assert not (consortium.kit(name) / job_id / "log.txt").exists()
+    assert not [job_id for job_id in jobs if launched(consortium, job_id)]
+
+
+def test_t7_a_check_that_breaks_is_a_refusal(consortium, tmp_path):
+    """The list of what ran here cannot be read: an error that no part of the check foresees."""
+    ledgers = [consortium.kit(name) / LEDGER_NAME for name in consortium.hospitals]
+    before = [path.read_bytes() if path.exists() else None for path in ledgers]
+    for path in ledgers:
+        path.write_text("not JSON\n")
+    try:
+        job = signed_job(tmp_path, small_settings(), consortium)
+        logs = ears(consortium)
+        job_id, end = outcome(consortium, job)
+        assert end != COMPLETED
+        for name, log in logs.items():
+            assert "the check itself failed (JSONDecodeError)" in log()
+            assert not (consortium.kit(name) / job_id / "log.txt").exists()
+    finally:
+        for path, data in zip(ledgers, before, strict=True):
+            path.unlink() if data is None else path.write_bytes(data)
+
+
+def test_t7_the_role_that_passes_every_policy_of_flare_starts_nothing_at_a_hospital(consortium, tmp_path):
+    """Such a certificate can only be made with the CA's key itself; the job is one that the lead signed."""
+    name = "super@consortium.test"
+    rogue = pair(tmp_path / "pair", name, "consortium", *authority(consortium), role="super")
+    kit = kit_with(consortium.kit(consortium.people["lead"]), rogue, tmp_path / "kit")
+    change(kit / "startup" / "fed_admin.json", "admin", "username", value=name)
+    job = signed_job(tmp_path, small_settings(), consortium)
+    logs = ears(consortium)
+    job_id = Console(kit).submit(job)  # FLARE's server lets it, and asks the hospitals for ever
+    try:
+        deadline = time.monotonic() + 60
+        while not all("the role super passes every policy" in log() for log in logs.values()):
+            assert time.monotonic() < deadline, {hospital: log() for hospital, log in logs.items()}
+            time.sleep(0.2)
         assert launched(consortium, job_id) == []
+        assert not [name for name in logs if (consortium.kit(name) / job_id).exists()]
+    finally:
+        Console(consortium.kit(consortium.people["project_admin"])).call("job", "abort", job_id, "--force")
 
 
-def test_a_class_off_the_list_is_built_at_no_hospital_though_a_lead_signed_it(consortium, tmp_path):
-    job = written(tmp_path)
-    path = job / "app" / "config" / "config_fed_client.json"
-    plain = json.loads(path.read_text())
-    plain["executors"][0]["executor"]["path"] = FOREIGN
-    path.write_text(json.dumps(plain))
-    sign(job, consortium, consortium.people["lead"])
+def off_the_list(place, folder):
+    """A job that a lead signed, with an executor that is FLARE's own and not on the list."""
+    job = written(folder)
+    change(job / "app/config/config_fed_client.json", "executors", 0, "executor", "path", value=FOREIGN)
+    sign(job, place, place.people["lead"])
+    return job
+
+
+def test_a_class_off_the_list_is_built_at_no_hospital_and_the_signature_runs_once(consortium, tmp_path):
+    """T6, replayed: what was deployed and ended is submitted again as it is."""
+    job = off_the_list(consortium, tmp_path)
     job_id, end = outcome(consortium, job)
-    assert job_id, end
     assert end != COMPLETED
     paths = [consortium.kit(name) / job_id / "log.txt" for name in launched(consortium, job_id)]
     logs = [path.read_text() for path in paths if path.exists()]
     assert any("ComponentNotAuthorized" in log for log in logs)  # secure logging keeps the message itself back
     assert not any("NPTrainer: " in log for log in logs)  # who is slower is stopped as soon as the first has refused
+    runs_nowhere(consortium, job, "this signed job was here before")
+
+
+def test_the_server_sends_no_job_with_code_in_it_to_any_hospital_though_a_lead_signed_it(consortium, tmp_path):
+    job = written(tmp_path)
+    (job / "app" / "custom").mkdir()
+    (job / "app" / "custom" / "evil.py").write_text("print('here')\n")
+    sign(job, consortium, consortium.people["lead"])
+    log = Ear(consortium.kit(consortium.server) / "log.txt")
+    job_id, end = outcome(consortium, job)
+    assert end != COMPLETED
+    assert "BYOC not permitted" in log()
+    assert not [name for name in consortium.hospitals if (consortium.kit(name) / job_id).exists()]
