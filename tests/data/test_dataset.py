@@ -245,6 +245,7 @@ def test_loading_small_frames_takes_no_more_than_five_times_the_decoding_of_thei
     def load() -> None:
         assert len(load_site(folder, CLASSES, 96).train) == 67
 
+    # in turn, so that a busy machine slows both
     taken = [(processor_seconds(decode), processor_seconds(load)) for _ in range(4)]
     floor, whole = (min(column) for column in zip(*taken, strict=True))
     assert whole < 5 * floor  # 1.6 when measured; 2 to 3 with the checks of shapes that tests switch on

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -101,3 +102,11 @@ def alive(process):
         return process.status() != "zombie"
     except psutil.NoSuchProcess:
         return False
+
+
+def until(ready, seconds=60):
+    """Wait for something."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -1,10 +1,9 @@
 """A job with code in it, from a server that lets it pass: each hospital decides for itself."""
 
-import time
 from contextlib import ExitStack
 
 import pytest
-from rogues import Ear, change, kit_with
+from rogues import Ear, change, kit_with, until
 
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JOB, small_settings
@@ -17,13 +16,6 @@ pytestmark = [pytest.mark.federation, pytest.mark.timeout(400)]
 EVIL = "open({marker!r}, 'a').write('ran')\nfrom fedefm.flare.executor import *\n"
 
 
-def until(ready):
-    deadline = time.monotonic() + 90
-    while not ready():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 @pytest.fixture
 def lenient(place, folders, tmp_path):
     """The three hospitals as they were provisioned; a server whose policy lets the lead bring code."""
@@ -32,12 +24,12 @@ def lenient(place, folders, tmp_path):
     kits = {name: kit_of(place, name, "client", tmp_path) for name in place.hospitals}
     with ExitStack() as stack:
         stack.enter_context(site_process(server, "sub_start.sh"))  # the doctor would refuse to start it
-        until(lambda: listens(place.fl_port) and listens(place.admin_port))
+        until(lambda: listens(place.fl_port) and listens(place.admin_port), seconds=90)
         for name, kit in kits.items():
             write_site_config(kit, folders[name])
             stack.enter_context(site_process(kit))
         for kit in kits.values():
-            until(lambda kit=kit: registered(kit))
+            until(lambda kit=kit: registered(kit), seconds=90)
         yield kits
 
 

@@ -16,9 +16,8 @@ from torch import nn
 
 from fedefm.data.normalise import BLACK, PERCENTILES
 from fedefm.errors import CheckpointError, ConfigError
-from fedefm.models.build import build_model
 from fedefm.models.checkpoint import Checkpoint
-from fedefm.models.spec import ModelSpec
+from fedefm.models.restore import restore
 
 TOLERANCE = 1e-4
 _BATCHES = (1, 3)  # the file was traced with two images: another number shows whether the batch is free
@@ -70,27 +69,6 @@ def write_onnx(checkpoint: Checkpoint, path: Path) -> float:
         path.unlink(missing_ok=True)
         raise
     return worst
-
-
-def restore(checkpoint: Checkpoint) -> nn.Module:
-    """The network of a checkpoint, on the CPU, ready to predict.
-
-    Raises:
-        CheckpointError: its weights do not fit its architecture, or there is no such segmentation network.
-    """
-    spec = ModelSpec(checkpoint.spec.architecture, checkpoint.spec.encoder, checkpoint.spec.options)
-    try:
-        model = build_model(spec, len(checkpoint.classes) + 1, checkpoint.size)
-    except ConfigError as error:
-        raise CheckpointError(
-            f"the weights belong to {spec.architecture} with '{spec.encoder}', no segmentation network that can be "
-            f"built here; {error}"
-        ) from error
-    try:
-        model.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"the weights are not those of {spec.architecture} with '{spec.encoder}'") from error
-    return model.eval()
 
 
 def metadata(checkpoint: Checkpoint) -> dict[str, str]:

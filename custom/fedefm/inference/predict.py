@@ -16,9 +16,8 @@ from torch.nn import functional
 from fedefm.data.letterbox import Letterbox, fit_images
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.inference.scale import Scale
-from fedefm.models.build import build_model
 from fedefm.models.checkpoint import Checkpoint, load_weights
-from fedefm.models.spec import ModelSpec
+from fedefm.models.restore import restore
 
 MOST_CLASSES = 254  # labels are 8 bits
 
@@ -52,24 +51,11 @@ def load_network(path: Path, device: str = "auto") -> Network:
         ConfigError: the device does not exist.
     """
     checkpoint, place = load_weights(path), resolve_device(device)
-    channels = len(checkpoint.classes) + 1
-    if channels > MOST_CLASSES + 1:
-        raise CheckpointError(f"{path}: {channels - 1} classes, more than the {MOST_CLASSES} that a label map holds")
-    spec = ModelSpec(checkpoint.spec.architecture, checkpoint.spec.encoder, checkpoint.spec.options)
-    try:
-        model = build_model(spec, channels, checkpoint.size)  # without start weights, which would be fetched
-    except ConfigError as error:
+    if len(checkpoint.classes) > MOST_CLASSES:
         raise CheckpointError(
-            f"{path}: belongs to {spec.architecture} with '{spec.encoder}', no segmentation network that can be built "
-            f"here; {error}"
-        ) from error
-    try:
-        model.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{path}: its weights are not those of {spec.architecture} with '{spec.encoder}'"
-        ) from error
-    return Network(model.to(place).eval(), checkpoint, place)
+            f"{path}: {len(checkpoint.classes)} classes, more than the {MOST_CLASSES} that a label map holds"
+        )
+    return Network(restore(checkpoint, str(path)).to(place), checkpoint, place)
 
 
 def resolve_device(name: str) -> torch.device:
