@@ -142,7 +142,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
     _label(right, f"gradient steps, {SHARE:.0%} of the labels", PLAN["steps"], "{:g}")
     left.set_ylabel("mean test Dice (synthetic)")
     left.set_ylim(bottom=0)
-    left.legend()
+    right.legend(loc="lower right")  # whose runs come first
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Software": None})
 
