@@ -1,4 +1,4 @@
-# make demo | test | check | compare | federation | bench | bench-quick | bench-full | clean      (all install what is missing into .venv first)
+# make demo | test | check | mutants | compare | federation | bench | bench-quick | bench-full | clean      (all install what is missing into .venv first)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ SEED ?= 0
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo compare federation test check bench bench-quick bench-full bench-tables clean
+.PHONY: install demo compare federation test check mutants bench bench-quick bench-full bench-tables clean
 
 install: $(VENV)/.installed
 
@@ -39,6 +39,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# each security check taken out, one at a time: a test must fail; about 40 minutes
+mutants: install
+	$(BIN)/python tests/mutants.py
 
 bench: install
 	$(BIN)/python benchmarks/bench_emd.py

@@ -1,0 +1,335 @@
+"""Take the security checks out one at a time, and see a test fail for each: `make mutants`, about 40 minutes.
+
+A test that still passes without the check that it is about says nothing. Each mutant below is this project (or FLARE,
+where the check is FLARE's) with one check removed, in a folder and a virtual environment of its own. Where two checks
+guard the same thing, both are removed. A mutant counts as found if a test that runs against it fails by itself; an
+error before the test, or a federation that does not even start, does not count.
+
+    python tests/mutants.py --list
+    python tests/mutants.py --only replay
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import venv
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("custom", "jobs", "provisioning", "workspace_templates", "tests", "benchmarks", "docs")
+PACKAGES = Path(sysconfig.get_paths()["purelib"])
+FLARE = "nvflare/"
+SECONDS = 900
+
+Edit = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A check, how it is removed, and the tests that must notice.
+
+    Attributes:
+        name: of the check.
+        edits: file, the text that stands there once, and what takes its place; `nvflare/` names a file of FLARE.
+        tests: what pytest is asked to run.
+    """
+
+    name: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
+
+
+TRUST, DOCTOR, LOCAL = "custom/fedefm/trust/", "custom/fedefm/doctor/", "workspace_templates/"
+FEDERATION = "tests/federation/test_"
+GUARD = "custom/fedefm/flare/job_guard.py"
+REFUSED, KITS, TLS = f"{FEDERATION}refused_jobs.py", f"{FEDERATION}altered_kits.py", f"{FEDERATION}mutual_tls.py"
+NO_MANIFEST_OF_A_KIT = (f"{DOCTOR}manifest.py", '        yield failed_with("kit", error)\n', "        error.args\n")
+NO_DATES = (f"{TRUST}certificates.py", "    if now < certificate.not_valid_before_utc:", "    return\n    if now:")
+NO_FAULTS_SEEN = (f"{DOCTOR}policies.py", "    for fault in faults:\n", "    for fault in ():\n")
+
+
+def lead_may_bring_code(side: str) -> Edit:
+    """The lead's last right but one in a side's policy."""
+    before = '"lead": {\n      "submit_job": "any",\n      "clone_job": "none",\n      "manage_job": "n:submitter",\n'
+    before += f'      "download_job": {chr(34)}{"n:submitter" if side == "server" else "none"}{chr(34)},\n'
+    before += '      "view": "any",\n      "operate": "none",\n      "shell_commands": "none",\n      "byoc": '
+    return (f"{LOCAL}{side}/local/authorization.json", before + '"none"', before + '"any"')
+
+
+MUTANTS = (
+    Mutant(
+        "T1 the server asks for a certificate",
+        (
+            (
+                "provisioning/project.local.yml",
+                "admin_port: 8003}",
+                "admin_port: 8003, connection_security: tls}",
+            ),
+        ),
+        (f"{TLS}::test_t1_any_other_certificate_is_refused_and_the_reason_is_in_the_log",),
+    ),
+    Mutant(
+        "T1 a kit with a certificate of another CA",
+        ((f"{TRUST}certificates.py", "if not _issued_by(certificate, root):", "if False:"), NO_MANIFEST_OF_A_KIT),
+        (f"{TLS}::test_t1_start_refuses_such_a_kit_and_says_why[another CA]",),
+    ),
+    Mutant(
+        "T1 a kit with a certificate that has expired",
+        (NO_DATES, NO_MANIFEST_OF_A_KIT),
+        (f"{TLS}::test_t1_start_refuses_such_a_kit_and_says_why[expired]",),
+    ),
+    Mutant(
+        "T1 a kit with a certificate of tomorrow",
+        (
+            NO_DATES,
+            NO_MANIFEST_OF_A_KIT,
+            (f"{DOCTOR}certificates.py", "    if now < max(made) - SLOW:", "    if False:"),
+        ),
+        (f"{TLS}::test_t1_start_refuses_such_a_kit_and_says_why[not yet valid]",),
+    ),
+    Mutant(
+        "T1 a kit with another hospital's certificate",
+        ((f"{DOCTOR}certificates.py", "if name_of(own) != kit.name:", "if False:"), NO_MANIFEST_OF_A_KIT),
+        (f"{TLS}::test_t1_start_refuses_such_a_kit_and_says_why[hospital-b's]",),
+    ),
+    Mutant(
+        "T2 the ports speak TLS only",
+        (
+            (
+                "provisioning/project.local.yml",
+                "admin_port: 8003}",
+                "admin_port: 8003, connection_security: clear}",
+            ),
+        ),
+        (f"{TLS}::test_t2_plaintext_is_refused",),
+    ),
+    Mutant(
+        "T3 a site's name is that of its certificate (FLARE's check)",
+        ((f"{FLARE}fuel/f3/cellnet/identity.py", "if peer_cn != expected_cn:", "if False:"),),
+        (f"{FEDERATION}rogues.py::test_t1_t3_the_round_is_untouched_by_whoever_else_knocks",),
+    ),
+    Mutant(
+        "T4 a person's rights are those of the role",
+        (
+            (
+                "nvflare/fuel/sec/authz.py",
+                "    def authorize(self, ctx: AuthzContext) -> (bool, str):\n",
+                "    def authorize(self, ctx: AuthzContext) -> (bool, str):\n        return True, ''\n",
+            ),
+        ),
+        (
+            f"{FEDERATION}people.py::test_t4_a_hospitals_certificate_commands_nothing_in_its_own_name",
+            f"{FEDERATION}people.py::test_t1_a_person_without_a_role_commands_nothing",
+        ),
+    ),
+    Mutant(
+        "T4 a signer's role",
+        ((f"{TRUST}folder.py", "if not role or role not in roles:", "if False:"),),
+        (f"{REFUSED}::test_t4_t6_what_no_lead_signed_starts_at_no_hospital",),
+    ),
+    Mutant(
+        "T5, T6 files are as they were signed",
+        ((f"{TRUST}compare.py", "if wanted.get(path) != present.get(path):", "if False:"),),
+        (
+            f"{REFUSED}::test_t4_t6_what_no_lead_signed_starts_at_no_hospital",
+            f"{KITS}::test_t5_t10_it_does_not_start_and_the_file_is_named[client-script]",
+            f"{KITS}::test_t5_t10_it_does_not_start_and_the_file_is_named[client-added]",
+            f"{KITS}::test_t5_t10_it_does_not_start_and_the_file_is_named[server-space]",
+        ),
+    ),
+    Mutant(
+        "T5 a kit has the policies that it was signed with",
+        (
+            NO_MANIFEST_OF_A_KIT,
+            (f"{DOCTOR}policies.py", '            yield failed_with("policy", error)\n', "            error.args\n"),
+        ),
+        (
+            f"{KITS}::test_t5_t10_it_does_not_start_and_the_file_is_named[client-policy deleted]",
+            f"{KITS}::test_t5_t10_it_does_not_start_and_the_file_is_named[client-privacy deleted]",
+            f"{KITS}::test_t5_t10_it_does_not_start_and_the_file_is_named[server-missing]",
+        ),
+    ),
+    Mutant(
+        "T5, T10 nobody else may write a kit or read its key",
+        (
+            (f"{TRUST}listing.py", "    if not kind.tight:\n", "    if True:\n"),
+            (f"{TRUST}certificates.py", "    if mode & 0o077:\n", "    if False:\n"),
+        ),
+        (
+            f"{KITS}::test_t5_t10_it_does_not_start_and_the_file_is_named[client-group-writable]",
+            f"{KITS}::test_t5_t10_it_does_not_start_and_the_file_is_named[client-key]",
+        ),
+    ),
+    Mutant(
+        "T6 a signed job runs once",
+        (
+            (GUARD, '            if any(line["serial"] == serial for line in self._read()):', "            if False:"),
+            (GUARD, '            if before != [("deployed", job_id)]:', "            if False:"),
+        ),
+        (f"{REFUSED}::test_a_class_off_the_list_is_built_at_no_hospital_and_the_signature_runs_once",),
+    ),
+    Mutant(
+        "T6 classes are those of the list",
+        (
+            (
+                f"{LOCAL}hospital/local/resources.json",
+                '"class_list_enforcement_mode": "enforce"',
+                '"class_list_enforcement_mode": "warn"',
+            ),
+            (f"{DOCTOR}policies.py", 'plain.get("class_list_enforcement_mode") != "enforce" or ', ""),
+        ),
+        (f"{REFUSED}::test_a_class_off_the_list_is_built_at_no_hospital_and_the_signature_runs_once",),
+    ),
+    Mutant(
+        "T6 a job's meta.json is as it was signed",
+        ((f"{TRUST}job.py", "        if key in SERVER_KEYS:\n", "        if True:\n"),),
+        (f"{FEDERATION}lenient_server.py",),
+    ),
+    Mutant(
+        "no code in a job, at the hospitals",
+        (
+            (f"{TRUST}job.py", "        if key in SERVER_KEYS:\n", "        if True:\n"),
+            lead_may_bring_code("hospital"),
+            NO_FAULTS_SEEN,
+        ),
+        (f"{FEDERATION}lenient_server.py",),
+    ),
+    Mutant(
+        "no code in a job, at the server",
+        (lead_may_bring_code("server"), NO_FAULTS_SEEN),
+        (f"{REFUSED}::test_the_server_sends_no_job_with_code_in_it_to_any_hospital_though_a_lead_signed_it",),
+    ),
+    Mutant(
+        "T7 a check that breaks is a refusal",
+        (
+            (
+                GUARD,
+                "            return reason\n        return AppDeployer()",
+                "            pass\n        return AppDeployer()",
+            ),
+            (GUARD, "[*launchers, REFUSAL, REFUSAL]", "launchers"),
+        ),
+        (f"{REFUSED}::test_t7_a_check_that_breaks_is_a_refusal",),
+    ),
+    Mutant(
+        "T7 no role super",
+        ((f"{TRUST}certificates.py", 'FORBIDDEN_ROLE = "super"', 'FORBIDDEN_ROLE = "nobody"'),),
+        (f"{REFUSED}::test_t7_the_role_that_passes_every_policy_of_flare_starts_nothing_at_a_hospital",),
+    ),
+    Mutant(
+        "T10 modes of what provisioning makes",
+        (("custom/fedefm/flare/provision/kits.py", "        tighten(kit)\n", "        kit.exists()\n"),),
+        ("tests/provisioning/test_kits.py",),
+    ),
+    Mutant(
+        "T10 mode of the CA's key",
+        (
+            (
+                "custom/fedefm/flare/provision/certificates.py",
+                "        state.chmod(0o700)\n",
+                "        state.chmod(0o755)\n",
+            ),
+            ("custom/fedefm/flare/provision/certificates.py", "chmod(0o600)", "chmod(0o644)"),
+        ),
+        ("tests/provisioning/test_kits.py",),
+    ),
+    Mutant(
+        "T10 a warning 30 days before a certificate ends",
+        ((f"{TRUST}certificates.py", "WARN_BEFORE = timedelta(days=30)", "WARN_BEFORE = timedelta(0)"),),
+        ("tests/doctor", "tests/trust"),
+    ),
+)
+
+
+def make(mutant: Mutant, folder: Path) -> Path:
+    """Lay out a mutant; the Python that runs it."""
+    for part in PARTS:
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    python = environment(folder / "environment", [folder / "custom", PACKAGES])
+    for file, old, new in mutant.edits:
+        path = folder / file
+        if file.startswith(FLARE):
+            own = Path(sysconfig.get_paths(vars={"base": str(folder / "environment")})["purelib"])
+            if not (own / FLARE).exists():
+                shutil.copytree(PACKAGES / FLARE, own / FLARE)
+            path = own / file
+        text = path.read_text()
+        if text.count(old) != 1:
+            raise SystemExit(f"{mutant.name}: {file} holds this {text.count(old)} times, not once: {old!r}")
+        path.write_text(text.replace(old, new))
+    return python
+
+
+def environment(folder: Path, paths: list[Path]) -> Path:
+    """A virtual environment that sees these folders, with a `fedefm` command; sites start from it, as from any."""
+    venv.create(folder, symlinks=True)
+    own = Path(sysconfig.get_paths(vars={"base": str(folder)})["purelib"])
+    (own / "mutant.pth").write_text("".join(f"{path}\n" for path in paths))
+    python = folder / "bin" / "python"
+    command = folder / "bin" / "fedefm"
+    command.write_text(f"#!{python}\nimport sys\nfrom fedefm.cli import main\nsys.exit(main())\n")
+    command.chmod(0o755)
+    return python
+
+
+def verdict(mutant: Mutant, folder: Path) -> str:
+    """`found`, or why not."""
+    python, report = make(mutant, folder), folder / "report.xml"
+    words = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--tb=line",
+        f"--junitxml={report}",
+        *mutant.tests,
+    ]
+    with (folder / "said.txt").open("wb") as said:
+        subprocess.run(words, cwd=folder, stdout=said, stderr=said, timeout=SECONDS, check=False)
+    if not report.exists():
+        return "NOT FOUND: pytest did not run"
+    suite = next(ElementTree.parse(report).iter("testsuite")).attrib
+    failures, errors = int(suite["failures"]), int(suite["errors"])
+    if errors or not failures:
+        return f"NOT FOUND: {suite['tests']} tests, {failures} failed, {errors} errors"
+    return f"found: {failures} of {suite['tests']} tests failed"
+
+
+def main() -> int:
+    """Try the mutants; 1 if one was not found."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--list", action="store_true", help="name the mutants")
+    parser.add_argument(
+        "--only", default="", metavar="PATTERN", help="those whose name matches this regular expression"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave what was said and done there")
+    given = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if re.search(given.only, mutant.name, re.IGNORECASE)]
+    missed = 0
+    for number, mutant in enumerate(chosen):
+        if given.list:
+            print(mutant.name)
+            continue
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) if given.keep is None else given.keep / str(number)
+            result = verdict(mutant, place)
+        missed += not result.startswith("found")
+        print(f"{mutant.name}: {result} ({time.monotonic() - begin:.0f} s)", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
