@@ -14,6 +14,7 @@ from fedefm.errors import ConfigError
 
 FILE = "definition.json"
 ABLATIONS = "ablations.json"
+SPLIT = "ours.json"
 HONEST = "honest"
 SCENARIOS = (HONEST, "shifted", "swapped", "retina")
 
@@ -69,6 +70,11 @@ class Definition:
     def ablations(self) -> Mapping[str, Mapping[str, Any]]:
         """Named changes to our own settings; what they say is open to search, unlike the definition."""
         return json.loads((self.folder / ABLATIONS).read_text())
+
+    @property
+    def ours(self) -> Mapping[str, Mapping[str, int]]:
+        """By consortium, how our own job shares out the steps that all methods have; open to search as well."""
+        return json.loads((self.folder / SPLIT).read_text())
 
     def consortium(self, name: str) -> Mapping[str, Any]:
         """Hospitals, frames, topology and steps of a consortium.

@@ -20,8 +20,8 @@ _FIXED = ("classes", "size", "model", "optimisation")
 def case_settings(definition: Definition, case: Case) -> Settings:
     """Settings of a case.
 
-    The job gives the method, its mixing, distillation and baseline settings; the definition all else. An ablation
-    changes single values of our own job, which may share the steps out in another way.
+    The job gives the method, its mixing, distillation and baseline settings; the definition all else, but for how
+    our own job and its variants share the same steps out (`ours.json`). An ablation changes single values of our job.
 
     Raises:
         ConfigError: the method is unknown, or takes another number of gradient steps than the benchmark's.
@@ -32,6 +32,8 @@ def case_settings(definition: Definition, case: Case) -> Settings:
     plain |= {key: consortium.get(key, definition.plain[key]) for key in _FIXED}
     plain |= {"name": case.method, "topology": _topology(definition, consortium)}
     chosen = {key: plain["schedule"][key] for key in _CHOSEN}
+    if plain["schedule"]["method"] == OURS:
+        steps = {**steps, **definition.ours[case.consortium]}
     plain["schedule"] = {**chosen, **steps, "seed": case.seed, "min_sites": len(sites), "compare_lone": False}
     for key, value in definition.ablations.get(case.method, {}).items():
         part, _, name = key.partition(".")

@@ -48,11 +48,11 @@ class Schedule:
 
     method: str = FEDEFM
     rounds: int = 8
-    local_steps: int = 80
+    local_steps: int = 8
     overseas_steps: int = 2
-    distil_steps: int = 24
+    distil_steps: int = 33
     theta_mixing: float = 1.0
-    server_rate: float = 1.5
+    server_rate: float = 2.0
     min_sites: int = 1
     max_misses: int = 2
     weigh_by_images: bool = False

@@ -71,7 +71,7 @@ class Distillation:
     """
 
     temperature: float = 1.0
-    beta: float = 0.5
+    beta: float = 0.15
     weighting: str = "emd"
     tau: float = 0.1
     constant: float = 0.15
