@@ -33,7 +33,7 @@ def case_settings(definition: Definition, case: Case) -> Settings:
     plain |= {"name": case.method, "topology": _topology(definition, consortium)}
     chosen = {key: plain["schedule"][key] for key in _CHOSEN}
     if plain["schedule"]["method"] == OURS:
-        steps = {**steps, **definition.ours[case.consortium]}
+        steps = {**steps, **definition.ours.get(case.consortium, {})}
     plain["schedule"] = {**chosen, **steps, "seed": case.seed, "min_sites": len(sites), "compare_lone": False}
     for key, value in definition.ablations.get(case.method, {}).items():
         part, _, name = key.partition(".")
