@@ -32,7 +32,7 @@ federation: install
 	$(BIN)/fedefm federation --seed $(SEED)
 
 test: check
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .
