@@ -104,7 +104,7 @@ def outcome(place, job):
     """Id of a job, and how it ended."""
     lead = lead_of(place)
     job_id = lead.submit(job)
-    return job_id, lead.watch(job_id, lambda: None, 120.0)
+    return job_id, lead.watch(job_id, lambda: None, 240.0)
 
 
 def ears(place):
