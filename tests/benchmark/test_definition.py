@@ -65,6 +65,15 @@ def test_every_case_has_settings_of_equal_steps(group: str) -> None:
         assert settings.size == DEFINITION.plain["size"] and settings.to_dict()["model"]["encoder"] == "tu-test_resnet"
 
 
+def test_our_job_and_its_variants_share_the_steps_out_in_their_own_way_and_baselines_do_not() -> None:
+    for consortium, own in DEFINITION.ours.items():
+        theirs = DEFINITION.consortium(consortium)["schedule"]
+        assert own.items() - theirs.items()
+        for method, wanted in {"fedefm": own, "uniform": own, "fedavg": theirs, "ring": theirs}.items():
+            schedule = vars(case_settings(DEFINITION, Case(consortium, method, 100, 0)).schedule)
+            assert {key: schedule[key] for key in own} == {key: wanted[key] for key in own}, method
+
+
 @pytest.mark.parametrize("consortium", ["four", "gaia", "real"])
 def test_fedavg_at_equal_bytes_moves_what_fedefm_moves(consortium: str) -> None:
     """Models through the server: FedAvg two a hospital and round; FedEFM two a visit, its teachers, and two more."""
