@@ -101,7 +101,7 @@ def with_a_file_of_another(place, folder):
 
 
 def outcome(place, job):
-    """Id of a job, and how it ended."""
+    """Id of a job, and how it ended: up to 3 minutes, if all hospitals refuse before the server's process is up."""
     lead = lead_of(place)
     job_id = lead.submit(job)
     return job_id, lead.watch(job_id, lambda: None, 240.0)
