@@ -22,6 +22,7 @@ from fedefm.exchange.events import TaskLost
 from fedefm.exchange.messages import STUDENT, Assignment, Lost, Result, Stage, Task
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.topology import complete
+from fedefm.flare import transport
 from fedefm.flare.envelope import WEIGHTS, decode_assignment, encode_error, encode_result
 from fedefm.flare.transport import FlareTransport, open_reply
 from fedefm.training.weights import TensorOps
@@ -181,6 +182,21 @@ def test_a_hospital_that_hangs_loses_all_its_tasks_and_its_late_result_is_refuse
     lost = {(x.visitor, x.site): x.reason for x in got.values() if isinstance(x, Lost)}
     assert lost == dict.fromkeys([("a", "c"), ("b", "c")], "no answer for 0.5 s")
     assert ("c", "overseas") in federation.server.late
+
+
+def test_a_hospital_that_never_starts_is_said_to_have_been_waited_for_as_long_as_it_was(monkeypatch):
+    monkeypatch.setattr(transport, "START_SECONDS", 0.5)
+    freed = threading.Event()
+
+    def answer(assignment):
+        freed.wait()
+        return work(assignment)
+
+    federation = Federation(answer, timeout=0.25)
+    with federation:
+        got = list(federation.transport.perform([Assignment(Task(Stage.PREPARE, 0, "a", "a"), {})]))
+        freed.set()
+    assert [outcome.reason for _, outcome in got] == ["no answer for 0.75 s"]
 
 
 def test_a_slow_host_with_a_queue_is_not_late():

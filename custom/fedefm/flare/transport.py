@@ -118,17 +118,18 @@ class FlareTransport:
     ) -> Iterator[Outcome]:
         for task_id in list(standing):
             task = tasks[task_id]
-            reason = self._loss(standing[task_id], task.site, self.clock() - heard[task.site] > patience)
+            silent = self.clock() - heard[task.site] > patience
+            reason = self._loss(standing[task_id], task.site, patience if silent else None)
             if reason:
                 self._finish(standing.pop(task_id))
                 yield task, Lost.of(task, reason)
 
-    def _loss(self, flare_task: FlareTask, site: str, silent: bool) -> str | None:
-        """Why a task can no longer be hoped for; the inbox was empty a moment ago."""
+    def _loss(self, flare_task: FlareTask, site: str, silent: float | None) -> str | None:
+        """Why a task can no longer be hoped for; `silent` are the seconds for which a hospital was waited too long."""
         if self.controller.get_client_disconnect_time(site):
             return DIED
-        if silent:
-            return f"no answer for {self.timeout:g} s"
+        if silent is not None:
+            return f"no answer for {silent:g} s"
         status = flare_task.completion_status
         if status is None or status == TaskCompletionStatus.OK:
             return None
