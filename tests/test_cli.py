@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,6 +278,34 @@ def test_a_check_for_machines_is_json(place: Place, capsys: pytest.CaptureFixtur
     assert (found["name"], found["images"], found["annotated"]) == ("east", 10, ["catheter"])
     assert main(["data", "check", str(place.east)]) == 0
     assert capsys.readouterr().out.startswith("east: 10 images")
+
+
+def test_a_check_that_finds_what_stops_training_says_so_to_a_script(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "hospital"
+    shutil.copytree(place.east, folder)
+    next((folder / "masks").iterdir()).unlink()
+    assert main(["data", "check", str(folder)]) == DataError.exit_code
+    assert "has no mask; training would stop here" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_had_enough_ends_the_command_in_silence(place: Place) -> None:
+    command = [sys.executable, "-m", "fedefm.cli", "data", "check", str(place.east), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+@pytest.mark.parametrize("command", ["simulate", "compare", "finetune"])
+def test_a_device_that_is_not_there_is_refused_before_any_work(
+    place: Place, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [command, "--site", f"east={place.east}", "--site", f"west={place.east}", "--out", str(tmp_path / "o")]
+    assert main([*arguments, "--device", "cuda:99"]) == ConfigError.exit_code
+    assert "--device cuda:99: not on this machine" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_check_of_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ def test_wrong_methods_are_refused_before_any_run(
 def test_a_run_that_fails_keeps_its_kind_and_names_the_method(tmp_path: Path) -> None:
     job = replace(JOB, schedule=replace(SCHEDULE, method="fedavg"))
     with pytest.raises(QuorumError, match="fedavg: ") as caught:
-        _run(job, {"east": tmp_path / "none"}, tmp_path / "out", SimpleQueue())
+        _run(job, {"east": tmp_path / "none"}, tmp_path / "out", "cpu", SimpleQueue())
     back = pickle.loads(pickle.dumps(caught.value))  # as it crosses from the worker
     assert type(back) is QuorumError and str(back) == str(caught.value)
     assert not (tmp_path / "out").exists()

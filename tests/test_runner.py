@@ -11,6 +11,7 @@ import pytest
 from fedefm.errors import QuorumError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import Event, TaskDone
+from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.messages import Assignment, Stage
 from fedefm.exchange.record import Recorder
 from fedefm.exchange.schedule import METHODS, Schedule
@@ -18,7 +19,7 @@ from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete
 from fedefm.maths import weights_sha256
 from fedefm.models.build import Weights, initial_weights
-from fedefm.runner import InProcessTransport, Run, run_in_process
+from fedefm.runner import Run, run_in_process
 from fedefm.training.hospital import Hospital
 from fedefm.training.settings import Optimisation, Settings
 from fedefm.training.weights import TensorOps

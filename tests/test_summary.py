@@ -62,6 +62,15 @@ def test_the_pictures_show_theta_on_test_frames(run: Run, folders: dict[str, Pat
     assert "labels catheter" in pictures[0].caption
 
 
+def test_a_hospital_that_was_left_out_costs_no_other_its_pictures(
+    run: Run, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    save_run(JOB, run.state, run.figures, tmp_path)
+    (tmp_path / "empty").mkdir()
+    pictures = finish(JOB, tmp_path, {**folders, "bad": tmp_path / "empty"})
+    assert [picture.site for picture in pictures] == ["east", "east", "west", "west"]
+
+
 def test_without_theta_there_is_no_picture_and_no_entry(folders: dict[str, Path], tmp_path: Path) -> None:
     job = replace(JOB, schedule=replace(SCHEDULE, method=LONE))
     run = run_in_process(job, folders)

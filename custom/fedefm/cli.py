@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FedefmError as error:
         print(f"fedefm: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # who reads our output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush would fail again
+        return 141
     except OSError as error:
         if error.filename is None:
             raise

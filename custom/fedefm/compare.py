@@ -27,6 +27,7 @@ def compare(
     out: Path,
     methods: Sequence[str] = COMPARED,
     workers: int = 2,
+    device: str = "cpu",
     on_event: Callable[[str, Event], None] = lambda method, event: None,
 ) -> dict[str, Any]:
     """Run every method and put the results side by side.
@@ -39,6 +40,7 @@ def compare(
         out: weights of each method go into a folder of its name.
         methods: of `exchange.schedule.METHODS`; the first one's record leads the report.
         workers: processes at work.
+        device: torch device of all hospitals.
         on_event: told the method and each event.
 
     Returns:
@@ -54,7 +56,7 @@ def compare(
     context = get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
         queue = manager.Queue()
-        jobs = {m: pool.submit(_run, plan, dict(folders), out / m, queue) for m, plan in plans.items()}
+        jobs = {m: pool.submit(_run, plan, dict(folders), out / m, device, queue) for m, plan in plans.items()}
         while not all(job.done() for job in jobs.values()) or not queue.empty():
             with suppress(Empty):  # nothing happened yet
                 on_event(*queue.get(timeout=0.5))
@@ -74,10 +76,10 @@ def _with_method(settings: Settings, method: str) -> Settings:
     return replace(settings, schedule=replace(settings.schedule, method=method, compare_lone=False))
 
 
-def _run(settings: Settings, folders: Mapping[str, Path], out: Path, queue: Any) -> dict[str, Any]:
+def _run(settings: Settings, folders: Mapping[str, Path], out: Path, device: str, queue: Any) -> dict[str, Any]:
     method = settings.schedule.method
     try:
-        run = run_in_process(settings, folders, [lambda event: queue.put((method, event))])
+        run = run_in_process(settings, folders, [lambda event: queue.put((method, event))], device=device)
     except FedefmError as error:
         raise type(error)(f"{method}: {error}") from error
     record = save_run(settings, run.state, run.figures, out)

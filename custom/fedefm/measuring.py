@@ -11,12 +11,12 @@ from fedefm.evaluation.models import check_models
 from fedefm.evaluation.run import evaluate_in_process
 from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation
 from fedefm.exchange.events import Listener
-from fedefm.flare.job_files import RECORD_FILE
+from fedefm.exchange.record import RECORD_FILE
 from fedefm.report.evaluation import render_evaluation
 from fedefm.report.write import HTML_NAME, JSON_NAME, write_together
 from fedefm.resources import shipped
-from fedefm.simulate import check_site_names
-from fedefm.simulated import Simulated, check_new, run_simulated
+from fedefm.simulate import check_out, check_site_names
+from fedefm.simulated import Simulated, run_simulated
 from fedefm.summary import versions
 
 JOB = "evaluation"
@@ -55,7 +55,7 @@ def measure(
         FedefmError: data, models or settings cannot be used, or the run failed. Then `out` holds a log at most.
     """
     check_site_names(folders)
-    check_new(out, (JSON_NAME, RECORD_FILE))
+    check_out(out, (JSON_NAME, RECORD_FILE))
     check_models(models, settings)
     if simulator:
         places = {f"{name}/{name}.safetensors": path for name, path in models.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.data.dataset import SiteData
-from fedefm.errors import DataError, FedefmError
+from fedefm.errors import DataError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import Event, Listener
-from fedefm.exchange.messages import Assignment, Lost, Result, Task
+from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.record import Recorder
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import resolve
@@ -21,22 +21,6 @@ from fedefm.models.build import Weights, initial_weights
 from fedefm.training.hospital import Hospital
 from fedefm.training.settings import Settings
 from fedefm.training.weights import TensorOps
-
-
-@dataclass(frozen=True)
-class InProcessTransport:
-    """Hands every assignment to its hospital, one after another."""
-
-    hospitals: Mapping[str, Hospital]
-
-    def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[tuple[Task, Result[Weights] | Lost]]:
-        """Work on the assignments in order; a hospital's error is a loss, as it is over a network."""
-        for assignment in assignments:
-            task = assignment.task
-            try:
-                yield task, self.hospitals[task.site].perform(assignment)
-            except FedefmError as error:
-                yield task, Lost.of(task, f"{type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True)

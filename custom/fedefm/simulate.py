@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from fedefm import errors
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Listener
 from fedefm.exchange.messages import RESERVED
+from fedefm.exchange.record import RECORD_FILE
 from fedefm.flare.progress import FAILED, FINISHED, from_line, payload
 from fedefm.models.checkpoint import load_weights
 from fedefm.resources import shipped
@@ -29,7 +30,6 @@ from fedefm.training.settings import Settings
 JOB = "foundation"
 FOUNDATION = shipped("jobs", JOB)
 LOG_FILE = "simulator.log"
-RECORD_FILE = "record.json"
 SCRATCH = "simulator"
 GRACE_SECONDS = 20.0  # the simulator waits for ever for a hospital that hangs, also when the job is over
 CLOSED = "Server runner finished"  # FLARE's line when the job and all its widgets are done; the rest is idle waiting
@@ -104,15 +104,15 @@ def check_site_names(folders: Mapping[str, Path]) -> None:
         raise ConfigError("two site names differ in upper and lower case only; give each its own")
 
 
-def check_out(out: Path) -> None:
-    """Refuse a folder that already holds a run.
+def check_out(out: Path, names: Sequence[str] = ("theta.safetensors", RECORD_FILE, "models", "report.json")) -> None:
+    """Refuse a folder that already holds a run, by the names of what one leaves.
 
     Raises:
         ConfigError: it does, or it is a file.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file; name a new folder for the results")
-    if any((out / name).exists() for name in ("theta.safetensors", RECORD_FILE, "models", "report.json")):
+    if any((out / name).exists() for name in names):
         raise ConfigError(f"{out}: already holds a run; choose another folder or move it away")
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedefm.errors import ConfigError
 from fedefm.exchange.events import Listener
-from fedefm.flare.job_files import OUTPUT, RECORD_FILE
+from fedefm.exchange.record import RECORD_FILE
+from fedefm.flare.job_files import OUTPUT
 from fedefm.flare.server_config import FILE as SERVER_FILE
 from fedefm.simulate import (
     LOG_FILE,
@@ -83,18 +83,6 @@ def run_simulated(run: Simulated, out: Path, on_event: Listener) -> Iterator[tup
 def results_of(workspace: Path, site: str = "server") -> Path:
     """Where a job left its results at the server or at a hospital."""
     return workspace / site / "simulate_job" / OUTPUT
-
-
-def check_new(out: Path, names: tuple[str, ...]) -> None:
-    """Refuse a folder that already holds results.
-
-    Raises:
-        ConfigError: so, or it is a file.
-    """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out}: is a file; name a new folder for the results")
-    if any((out / name).exists() for name in names):
-        raise ConfigError(f"{out}: already holds a run; choose another folder or move it away")
 
 
 def _write_models(local: Path, models: Mapping[str, Path]) -> None:

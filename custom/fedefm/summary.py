@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from fedefm.data.dataset import Split, load_site
+from fedefm.errors import DataError
 from fedefm.exchange.state import RoundState
 from fedefm.models.build import Weights, build_model
 from fedefm.models.checkpoint import load_weights, save_weights
@@ -43,7 +44,7 @@ def build_record(
         "schema": 1,
         "name": settings.name,
         "method": settings.schedule.method,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "seed": settings.schedule.seed,
         "rounds": settings.schedule.rounds,
@@ -86,7 +87,10 @@ def overlays(settings: Settings, weights: Weights, folders: Mapping[str, Path], 
     model.load_state_dict(weights)
     pictures = []
     for site, folder in sorted(folders.items()):
-        data = load_site(folder, settings.classes, settings.size)
+        try:
+            data = load_site(folder, settings.classes, settings.size)
+        except DataError:  # the run went on without this hospital, and its record names it
+            continue
         for k in _telling_frames(data.test, per_site):
             prediction = predict(model, data.test.images[k : k + 1])[0].numpy()
             caption = f"{data.test.names[k]}, labels {', '.join(data.corpus)}"

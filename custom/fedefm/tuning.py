@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.exchange.events import Listener
+from fedefm.exchange.record import RECORD_FILE
 from fedefm.finetune.record import TUNED_FILE, build_record, save_tuned
 from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE
 from fedefm.finetune.run import tune_in_process
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune
 from fedefm.finetune.theta import THETA_FILE, read_theta
 from fedefm.finetune.tuner import OWN_FILE
-from fedefm.flare.job_files import RECORD_FILE
 from fedefm.report.write import JSON_NAME, write_together
 from fedefm.resources import shipped
-from fedefm.simulate import SCRATCH, check_site_names
-from fedefm.simulated import Simulated, check_new, results_of, run_simulated
+from fedefm.simulate import SCRATCH, check_out, check_site_names
+from fedefm.simulated import Simulated, results_of, run_simulated
 
 JOB = "finetune"
 FINETUNE = shipped("jobs", JOB)
@@ -61,7 +61,7 @@ def fine_tune(
         FedefmError: data, Theta or settings cannot be used, or the run failed. Then `out` holds a log at most.
     """
     check_site_names(folders)
-    check_new(out, (TUNED_FILE, JSON_NAME, RECORD_FILE))
+    check_out(out, (TUNED_FILE, JSON_NAME, RECORD_FILE))
     found = None if theta is None else read_theta(theta, settings, root)
     kept = _rescue_rounds(out)
     if simulator:

@@ -74,6 +74,11 @@ def test_everything_wrong_is_listed_at_once(folder: Path) -> None:
         assert expected in text
         assert f"look at: {expected}" in str(summary) or expected in str(summary)
     assert summary.unreadable == 1
+    stops = " ".join(summary.stops)
+    assert len(summary.stops) == 6 and all(one.endswith("; training would stop here") for one in summary.stops)
+    assert all(
+        word in stops for word in ("b.png has no mask", "c.png", "value 9", "'e' is in no split", "1 of 5 files")
+    )
 
 
 def test_an_unexplained_folder_says_how_to_explain_it(folder: Path) -> None:

@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     run.add_argument(
         "--group",
         default="quick",
-        help="quick, sweep, bad, gaia, ablation, real or all, which is drawn images (default: %(default)s)",
+        help="quick, sweep, bad, gaia, ablation, real or all of these but ablation and real (default: %(default)s)",
     )
     run.add_argument("--method", help="this method's cases only")
     run.add_argument("--limit", type=int, help="at most so many runs")

@@ -41,6 +41,7 @@ def _compare(options: argparse.Namespace) -> int:
         options.out,
         options.methods.split(","),
         options.workers,
+        options.device,
         lambda method, event: terminals.setdefault(method, Terminal(method, quiet=options.json))(event),
     )
     page = write_report(report, finish(settings, options.out / options.methods.split(",")[0], folders), options.out)

@@ -33,7 +33,10 @@ def _add_synth(commands: Any) -> None:
     parser.add_argument("--frames", type=int, default=80, help="frames a hospital (default: %(default)s)")
     parser.add_argument("--size", type=int, default=96, help="side in pixels (default: %(default)s)")
     parser.add_argument(
-        "--unseen", type=float, default=1.0, help="share of others' classes that a hospital never labels"
+        "--unseen",
+        type=float,
+        default=1.0,
+        help="share of others' classes that a hospital never labels (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: %(default)s)")
     parser.set_defaults(run=_synth)
@@ -41,7 +44,10 @@ def _add_synth(commands: Any) -> None:
 
 def _add_check(commands: Any) -> None:
     parser = add_command(
-        commands, "check", "read a hospital's folder as training would, and say what is there", CHECK_EXAMPLES
+        commands,
+        "check",
+        "read a hospital's folder as training would, and say what is there; exit code 3 where training would stop",
+        CHECK_EXAMPLES,
     )
     parser.add_argument("folder", type=Path, help="folder with images/, masks/ and dataset.json")
     parser.add_argument("--json", action="store_true", help="for machines")
@@ -66,7 +72,8 @@ def _synth(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from fedefm.data.describe import describe_folder
+    from fedefm.errors import DataError
 
     summary = describe_folder(options.folder)
     print(json.dumps(summary.to_json(), indent=2) if options.json else summary)
-    return 0
+    return DataError.exit_code if summary.stops else 0

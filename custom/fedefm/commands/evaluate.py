@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fedefm.commands.job_options import add_device, named_device
 from fedefm.commands.parser import add_command
 
 EXAMPLES = """examples:
@@ -37,6 +38,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--job", type=Path, help="FLARE job folder to start from (default: the evaluation job)")
     parser.add_argument("--out", type=Path, help="new folder of the results (default: the next free runs/evaluation)")
     parser.add_argument("--least-images", type=int, help="figures of fewer images stay at a hospital (default: 5)")
+    add_device(parser)
     parser.add_argument("--in-process", action="store_true", help="without FLARE, in this process; the same figures")
     parser.add_argument("--json", action="store_true", help="print report.json instead of tables")
     parser.set_defaults(run=_evaluate)
@@ -55,6 +57,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         options.out,
         simulator=not options.in_process,
         job=options.job or EVALUATION,
+        device=named_device(options.device),
         on_event=Terminal(quiet=options.json),
     )
     if options.json:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fedefm.commands.job_options import add_device, named_device
 from fedefm.commands.parser import add_command
 
 EXAMPLES = """examples:
@@ -31,7 +32,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--job", type=Path, help="FLARE job folder to start from (default: the fine-tune job)")
     parser.add_argument("--out", type=Path, help="new folder of the results (default: the next free runs/finetune)")
     parser.add_argument("--classes", help="comma-separated foreground classes (default: all that the hospitals name)")
-    parser.add_argument("--task", choices=("segmentation", "classification"))
+    parser.add_argument("--task", choices=("segmentation", "classification"), help="default: segmentation")
     parser.add_argument("--mode", choices=("full", "head", "lora"), help="which weights learn")
     parser.add_argument("--local-only", action="store_true", help="each hospital tunes alone; only figures leave it")
     parser.add_argument("--steps", type=int, help="gradient steps at each hospital")
@@ -43,6 +44,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the job's finetune.json"
     )
+    add_device(parser)
     parser.add_argument("--in-process", action="store_true", help="without FLARE, in this process; the same weights")
     parser.add_argument("--json", action="store_true", help="print report.json instead of tables")
     parser.set_defaults(run=_finetune)
@@ -62,6 +64,7 @@ def _finetune(options: argparse.Namespace) -> int:
         root=options.root,
         simulator=not options.in_process,
         job=options.job or FINETUNE,
+        device=named_device(options.device),
         on_event=Terminal(quiet=options.json),
     )
     if options.json:

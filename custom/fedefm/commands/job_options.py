@@ -34,6 +34,27 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the job's foundation.json"
     )
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The torch device of every hospital of a run on this machine."""
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        help="of all hospitals: cpu, cuda, cuda:NUMBER, or auto for a GPU where there is one (default: %(default)s)",
+    )
+
+
+def named_device(name: str) -> str:
+    """A device of this machine by its torch name.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    from fedefm.inference.predict import resolve_device
+
+    return str(resolve_device(name))
 
 
 def resolve_job(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
@@ -43,6 +64,7 @@ def resolve_job(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     from fedefm.training.settings import Settings, load_settings
 
     folders = named_folders(options.site, options.sites)
+    options.device = named_device(options.device)
     job = load_settings((options.job or FOUNDATION) / SETTINGS)
     classes = check_sites(folders, options.classes.split(",") if options.classes else None)
     options.out = options.out or free_folder(Path("runs") / options.command)

@@ -42,17 +42,18 @@ def _simulate(options: argparse.Namespace) -> int:
     check_out(options.out)
     terminal = Terminal(quiet=options.json)
     if options.in_process:
-        report = _in_process(settings, folders, options.out, terminal)
+        report = _in_process(settings, folders, options, terminal)
     else:
-        report = simulate(settings, folders, options.out, job=options.job or FOUNDATION, on_event=terminal)
+        job, device = options.job or FOUNDATION, options.device
+        report = simulate(settings, folders, options.out, job=job, device=device, on_event=terminal)
     page = write_report(report, finish(settings, options.out, folders), options.out)
     show(report, page, options.json, print_summary)
     return 0
 
 
-def _in_process(settings: Any, folders: dict[str, Path], out: Path, on_event: Any) -> dict[str, Any]:
+def _in_process(settings: Any, folders: dict[str, Path], options: argparse.Namespace, on_event: Any) -> dict[str, Any]:
     from fedefm.runner import run_in_process
     from fedefm.summary import save_run
 
-    run = run_in_process(settings, folders, [on_event])
-    return save_run(settings, run.state, run.figures, out)
+    run = run_in_process(settings, folders, [on_event], device=options.device)
+    return save_run(settings, run.state, run.figures, options.out)

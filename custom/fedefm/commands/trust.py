@@ -26,7 +26,7 @@ FINGERPRINT_EXAMPLES = """examples:
 
 def add(commands: Any) -> None:
     """Add the subcommand."""
-    trust = commands.add_parser("trust", help="sign a job or a kit, or verify who signed it")
+    trust = commands.add_parser("trust", help="sign a job, a kit or models, or verify who signed them")
     kinds = trust.add_subparsers(required=True, metavar="COMMAND")
     _add_sign(kinds)
     _add_verify(kinds)
@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
 
 def _add_sign(commands: Any) -> None:
     parser = add_command(
-        commands, "sign", "sign a job folder or a kit; for a job anew each time you submit", SIGN_EXAMPLES
+        commands, "sign", "sign a job, a kit or a folder of models; a job anew each time you submit", SIGN_EXAMPLES
     )
     parser.add_argument(
         "folder", type=Path, help="a FLARE job folder (meta.json), a kit (startup/) or models (*.safetensors)"

@@ -15,6 +15,9 @@ from fedefm.data.readers import ImageFrames, count_values, read_image, read_mask
 from fedefm.data.splits import assign_splits
 from fedefm.errors import DataError
 
+STOPS = "; training would stop here"
+"""Ends an anomaly with which nothing can be trained."""
+
 
 @dataclass(frozen=True)
 class MaskValue:
@@ -73,6 +76,11 @@ class FolderSummary:
     splits: Mapping[str, int]
     anomalies: tuple[str, ...]
 
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The anomalies with which nothing can be trained."""
+        return tuple(one for one in self.anomalies if one.endswith(STOPS))
+
     def to_json(self) -> dict[str, Any]:
         """The same as plain values for JSON."""
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
@@ -98,7 +106,7 @@ def describe_folder(folder: Path) -> FolderSummary:
     split_of = _split_of(manifest, images, tally)
     for stem, image in images.items():
         if stem not in masks:
-            tally.anomalies.append(f"{IMAGES}/{image.name} has no mask; training would stop here")
+            tally.anomalies.append(f"{IMAGES}/{image.name} has no mask{STOPS}")
             continue
         _add(tally, Pair(stem, image, masks[stem]), split_of.get(stem))
     return tally.summary(len(images), not (folder / FILE_NAME).is_file())
@@ -154,7 +162,7 @@ def _split_of(manifest: Manifest, images: Mapping[str, Path], tally: _Tally) -> 
         tally.patients = len(set(patients.values()))
         split_of = assign_splits(manifest, patients.values())
     except DataError as error:
-        tally.anomalies.append(str(error))
+        tally.anomalies.append(f"{error}{STOPS}")
         return {}
     return {stem: split_of[patient] for stem, patient in patients.items()}
 
@@ -176,7 +184,7 @@ def _add(tally: _Tally, pair: Pair, split: str | None) -> None:
     if mask.shape != image.frames.shape:
         tally.anomalies.append(
             f"{MASKS}/{pair.mask.name} is {mask.shape[2]} x {mask.shape[1]} x {mask.shape[0]} but its image "
-            f"{columns} x {rows} x {count}; training would stop here"
+            f"{columns} x {rows} x {count}{STOPS}"
         )
         return
     for frame in mask:
@@ -198,14 +206,16 @@ def _late_anomalies(tally: _Tally, images: int) -> list[str]:
     """What shows only when every file was seen."""
     classes = tally.manifest.classes
     found = [
-        f"mask value {value} is not in the classes of {FILE_NAME}; training would stop here"
+        f"mask value {value} is not in the classes of {FILE_NAME}{STOPS}"
         for value in sorted(tally.pixels_of)
         if value not in classes
     ]
     found += [f"class {name!r} is in no mask" for value, name in classes.items() if value not in tally.pixels_of]
-    found += [f"no frame for {name}" for name in SPLIT_NAMES if not tally.splits[name]]
+    found += [
+        f"no frame for {name}{STOPS if name == 'train' else ''}" for name in SPLIT_NAMES if not tally.splits[name]
+    ]
     if tally.unreadable > MAX_QUARANTINED * images:
-        found.append(f"{tally.unreadable} of {images} files cannot be used; training would stop here")
+        found.append(f"{tally.unreadable} of {images} files cannot be used{STOPS}")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
 from fedefm.doctor.kit import Kit
@@ -70,7 +70,7 @@ def clock(kit: Kit, now: datetime) -> Iterator[Finding]:
     if (kit.folder / MANIFEST_NAME).is_file():
         with (kit.folder / MANIFEST_NAME).open("rb") as file:
             text = parse_manifest(file.read(MAX_MANIFEST_BYTES + 1)).made
-        made.append(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc))
+        made.append(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC))
     if now < max(made) - SLOW:
         yield failed(
             "clock", f"it is {now:%Y-%m-%d %H:%M} UTC here, the kit was made {max(made):%Y-%m-%d %H:%M}", "set up NTP"

@@ -11,7 +11,6 @@ from fedefm.doctor.kit import Kit
 from fedefm.errors import ConfigError, DataError
 from fedefm.flare.site_config import SiteConfig, load_site_config
 
-_STOPS = "training would stop here"
 _SHOWN = 10
 
 
@@ -37,7 +36,7 @@ def configured(config: SiteConfig | ConfigError) -> Iterator[Finding]:
 
 def images(folder: Path) -> Iterator[Finding]:
     """Read every image and mask of the folder."""
-    from fedefm.data.describe import describe_folder  # imports torch, which takes seconds
+    from fedefm.data.describe import STOPS, describe_folder  # imports torch, which takes seconds
 
     try:
         summary = describe_folder(folder)
@@ -45,11 +44,11 @@ def images(folder: Path) -> Iterator[Finding]:
         yield failed_with("data", error)
         return
     for one in summary.anomalies[:_SHOWN]:
-        level = failed if _STOPS in one else warned
-        yield level("data", one.replace(f"; {_STOPS}", ""), "correct it; `fedefm data check` shows all")
+        level = failed if one in summary.stops else warned
+        yield level("data", one.removesuffix(STOPS), "correct it; `fedefm data check` shows all")
     if len(summary.anomalies) > _SHOWN:
         more = summary.anomalies[_SHOWN:]
-        level = failed if any(_STOPS in one for one in more) else warned
+        level = failed if set(more) & set(summary.stops) else warned
         yield level("data", f"{len(more)} more things to look at", "`fedefm data check` shows all")
-    if not any(_STOPS in one for one in summary.anomalies):
+    if not summary.stops:
         yield passed("data", f"{summary.frames} frames, annotated {', '.join(summary.annotated)}")

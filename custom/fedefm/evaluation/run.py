@@ -10,7 +10,7 @@ from fedefm.evaluation.measurer import Measurer
 from fedefm.evaluation.rounds import evaluate
 from fedefm.evaluation.settings import Evaluation
 from fedefm.exchange.events import Listener
-from fedefm.finetune.run import LocalTransport
+from fedefm.exchange.in_process import InProcessTransport
 
 
 def evaluate_in_process(
@@ -34,4 +34,4 @@ def evaluate_in_process(
         FedefmError: a model cannot be measured, or too few hospitals took part.
     """
     measurers = {name: Measurer(name, folder, settings, device=device) for name, folder in sorted(folders.items())}
-    return evaluate(settings, sorted(folders), models, LocalTransport(measurers), listen)
+    return evaluate(settings, sorted(folders), models, InProcessTransport(measurers), listen)

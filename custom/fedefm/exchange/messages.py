@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from fedefm.errors import ProtocolError
@@ -23,7 +23,7 @@ RESERVED = (STUDENT, THETA, PREVIOUS, CORRECTION)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}")
 
 
-class Stage(str, Enum):
+class Stage(StrEnum):
     """The steps of a run, in the paper's order; prepare, lone and evaluate frame the rounds.
 
     Tune and validate are the rounds of a fine-tune job, measure is all of an evaluation job.
@@ -39,9 +39,6 @@ class Stage(str, Enum):
     TUNE = "tune"
     VALIDATE = "validate"
     MEASURE = "measure"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)

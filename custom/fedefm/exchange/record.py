@@ -10,6 +10,9 @@ from typing import Any
 from fedefm.exchange.events import Event, StageEnded, TaskDone, TaskLost
 from fedefm.exchange.messages import THETA, Stage, Task
 
+RECORD_FILE = "record.json"
+"""What a run leaves of its figures at its server."""
+
 
 class Recorder:
     """A listener that keeps what the report needs; `figures()` gives it as JSON-able values."""

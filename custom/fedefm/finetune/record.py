@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def build_record(settings: FineTune, figures: Mapping[str, Any], model: Mapping[
         "schema": 1,
         "kind": "finetune",
         "name": settings.name,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": settings.seed,
         "config": settings.to_dict(),
         "classes": list(settings.classes),

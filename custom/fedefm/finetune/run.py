@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
-from fedefm.errors import FedefmError
 from fedefm.exchange.events import Listener
-from fedefm.exchange.messages import Assignment, Lost, Result, Task
+from fedefm.exchange.in_process import InProcessTransport
 from fedefm.finetune.network import start_weights
 from fedefm.finetune.rounds import Tuned, tune
 from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.settings import FineTune
 from fedefm.finetune.tuner import Tuner
-from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
-
-
-@runtime_checkable
-class Worker(Protocol):
-    """A hospital at work."""
-
-    def perform(self, assignment: Assignment[Weights]) -> Result[Weights]:
-        """Do what the task asks."""
-        ...
-
-
-@dataclass(frozen=True)
-class LocalTransport:
-    """Hands every assignment to its hospital, one after another."""
-
-    workers: Mapping[str, Worker]
-
-    def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[tuple[Task, Result[Weights] | Lost]]:
-        """Work on the assignments in order; a hospital's error is a loss, as it is over a network."""
-        for assignment in assignments:
-            task = assignment.task
-            try:
-                yield task, self.workers[task.site].perform(assignment)
-            except FedefmError as error:
-                yield task, Lost.of(task, f"{type(error).__name__}: {error}")
 
 
 def tune_in_process(
@@ -72,4 +43,4 @@ def tune_in_process(
         for name, folder in sorted(folders.items())
     }
     rounds = None if keep is None else keep / FOLDER
-    return tune(settings, sorted(folders), start_weights(theta, settings), LocalTransport(tuners), listen, rounds)
+    return tune(settings, sorted(folders), start_weights(theta, settings), InProcessTransport(tuners), listen, rounds)

@@ -18,11 +18,11 @@ from nvflare.fuel.utils.memory_utils import cleanup_memory
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import Event
-from fedefm.exchange.record import Recorder
+from fedefm.exchange.record import RECORD_FILE, Recorder
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import resolve
 from fedefm.flare.envelope import Weights, register_decomposers
-from fedefm.flare.job_files import RECORD_FILE, SETTINGS_FILE, app_config_folder, output_folder, read_settings
+from fedefm.flare.job_files import SETTINGS_FILE, app_config_folder, output_folder, read_settings
 from fedefm.flare.persistor import PATH, THETA_PATH
 from fedefm.flare.progress import FAILED, FINISHED, to_line, to_text
 from fedefm.flare.transport import FlareTransport

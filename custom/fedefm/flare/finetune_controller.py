@@ -11,6 +11,7 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.signal import Signal
 
 from fedefm.exchange.events import Event
+from fedefm.exchange.record import RECORD_FILE
 from fedefm.finetune.network import start_weights
 from fedefm.finetune.record import build_record, save_tuned
 from fedefm.finetune.rounds import tune
@@ -18,7 +19,7 @@ from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
 from fedefm.finetune.theta import find_theta, read_theta
 from fedefm.flare.controller import FoundationController, connected_sites, write_record
-from fedefm.flare.job_files import RECORD_FILE, output_folder, settings_path
+from fedefm.flare.job_files import output_folder, settings_path
 from fedefm.flare.progress import FINISHED, to_line, to_text
 from fedefm.flare.server_config import consortium_root, models_folder
 from fedefm.flare.transport import FlareTransport

@@ -11,7 +11,6 @@ from fedefm.training.settings import Settings, load_settings
 
 SETTINGS_FILE = "foundation.json"
 OUTPUT = "foundation"
-RECORD_FILE = "record.json"
 
 
 def app_config_folder(fl_ctx: FLContext) -> Path:

@@ -12,7 +12,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -123,7 +123,7 @@ class SegObject:
         self._carry = bits[whole:]
 
     def _dataset(self) -> FileDataset:
-        uid, now = generate_uid(prefix=None), datetime.now(timezone.utc)
+        uid, now = generate_uid(prefix=None), datetime.now(UTC)
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SegmentationStorage, uid
         meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -175,7 +175,7 @@ def lint_certificates(paths: Iterable[Path], now: datetime | None = None) -> tup
 
 def utc_now() -> datetime:
     """The time, with its zone."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def _lint(path: Path, now: datetime) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -71,7 +71,7 @@ class CertificateBuilder(CertBuilder):
         return certificate
 
     def _certify(self, participant: Participant, key: RSAPublicKey) -> x509.Certificate:
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         end = min(self.root_cert.not_valid_after_utc, now + timedelta(days=DEFAULT_CERT_VALID_DAYS))
         return self._generate_cert(
             participant.subject,
