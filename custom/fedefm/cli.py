@@ -39,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush would fail again
         return 141
     except OSError as error:
-        if error.filename is None:
+        if error.strerror is None:
             raise
-        print(f"fedefm: {error.filename}: {error.strerror}; choose another place or free it", file=sys.stderr)
+        place = "" if error.filename is None else f"{error.filename}: "  # a write to a full disk names no file
+        print(f"fedefm: {place}{error.strerror}; choose another place or free it", file=sys.stderr)
         return FedefmError.exit_code
     except KeyboardInterrupt:
         print("fedefm: stopped", file=sys.stderr)

@@ -201,6 +201,22 @@ def test_several_segments_of_one_image_are_one_label_map(tmp_path: Path, undefin
     assert read_shape(path) == (1, 8, 16)
 
 
+@pytest.mark.parametrize("shape", [(1, 7, 5), (3, 7, 5), (1, 1021, 1021)])
+def test_the_last_bits_of_a_segment_are_what_was_stored(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    for masks in (RANDOM.integers(0, 2, shape), np.zeros(shape, int), np.ones(shape, int)):
+        path = write(tmp_path / "a.dcm", segmentation(masks, [1] * shape[0]))
+        np.testing.assert_array_equal(read_mask(path), masks)
+
+
+def test_padding_may_be_kept_apart(tmp_path: Path) -> None:
+    pixels = RANDOM.integers(300, 900, (2, 8, 8)).astype(np.uint16)
+    pixels[1], pixels[0, :2] = 4000, 4000
+    path = write(tmp_path / "a.dcm", dicom(pixels, 12, between=short(0x00280120, 4000)))
+    kept = read_image(path, keep_padding=True).frames
+    np.testing.assert_array_equal(np.isnan(kept), pixels == 4000)
+    np.testing.assert_array_equal(read_image(path).frames, np.nan_to_num(kept, nan=np.nanmin(kept)))
+
+
 @pytest.mark.parametrize(("segments", "word"), [([1, 2, 1, 2], "several frames"), ([1, 2, 3, 4], "overlap")])
 def test_ambiguous_segments_are_refused(tmp_path: Path, segments: list[int], word: str) -> None:
     path = write(tmp_path / "a.dcm", segmentation(np.ones((4, 8, 16)), segments))

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,17 @@ def test_a_wrong_table_is_refused_in_one_line(text: str, named: str, tmp_path: P
     with pytest.raises(DataError, match=named) as refused:
         load_presence(tmp_path, ("tube",), 32)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_a_table_beside_a_dataset_that_says_synthetic_is_synthetic(tmp_path: Path, synthetic: bool) -> None:
+    table(tmp_path, "image,tube\na,1\nb,0\n")
+    (tmp_path / "images").mkdir()
+    for name in "ab":
+        write_png(tmp_path / "images" / f"{name}.png", np.arange(1024, dtype=np.uint8).reshape(32, 32))
+    content = {"name": "x", "classes": {"0": "background", "1": "tube"}, "synthetic": synthetic}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert load_presence(tmp_path, ("tube",), 32).synthetic is synthetic
 
 
 def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import resource
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,10 @@ from PIL import Image
 from runs import CLASSES, bright, cine, pictures, square, weights
 
 from fedefm.cli import main
+from fedefm.data.normalise import normalise
+from fedefm.data.readers import read_image, read_mask, read_shape
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
+from fedefm.inference.dicom_seg import SegObject
 from fedefm.inference.segment import Wanted, segment
 from fedefm.inference.source import open_run
 from fedefm.models.checkpoint import load_weights, save_weights
@@ -56,6 +63,100 @@ def test_a_cine_gives_everything_and_the_segmentation_object_names_its_frames(tm
     film = Image.open(tmp_path / "out" / "overlay.gif")
     assert film.n_frames == 5
     assert len(list((tmp_path / "out" / "overlays").iterdir())) == 5
+
+
+def test_the_segmentation_object_can_be_read_as_a_mask_though_a_class_is_in_no_frame(tmp_path: Path) -> None:
+    path = cine(tmp_path / "run.dcm", square()[None])
+    segment(open_run(path), bright(), tmp_path / "out", Wanted(("seg", "png"), None))
+    found = tmp_path / "out" / "labels.seg.dcm"
+    labels = np.asarray(Image.open(tmp_path / "out" / "labels" / "0001.png"))
+    np.testing.assert_array_equal(read_mask(found)[0], labels)
+    assert read_shape(found) == (1, 120, 200)
+    source = (
+        pydicom.dcmread(found).PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0]
+    )
+    assert "ReferencedFrameNumber" not in source  # for objects of several frames alone
+
+
+def test_the_segmentation_object_says_that_its_source_was_lossy_and_keeps_names_apart(tmp_path: Path) -> None:
+    path = cine(tmp_path / "run.dcm", np.stack([square()] * 2))
+    source = pydicom.dcmread(path)
+    source.SpecificCharacterSet, source.PatientName = "ISO_IR 100", "Müller^Jörg"
+    source.LossyImageCompression, source.LossyImageCompressionRatio = "01", "12.5"
+    source.save_as(path)
+    names = ("coronary catheter \u5bfc\u4e1d", "coronary catheter a\\b")
+    segmented = SegObject(tmp_path, [path], names, "0" * 64)
+    for _ in range(2):
+        segmented.add(square() // 220)
+    segmented.close()
+    found = pydicom.dcmread(tmp_path / "labels.seg.dcm")
+    assert (found.LossyImageCompression, found.LossyImageCompressionRatio) == ("01", 12.5)
+    assert found.PatientName == "Müller^Jörg"
+    assert [one.SegmentLabel for one in found.SegmentSequence] == [names[0], "coronary catheter a/b"]
+    assert len({one.SegmentedPropertyTypeCodeSequence[0].CodeValue for one in found.SegmentSequence}) == 2
+
+
+def test_a_run_without_a_series_gives_no_segmentation_object(tmp_path: Path) -> None:
+    path = cine(tmp_path / "run.dcm", np.stack([square()] * 2))
+    source = pydicom.dcmread(path)
+    del source.SeriesInstanceUID
+    source.save_as(path)
+    summary = segment(open_run(path), bright(), tmp_path / "out", Wanted(("seg",), None))
+    assert "does not say which instance of which series" in summary["not_written"]["seg"]
+
+
+def test_padding_of_a_cine_is_the_darkest_value_of_the_run_as_in_training(tmp_path: Path) -> None:
+    frames = np.stack([square(at=k) for k in range(6)])
+    frames[3], frames[:, :, :9] = 250, 250
+    source = pydicom.dcmread(cine(tmp_path / "run.dcm", frames))
+    source.add_new(0x00280120, "US", 250)
+    source.save_as(tmp_path / "run.dcm")
+    trained = normalise(read_image(tmp_path / "run.dcm").frames)
+    seen = np.stack([scale.normalise(frame) for frame, scale in open_run(tmp_path / "run.dcm").frames()])
+    np.testing.assert_allclose(seen, trained, atol=1e-6)
+    assert (seen[3] == -2).all()
+
+
+@pytest.mark.parametrize(("units", "factor"), [(2, 1.0), (3, 1000.0), (1, 0.001)])
+def test_spacing_of_nifti_is_in_millimetres_whatever_its_unit(tmp_path: Path, units: int, factor: float) -> None:
+    image = SimpleITK.GetImageFromArray(np.stack([square()] * 2))
+    image.SetSpacing((0.3, 0.3, 1.0))
+    SimpleITK.WriteImage(image, tmp_path / "run.nii")
+    data = bytearray((tmp_path / "run.nii").read_bytes())
+    data[123] = data[123] & ~7 | units
+    struct.pack_into("<3f", data, 80, 0.3 * factor, 0.3 * factor, factor)
+    (tmp_path / "run.nii").write_bytes(data)
+    assert open_run(tmp_path / "run.nii").spacing_mm == pytest.approx(0.3, rel=1e-6)
+    assert read_image(tmp_path / "run.nii").spacing_mm == pytest.approx(0.3, rel=1e-6)
+    struct.pack_into("<f", data, 80, float("nan"))
+    (tmp_path / "run.nii").write_bytes(data)
+    with pytest.raises(DataError, match="lies nowhere in space"):
+        open_run(tmp_path / "run.nii")
+
+
+def test_the_folder_in_which_one_stands_may_take_the_results(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, place = pictures(tmp_path / "run", 1), tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    assert main(["segment", str(run), "--model", str(model), "--out", ".", "--no-video"]) == 0
+    assert (tmp_path / "place" / "summary.json").is_file()
+
+
+def test_a_disk_that_fills_up_ends_in_one_line_and_leaves_nothing(model: Path, tmp_path: Path) -> None:
+    run, out = cine(tmp_path / "run.dcm", np.stack([square()] * 8)), tmp_path / "out"
+    command = [sys.executable, "-m", "fedefm.cli", "segment", run, "--model", model, "--out", out, "--no-video"]
+    ended = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000)),
+    )
+    assert ended.returncode == FedefmError.exit_code
+    assert ended.stderr.splitlines()[-1] == "fedefm: File too large; choose another place or free it"
+    assert "Traceback" not in ended.stderr and not out.exists()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".partial") == []
 
 
 def test_tips_are_in_pixels_and_millimetres(tmp_path: Path) -> None:

@@ -38,22 +38,27 @@ def checked_header(path: Path) -> Header:
     return header
 
 
-def decode_dicom(path: Path, header: Header) -> NDArray[np.float32]:
+def decode_dicom(path: Path, header: Header, *, keep_padding: bool = False) -> NDArray[np.float32]:
     """The modality values of a DICOM file, frames first, turned so that more is brighter.
 
     Rescale slope and intercept are applied; window, VOI and presentation look-up tables are not. Padding pixels get the
-    darkest value of the picture.
+    darkest value of the file, or NaN where they are to be kept apart: the rest of a cine may lie in other files.
 
     Raises:
         DataError: where the pixels cannot be decoded.
     """
     turned = header.text(tags.PHOTOMETRIC) == "MONOCHROME1"
-    stored = _decode_unturned(path, header) if turned else decode_stored(path, header)
-    values = (stored != 0 if header.whole(tags.BITS_ALLOCATED) == 1 else stored).astype(np.float32)
+    if _is_packed(header):
+        values = _unpack_bits(path, header).astype(np.float32)
+    else:
+        stored = _decode_unturned(path, header) if turned else decode_stored(path, header)
+        values = (stored != 0 if header.whole(tags.BITS_ALLOCATED) == 1 else stored).astype(np.float32)
     padded = values == _padding(header)
     if turned:
         values = np.float32(sum(intended_range(header))) - values
-    if padded.any() and not padded.all():
+    if keep_padding:
+        values[padded] = np.nan
+    elif padded.any() and not padded.all():
         values[padded] = values[~padded].min()
     return values
 
@@ -97,8 +102,8 @@ def segment_labels(path: Path, header: Header) -> NDArray[np.int64]:
     """
     if header.text(tags.SEGMENTATION_TYPE) == "FRACTIONAL":
         raise DataError(f"{path.name}: a fractional segmentation; export it as BINARY")
-    inside = decode_stored(path, header) != 0
-    numbers = np.array(_segment_of_each_frame(header, len(inside)))
+    inside = _unpack_bits(path, header) if _is_packed(header) else decode_stored(path, header) != 0
+    numbers = np.array(segment_of_each_frame(header, len(inside)))
     if len(set(numbers)) == 1:
         return inside * numbers[0]
     if len(set(numbers)) < len(numbers):
@@ -121,6 +126,19 @@ def stream_size(head: bytes) -> tuple[int, int] | None:
             return rows, columns
         position += 2 + int(struct.unpack_from(">H", head, position + 2)[0])
     return None
+
+
+def _is_packed(header: Header) -> bool:
+    return header.whole(tags.BITS_ALLOCATED) == 1 and not header.fragments and not header.big_endian
+
+
+def _unpack_bits(path: Path, header: Header) -> NDArray[np.bool_]:
+    """Pixels of one bit each; SimpleITK leaves those after the last whole byte as its memory happens to be."""
+    frames, rows, columns = header.shape
+    start, end = header.value_starts[tags.PIXELS], header.spans[tags.PIXELS][1]
+    packed = np.frombuffer(path.read_bytes()[start:end], np.uint8)
+    bits = np.unpackbits(packed, bitorder="little", count=frames * rows * columns)
+    return bits.reshape(frames, rows, columns).astype(bool)
 
 
 def _decode_unturned(path: Path, header: Header) -> NDArray[np.generic]:
@@ -165,7 +183,8 @@ def _padding(header: Header) -> float:
     return slope * stored + intercept
 
 
-def _segment_of_each_frame(header: Header, frames: int) -> list[int]:
+def segment_of_each_frame(header: Header, frames: int) -> list[int]:
+    """Segment number of every frame of a segmentation object; in their order where the frames do not say."""
     found = []
     for item in header.items(tags.PER_FRAME):
         inner = item.get(tags.SEGMENT_OF_FRAME)

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from fedefm.data import dicom_header as tags
 from fedefm.data.complete import check_complete
 from fedefm.data.decode import RasterHeader, decode, read_raster_header
-from fedefm.data.dicom import checked_header, decode_dicom, decode_stored, intended_range, segment_labels, spacing_of
+from fedefm.data.dicom import (
+    checked_header,
+    decode_dicom,
+    decode_stored,
+    intended_range,
+    segment_labels,
+    segment_of_each_frame,
+    spacing_of,
+)
 from fedefm.data.formats import Format, format_of
 from fedefm.data.png_header import read_png_header
 from fedefm.errors import DataError
@@ -39,18 +47,19 @@ class ImageFrames:
     format: str
 
 
-def read_image(path: Path) -> ImageFrames:
+def read_image(path: Path, *, keep_padding: bool = False) -> ImageFrames:
     """Read an image, a stack or a cine.
 
-    Colour becomes luminance. MONOCHROME1 is turned. Rescale slope and intercept are applied, the display window is not.
+    Padding pixels of DICOM get the darkest value of the file, or NaN with `keep_padding`. Colour becomes luminance.
+    MONOCHROME1 is turned. Rescale slope and intercept are applied, the display window is not.
 
     Raises:
         DataError: where the file is truncated, not what its extension says, too large, cannot be decoded, or holds NaN.
     """
     path = Path(path)
     kind = format_of(path)
-    image = _read_dicom(path) if kind is Format.DICOM else _read_raster(path, kind)
-    if not np.isfinite(image.frames).all():
+    image = _read_dicom(path, keep_padding) if kind is Format.DICOM else _read_raster(path, kind)
+    if not (np.isfinite(image.frames) | (keep_padding & np.isnan(image.frames))).all():
         raise DataError(f"{path.name} holds NaN or infinite pixels; re-export it or remove it")
     return image
 
@@ -90,8 +99,10 @@ def read_shape(path: Path) -> tuple[int, int, int]:
         return read_raster_header(path, kind).shape
     header = checked_header(path)
     frames, rows, columns = header.shape
-    one_each = header.text(tags.SOP_CLASS) == tags.SEG_CLASS and len(header.items(tags.SEGMENTS)) == frames > 1
-    return (1 if one_each else frames), rows, columns
+    if header.text(tags.SOP_CLASS) == tags.SEG_CLASS and frames > 1:
+        numbers = segment_of_each_frame(header, frames)
+        frames = 1 if len(set(numbers)) == len(numbers) else frames
+    return frames, rows, columns
 
 
 def count_values(mask: Int64[np.ndarray, "..."]) -> dict[int, int]:
@@ -124,10 +135,10 @@ def _read_png_mask(path: Path) -> NDArray[np.int64]:
     return labels // (255 // ((1 << header.bits) - 1)) if header.grey and header.bits < 8 else labels
 
 
-def _read_dicom(path: Path) -> ImageFrames:
+def _read_dicom(path: Path, keep_padding: bool) -> ImageFrames:
     header = checked_header(path)
     grey = header.whole(tags.SAMPLES, 1) == 1
-    frames = _grey(decode_dicom(path, header) if grey else decode_stored(path, header))
+    frames = _grey(decode_dicom(path, header, keep_padding=keep_padding) if grey else decode_stored(path, header))
     low, high = intended_range(header)
     return ImageFrames(frames, spacing_of(header), header.whole(tags.BITS_STORED, 8), low, high, "DICOM")
 

@@ -39,6 +39,7 @@ def export(weights: Path, out: Path, *, evaluation: Path | None = None, licence:
     checkpoint = load_weights(weights)
     origin = read_origin(weights, checkpoint.sha256)
     measured = None if evaluation is None else read_measured(evaluation, checkpoint.sha256)
+    out = out.resolve()  # "." has no name
     folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
     folder.mkdir(parents=True)
     try:

@@ -14,6 +14,8 @@ from torch import Tensor
 from fedefm.data.dataset import Split, load_site
 from fedefm.data.folder import list_images
 from fedefm.data.letterbox import Letterbox, fit_images
+from fedefm.data.manifest import FILE_NAME as MANIFEST
+from fedefm.data.manifest import load_manifest
 from fedefm.data.normalise import normalise
 from fedefm.data.readers import read_image
 from fedefm.data.splits import split_by_hash
@@ -93,7 +95,8 @@ def _from_table(folder: Path, classes: Sequence[str], size: int) -> Presence:
         splits[name] = _read(folder, [images[s] for s in stems], [rows[s][0] for s in stems], size)
         labels[name] = torch.tensor([rows[s][1] for s in stems], dtype=torch.float32).view(-1, len(classes))
     stated = ~torch.cat(list(labels.values())).isnan().all(0)
-    return Presence(splits, labels, tuple(c for c, known in zip(classes, stated, strict=True) if known))
+    synthetic = (folder / MANIFEST).is_file() and load_manifest(folder).synthetic
+    return Presence(splits, labels, tuple(c for c, known in zip(classes, stated, strict=True) if known), synthetic)
 
 
 def read_table(path: Path, classes: Sequence[str]) -> dict[str, tuple[str, list[float]]]:

@@ -8,6 +8,7 @@ all but the two long elements; those are appended frame by frame, so memory does
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import struct
 import tempfile
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pydicom
@@ -24,27 +25,30 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite, write_dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+from pydicom.valuerep import PersonName
 
 from fedefm.errors import DataError
 from fedefm.report.palette import class_colours, rgb
 
 # What ties the object to the patient's study; without it an archive would refuse it. Nothing else is taken over.
 _STUDY = (
-    *("SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
+    *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
     *("StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"),
     *("StudyDescription",),
 )
+_IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _CODES = {  # SNOMED CT
     "catheter": ("19923001", "Catheter"),
     "guidewire": ("47424002", "Guide wire"),
     "vessel": ("59820001", "Blood vessel"),
 }
+_LOSSY = ("LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _OBJECT, _BODY = ("260787004", "Physical object"), ("123037004", "Anatomical Structure")
 _MOST_BYTES = (1 << 32) - 2
 
 
-def source_frames(paths: Sequence[Path]) -> list[tuple[str, str, int]]:
-    """SOP class, SOP instance and frame number of every frame of a run.
+def source_frames(paths: Sequence[Path]) -> list[tuple[str, str, int | None]]:
+    """SOP class, SOP instance and frame number of every frame of a run; no number in an object of one frame.
 
     Raises:
         DataError: a file does not say which instance of which study it is, or names another study than the first.
@@ -52,11 +56,12 @@ def source_frames(paths: Sequence[Path]) -> list[tuple[str, str, int]]:
     found, studies = [], set()
     for path in paths:
         header = _header(path)
-        if not (header.get("StudyInstanceUID") and header.get("SOPInstanceUID") and header.get("SOPClassUID")):
-            raise DataError(f"{path.name} does not say which instance of which study it is")
+        if not all(header.get(keyword) for keyword in _IDENTITY):
+            raise DataError(f"{path.name} does not say which instance of which series and study it is")
         studies.add(str(header.StudyInstanceUID))
         count = int(header.get("NumberOfFrames") or 1)
-        found += [(str(header.SOPClassUID), str(header.SOPInstanceUID), k + 1) for k in range(count)]
+        numbers = [None] if count == 1 else range(1, count + 1)
+        found += [(str(header.SOPClassUID), str(header.SOPInstanceUID), number) for number in numbers]
     if len(studies) > 1:
         raise DataError(f"{paths[0].name} and others belong to different studies")
     return found
@@ -82,7 +87,9 @@ class SegObject:
         self._sources, self._header = source_frames(paths), _header(paths[0])
         self._bits, self._items = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._carry: Bool[np.ndarray, " n"] = np.zeros(0, bool)
-        self._series, self._frames, self._number = str(self._header.get("SeriesInstanceUID", "")), 0, 0
+        headers = map(_header, paths)
+        self._lossy = next((one for one in headers if one.get("LossyImageCompression") == "01"), None)
+        self._series, self._frames, self._number = str(self._header.SeriesInstanceUID), 0, 0
 
     def add(self, labels: UInt8[np.ndarray, "h w"]) -> None:
         """Append a frame."""
@@ -128,9 +135,10 @@ class SegObject:
         meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SegmentationStorage, uid
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         data = FileDataset(str(self._path), {}, file_meta=meta, preamble=b"\0" * 128)
+        data.SpecificCharacterSet = "ISO_IR 192"  # class names and patients' names may be in any script
         for keyword in _STUDY:
             if keyword in self._header:
-                data[keyword] = self._header[keyword]
+                setattr(data, keyword, _in_unicode(self._header[keyword].value))
         for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate"):
             if keyword not in data:
                 setattr(data, keyword, "")
@@ -160,7 +168,11 @@ class SegObject:
         data.SamplesPerPixel, data.PhotometricInterpretation, data.NumberOfFrames = 1, "MONOCHROME2", self._frames
         data.Rows, data.Columns = self._shape
         data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 1, 1, 0, 0
-        data.LossyImageCompression, data.SegmentationType, data.SegmentsOverlap = "00", "BINARY", "NO"
+        data.SegmentationType, data.SegmentsOverlap = "BINARY", "NO"
+        data.LossyImageCompression = "00" if self._lossy is None else "01"  # once lossy, always lossy: C.7.6.1.1.5
+        if self._lossy is not None:
+            for keyword in (name for name in _LOSSY if name in self._lossy):
+                data[keyword] = self._lossy[keyword]
 
     def _referenced_series(self) -> Dataset:
         series = Dataset()
@@ -172,7 +184,7 @@ class SegObject:
     def _segments(self) -> Iterator[Dataset]:
         for number, (name, colour) in enumerate(class_colours(self._classes).items(), 1):
             segment = Dataset()
-            segment.SegmentNumber, segment.SegmentLabel, segment.SegmentAlgorithmType = number, name[:64], "AUTOMATIC"
+            segment.SegmentNumber, segment.SegmentLabel, segment.SegmentAlgorithmType = number, _text(name), "AUTOMATIC"
             segment.SegmentAlgorithmName = f"FedEFM weights {self._sha256[:16]}"
             category = _BODY if name == "vessel" else _OBJECT
             segment.SegmentedPropertyCategoryCodeSequence = DicomSequence([_code(*category)])
@@ -188,12 +200,23 @@ def _header(path: Path) -> FileDataset:
         raise DataError(f"{path.name}: its header cannot be copied ({type(error).__name__})") from error
 
 
-def _frame_groups(segment: int, number: int, source: tuple[str, str, int]) -> Dataset:
+def _in_unicode(value: Any) -> Any:
+    """A name without the bytes that it was read from, which are in the source's own character set."""
+    return PersonName(str(value)) if isinstance(value, PersonName) else value
+
+
+def _text(name: str) -> str:
+    """A class name as one DICOM value of at most 64 characters; a backslash would make two of it."""
+    return name.replace("\\", "/")[:64]
+
+
+def _frame_groups(segment: int, number: int, source: tuple[str, str, int | None]) -> Dataset:
     """Which segment a frame shows, of which frame of the source; C.7.6.16."""
     sop_class, instance, frame = source
     groups, content, derivation, identity = Dataset(), Dataset(), Dataset(), Dataset()
     reference = _reference(sop_class, instance)
-    reference.ReferencedFrameNumber = frame
+    if frame is not None:
+        reference.ReferencedFrameNumber = frame
     reference.PurposeOfReferenceCodeSequence = DicomSequence(
         [_code("121322", "Source image for image processing operation", "DCM")]
     )
@@ -235,7 +258,8 @@ def _code(value: str, meaning: str, scheme: str = "SCT") -> Dataset:
 
 def _property(name: str) -> Dataset:
     """A known class by its SNOMED code; of others the hospital's own name, in a private scheme."""
-    return _code(*_CODES[name]) if name in _CODES else _code(name[:16], name[:64], "99FEDEFM")
+    value = hashlib.sha256(name.encode()).hexdigest()[:16]  # a code has 16 characters, and names may begin alike
+    return _code(*_CODES[name]) if name in _CODES else _code(value, _text(name), "99FEDEFM")
 
 
 def _cielab(colour: tuple[int, int, int]) -> list[int]:

@@ -28,6 +28,7 @@ from fedefm.inference.nifti_header import HEAD_BYTES, MAX_FRAMES, Geometry, Nift
 
 Frame = Float32[np.ndarray, "h w"]
 _STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")  # JPEG and JPEG-LS; JPEG 2000
+_METRES, _MICRONS = 1, 3  # of NIfTI's xyzt_units
 _KEPT = frozenset({0x0028_0000 | low for low in range(0x10000)} - {tags.FRAMES})
 _KEPT_TOO = frozenset(
     {tags.SOP_CLASS, tags.SOP_INSTANCE, 0x5200_9229}
@@ -53,7 +54,9 @@ class FrameFile:
     kind: Format
 
     def frames(self) -> Iterator[Frame]:
-        """Every frame in order: grey values, brighter for more, as `fedefm.data.readers.read_image` gives them.
+        """Every frame in order: grey values, brighter for more.
+
+        As `fedefm.data.readers.read_image` gives them, but for padding in a cine, which is NaN.
 
         Raises:
             DataError: a frame cannot be read.
@@ -179,7 +182,7 @@ def _nifti_frames(path: Path) -> Iterator[Frame]:
             pixels = file.read(length)
             if len(pixels) < length:
                 raise DataError(f"cannot read {path.name}: truncated; re-export it or remove it")
-            yield _read_copy(path, one_frame(head, header, pixels), suffix=".nii")
+            yield _read_copy(path, one_frame(head, header, pixels), Format.NIFTI)
 
 
 @contextmanager
@@ -193,18 +196,20 @@ def _nifti_stream(path: Path) -> Iterator[IO[bytes]]:
 
 def _nifti_spacing(geometry: Geometry) -> float | None:
     """As training takes it: where both directions agree, and 1 exactly is what writers put that know nothing."""
-    columns, rows = geometry.pixdim[1:3]
-    if columns <= 0 or columns == rows == 1 or abs(rows - columns) > 0.01 * columns:
+    millimetres = {_METRES: 1000.0, _MICRONS: 0.001}.get(geometry.units & 7, 1.0)
+    columns, rows = (millimetres * side for side in geometry.pixdim[1:3])
+    if not 0 < columns < float("inf") or columns == rows == 1 or not abs(rows - columns) <= 0.01 * columns:
         return None
-    return float(columns)
+    return columns
 
 
-def _read_copy(path: Path, content: bytes, suffix: str = ".dcm") -> Frame:
-    """Read a frame as a file of its own; an error names the run."""
+def _read_copy(path: Path, content: bytes, kind: Format = Format.DICOM) -> Frame:
+    """Read a frame as a file of its own; an error names the run. Padding is NaN: the darkest value lies elsewhere."""
+    suffix = ".dcm" if kind is Format.DICOM else ".nii"
     with tempfile.TemporaryDirectory(prefix="fedefm-") as folder:
         copy = Path(folder) / f"frame{suffix}"
         copy.write_bytes(content)
         try:
-            return read_image(copy).frames[0]
+            return read_image(copy, keep_padding=kind is Format.DICOM).frames[0]
         except DataError as error:
             raise DataError(str(error).replace(copy.name, path.name)) from error

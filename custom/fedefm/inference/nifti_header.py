@@ -12,6 +12,7 @@ from fedefm.errors import DataError
 HEAD_BYTES = 544
 MAX_FRAMES = 32767  # a side is 16 bits in NIfTI-1
 _UINT8 = 2
+_LARGEST = 3e38  # of float32, which NIfTI-1 holds
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ def _build(
     if not 2 <= count <= 7 or any(side > 1 for side in sides[4 : 1 + count]):
         raise DataError(f"{name} has {count} dimensions; save one 2-D image or one stack of frames a file")
     pixdim, codes, quaternion, affine, units = (_take(order, field, head) for field in fields)
+    if not all(abs(value) < _LARGEST for value in (*pixdim, *quaternion, *affine)):  # NaN too
+        raise DataError(f"cannot read {name}: it lies nowhere in space; re-export it or remove it")
     start = _take(order, offset, head)[0]
     if not 0 <= start < 1 << 40:  # NaN too
         raise DataError(f"cannot read {name}: its pixels start nowhere; re-export it or remove it")

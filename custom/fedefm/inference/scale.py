@@ -16,10 +16,17 @@ _CLIP = (-1.0, 2.0)  # of fedefm.data.normalise; a test holds the two together
 
 @dataclass(frozen=True)
 class Scale:
-    """The grey values that become -2 and 2; alike where a picture has one value only."""
+    """The grey values that become -2 and 2; alike where a picture has one value only.
+
+    Attributes:
+        low: becomes -2.
+        high: becomes 2.
+        least: the darkest value, which padding (NaN) gets.
+    """
 
     low: float
     high: float
+    least: float = 0.0
 
     def normalise(self, frame: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
         """A frame as the network saw them in training; equals `fedefm.data.normalise.normalise` of the whole file."""
@@ -34,7 +41,8 @@ class Scale:
         if span < np.finfo(np.float32).tiny:
             return np.full(frame.shape, np.float32(0.5))
         with np.errstate(over="ignore"):
-            unit: Float32[np.ndarray, "h w"] = (frame - np.float32(self.low)) / span
+            known = np.nan_to_num(frame, nan=self.least, posinf=None, neginf=None)
+            unit: Float32[np.ndarray, "h w"] = (known - np.float32(self.low)) / span
         return unit
 
 
@@ -49,15 +57,22 @@ def survey(frames: Iterable[Float32[np.ndarray, "h w"]], most: int = MOST_VALUES
     """
     values: NDArray[np.float32] = np.empty(0, np.float32)
     counts: NDArray[np.int64] = np.empty(0, np.int64)
+    padding = 0
     for frame in frames:
-        new, times = np.unique(frame, return_counts=True)
+        known = frame[~np.isnan(frame)]
+        padding += frame.size - known.size
+        new, times = np.unique(known, return_counts=True)
         values, counts = _merge(np.concatenate([values, new]), np.concatenate([counts, times]))
         while len(values) > most:
             values, counts = values[::2], np.add.reduceat(counts, np.arange(0, len(counts), 2))
-    if not len(values):
+    if not len(values) and not padding:
         raise DataError("a run without frames; re-export it")
+    if not len(values):
+        return Scale(0.0, 0.0)
+    counts[0] += padding
     low, high = (_percentile(values, counts, q) for q in PERCENTILES)
-    return Scale(low, high) if high > low else Scale(float(values[0]), float(values[-1]))
+    least = float(values[0])
+    return Scale(low, high, least) if high > low else Scale(least, float(values[-1]), least)
 
 
 def _merge(values: NDArray[np.float32], counts: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -190,6 +190,7 @@ def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> d
 def _new_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place at the end, or goes away with an error."""
     check_free(out)
+    out = out.resolve()  # "." has no name
     folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
     folder.mkdir(parents=True)
     try:
