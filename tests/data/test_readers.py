@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from PIL import Image
 
 from fedefm.data.normalise import normalise
 from fedefm.data.readers import count_values, read_image, read_mask, read_shape
@@ -210,3 +211,13 @@ def test_a_huge_declared_size_is_refused_before_it_is_allocated(tmp_path: Path, 
 def test_values_are_counted() -> None:
     for mask in (np.array([[0, 3], [3, 9]]), np.array([[-5, 3], [3, 1 << 40]])):
         assert count_values(mask) == {int(value): int((mask == value).sum()) for value in mask.ravel()}
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_a_tiff_whose_zero_is_white_is_turned(tmp_path: Path, photometric: int) -> None:
+    grey, path = np.arange(240, dtype=np.uint8).reshape(12, 20), tmp_path / "a.tif"
+    Image.fromarray(grey).save(path, tiffinfo={262: photometric})  # 8 bits: the pixels are stored turned with the tag
+    assert (grey.tobytes() in path.read_bytes()) == (photometric == 1)
+    np.testing.assert_array_equal(read_image(path).frames[0], grey)
+    Image.fromarray(grey.astype(np.uint16)).save(path, tiffinfo={262: photometric})  # 16 bits: they are not
+    np.testing.assert_array_equal(read_image(path).frames[0], grey if photometric else 65535.0 - grey)

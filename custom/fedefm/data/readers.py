@@ -1,11 +1,13 @@
 """Image and mask files to arrays, whatever their format."""
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from fedefm.data import dicom_header as tags
 from fedefm.data.complete import check_complete
@@ -24,6 +26,8 @@ from fedefm.data.png_header import read_png_header
 from fedefm.errors import DataError
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601; what a colour photograph looks like in grey
+
+_PHOTOMETRIC, _BITS = 262, 258  # tags of TIFF 6.0
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,24 @@ def _read_raster(path: Path, kind: Format) -> ImageFrames:
         spacing = _raster_spacing(kind, header)
     pixels = decode(path, kind)
     low, high = _raster_range(pixels)
+    if kind is Format.TIFF and pixels.ndim == 3 and _white_is_zero(path):
+        pixels = np.float32(low + high) - pixels.astype(np.float32)
     return ImageFrames(_grey(pixels), spacing, pixels.itemsize * 8, low, high, kind.name)
+
+
+def _white_is_zero(path: Path) -> bool:
+    """Whether a TIFF file is stored as DICOM's MONOCHROME1 is; SimpleITK turns images of single bits only."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        if head[2:3] == b"\x2b" or head[3:4] == b"\x2b":  # BigTIFF has a longer head
+            head += file.read(8)
+        try:
+            directory = ImageFileDirectory_v2(head)
+            file.seek(directory.next)
+            directory.load(file)
+            return directory.get(_PHOTOMETRIC) == 0 and directory.get(_BITS, (1,))[0] > 1
+        except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+            return False  # read it was; what its first directory says cannot be told
 
 
 def _read_png_mask(path: Path) -> NDArray[np.int64]:
