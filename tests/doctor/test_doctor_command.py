@@ -125,6 +125,27 @@ def test_data_that_this_account_cannot_read_fails(kit: Path, monkeypatch: pytest
     assert site.status == "FAIL" and "account" in site.remedy
 
 
+def test_a_kit_that_calls_itself_the_consortium_is_checked_as_a_kit(kit: Path, capsys) -> None:
+    for name in ("state", "prod_00"):
+        (kit / name).mkdir()
+    (kit / "state" / "cert.json").write_text("{}")
+    (kit / "local" / "authorization.json").unlink()
+    code, found = findings(kit, capsys, "--root-fingerprint", "00:11")
+    failed = {check for check, many in found.items() if any(one["status"] == "FAIL" for one in many)}
+    assert code != 0 and {"kit", "consortium"} <= failed
+
+
+def test_the_folder_of_the_provisioning_is_not_asked_for_a_fingerprint(authority: Path, capsys) -> None:
+    code, found = findings(authority, capsys, "--root-fingerprint", "00:11")
+    assert code != 0 and found["kit"][0]["status"] == "FAIL"
+
+
+def test_a_provisioning_without_kits_fails(authority: Path, capsys) -> None:
+    (authority / "prod_01").mkdir(mode=0o700)
+    code, found = findings(authority, capsys)
+    assert code != 0 and "holds no kit" in found["certificate"][0]["text"]
+
+
 @pytest.fixture
 def authority(kits: Path, tmp_path: Path) -> Path:
     shutil.copytree(kits.parent, tmp_path / "fedefm")
@@ -155,3 +176,13 @@ def test_t10_a_participants_certificate_that_ends_soon_warns_the_administrator(a
     found = examine(authority, now=end - timedelta(days=29))
     warned = [one.text for one in found if one.check == "certificate" and one.status == "WARN"]
     assert any(text.startswith("hospital-b: ") for text in warned) and not any("rootCA" in text for text in warned)
+
+
+def test_a_kit_is_verified_as_a_kit_whatever_else_lies_in_it(kit: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["trust", "verify", str(kit), "--root", str(kit / "startup" / "rootCA.pem")]
+    assert main(command) == 0
+    for name in ("x.safetensors", "meta.json"):
+        (kit / name).write_text("{}")
+        assert main(command) != 0
+        assert f"{name}: " in capsys.readouterr().err
+        (kit / name).unlink()

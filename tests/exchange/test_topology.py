@@ -149,3 +149,9 @@ def test_a_tour_finds_its_way_back_from_a_dead_end() -> None:
     assert bowl.tour() == ("a", "b", "c", "d")
     with pytest.raises(ConfigError, match="no ring"):
         from_edges("abcd", [("a", "b"), ("a", "c"), ("a", "d")]).tour()
+
+
+@pytest.mark.parametrize("name", ["/etc/graph.json", "../graph.json", "sub/graph.json"])
+def test_a_job_names_no_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="by its name alone"):
+        resolve(name, SITES, tmp_path)

@@ -4,6 +4,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import numpy
 import pytest
 import torch
 from nvflare.apis.client import Client
@@ -276,6 +277,35 @@ def test_a_reply_that_cannot_be_trusted_is_a_loss(answer, reason):
     lost = [x for x in got.values() if isinstance(x, Lost)]
     assert {x.site for x in lost} == {"a"}
     assert all(reason in x.reason for x in lost)
+
+
+def array_id(assignment):
+    reply = work(assignment)
+    reply["task_id"] = numpy.zeros(2)
+    return reply
+
+
+def array_code(assignment):
+    reply = work(assignment)
+    reply.set_return_code(numpy.zeros(2))
+    return reply
+
+
+def no_headers(assignment):
+    reply = work(assignment)
+    reply["__headers__"] = 5
+    return reply
+
+
+@pytest.mark.parametrize("answer", [array_id, array_code, no_headers])
+def test_a_reply_of_nonsense_is_its_senders_loss_alone(answer):
+    def answer_of(assignment):
+        return answer(assignment) if assignment.task.site == "a" else work(assignment)
+
+    federation = Federation(answer_of, timeout=2.0)
+    got = outcomes(federation, visits())
+    lost = [x for x in got.values() if isinstance(x, Lost)]
+    assert {x.site for x in lost} == {"a"} and len(got) == 6
 
 
 def test_a_reply_from_another_hospital_is_a_loss():

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from nvflare.apis.workspace import Workspace
 
 from consortium_certificates import Authority, write_job
 from fedefm.flare import job_guard
-from fedefm.flare.job_guard import REFUSAL, JobGuard
+from fedefm.flare.job_guard import REFUSAL, JobGuard, Ledger
 from fedefm.trust import sign_job
+from fedefm.trust.kinds import LEDGER_NAME
 from fedefm.trust.listing import MAX_BYTES
 
 JOB_ID = "11111111-2222-3333-4444-555555555555"
@@ -157,3 +159,34 @@ def test_a_job_changed_after_its_deployment_is_not_launched(job: Path, workspace
 
 def test_a_job_that_was_never_deployed_is_not_launched(job: Path, workspace: Workspace) -> None:
     assert launch(job, workspace).count(REFUSAL) == 2
+
+
+@pytest.mark.parametrize("name", ["local", "startup", "transfer", "..", "A" * 36])
+def test_a_job_id_that_names_a_folder_of_the_site_is_refused(name: str, job: Path, workspace: Workspace) -> None:
+    before = sorted(Path(workspace.get_root_dir()).rglob("*"))
+    meta = meta_of(job, job_id=name)
+    answer = JobGuard().deploy(workspace, name, meta, "app", packed(job / "app"), FLContext())
+    assert "the job's id is no UUID" in answer
+    assert sorted(Path(workspace.get_root_dir()).rglob("*")) == before
+
+
+def test_a_job_id_that_differs_from_the_one_checked_at_the_start_is_refused(job: Path, workspace: Workspace) -> None:
+    assert "another than its own description" in deploy(job, workspace, job_id=JOB_ID[:-1] + "9")
+    assert not deployed(workspace)
+
+
+def test_a_damaged_ledger_refuses_and_names_its_line(job: Path, workspace: Workspace) -> None:
+    ledger = Path(workspace.get_root_dir()) / LEDGER_NAME
+    ledger.write_text('{"event": "deployed", "serial": "x", "job_id": "y"}\n{"event": "depl')
+    assert f"{LEDGER_NAME} of this site: line 2 is damaged" in deploy(job, workspace)
+    assert not deployed(workspace)
+
+
+def test_a_line_that_could_not_be_written_whole_leaves_no_half(tmp_path: Path, monkeypatch) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.deployed("one", JOB_ID)
+    whole, write = (tmp_path / LEDGER_NAME).read_bytes(), os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:9]))  # a disk that is full
+    with pytest.raises(OSError, match="No space left"):
+        ledger.deployed("two", JOB_ID)
+    assert (tmp_path / LEDGER_NAME).read_bytes() == whole

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import Stage
-from fedefm.flare.reports import MAX_DEPTH, MAX_TEXT, check_report, plain_copy
+from fedefm.flare.reports import MAX_DEPTH, MAX_NUMBER, MAX_TEXT, check_report, plain_copy
 
-leaves = st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False)
+numbers = st.integers(-MAX_NUMBER, MAX_NUMBER) | st.floats(-MAX_NUMBER, MAX_NUMBER, allow_nan=False)
+leaves = st.none() | st.booleans() | numbers
 texts = st.text(st.characters(categories=["L", "N"]), max_size=20)
 json_values = st.recursive(
     leaves | texts, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8
@@ -30,8 +31,8 @@ def depth(value):
 
 @pytest.mark.parametrize(
     "value",
-    [b"bytes", object(), {1: 2}, "x" * (MAX_TEXT + 1), "two\nlines", [0] * 30_000, 2**70, {"a": {1, 2}}],
-    ids=["bytes", "object", "key", "long", "newline", "many", "huge", "set"],
+    [b"bytes", object(), {1: 2}, "x" * (MAX_TEXT + 1), "two\nlines", [0] * 30_000, 2**70, 1.7e308, {"a": {1, 2}}],
+    ids=["bytes", "object", "key", "long", "newline", "many", "huge", "greatest", "set"],
 )
 def test_other_values_are_refused(value):
     with pytest.raises(ProtocolError):
@@ -61,6 +62,14 @@ def test_numbers_that_json_cannot_hold_become_none(number):
         (Stage.EVALUATE, {"scores": {"theta": 0.5}}),
         (Stage.EVALUATE, {"scores": {"theta": {"vessel": {"dice": 0.5}}}}),
         (Stage.EVALUATE, {"scores": {"theta": {"vessel": {"dice": "x", "support": 1}}}}),
+        (Stage.EVALUATE, {"scores": {"theta": {"vessel": {"dice": 7.0, "support": 1}}}}),
+        (Stage.EVALUATE, {"scores": {"theta": {"vessel": {"dice": 0.5, "iou": -0.1, "support": 1}}}}),
+        (Stage.EVALUATE, {"scores": {"theta": {"vessel": {"dice": 0.5, "support": -4}}}}),
+        (Stage.EVALUATE, {"scores": {"theta": {"vessel": {"dice": 0.5, "support": 0.5}}}}),
+        (Stage.LONE, {"scores": {"vessel": 1}}),
+        (Stage.LONE, {"scores": {"vessel": {"dice": 2, "support": 1}}}),
+        (Stage.PREPARE, {"corpus": [], "images": {"train": "many"}}),
+        (Stage.PREPARE, {"corpus": [], "images": {"train": -1}}),
         (Stage.PREPARE, {"corpus": []}),
         (Stage.PREPARE, ["corpus", "images"]),
     ],

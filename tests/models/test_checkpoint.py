@@ -102,6 +102,16 @@ def test_another_kind_of_file_is_refused(path: Path, data: bytes) -> None:
         {"fedefm": "{"},
         {"fedefm": "[]"},
         {"fedefm": "5"},
+        {"fedefm": "[" * 100_000},
+        {"fedefm": json.dumps({"spec": {}, "classes": [], "size": 1e999, "sha256": "", "seal": ""})},
+        {"fedefm": json.dumps({"spec": {}, "classes": [1, {}], "size": 64, "sha256": "", "seal": ""})},
+        {"fedefm": json.dumps({"spec": {}, "classes": [], "size": -5, "sha256": "", "seal": ""})},
+        {"fedefm": json.dumps({"spec": {"architecture": 5}, "classes": [], "size": 64, "sha256": "", "seal": ""})},
+        {
+            "fedefm": json.dumps(
+                {"spec": {"encoder": "tu-hf-hub:a/b"}, "classes": [], "size": 64, "sha256": "", "seal": ""}
+            )
+        },
         {
             "fedefm": json.dumps(
                 {"spec": {"options": {"classes": 3}}, "classes": [], "size": 1, "sha256": "", "seal": ""}

@@ -19,6 +19,18 @@ def test_what_the_job_sets_is_no_option(option: str) -> None:
         ModelSpec(options={option: 1})
 
 
+@pytest.mark.parametrize("option", ["checkpoint_path", "cache_dir", "pretrained", "pretrained_cfg", "weights"])
+def test_no_option_names_a_file_or_an_address(option: str) -> None:
+    with pytest.raises(ConfigError, match=option):
+        ModelSpec(options={option: "x"})
+
+
+@pytest.mark.parametrize("encoder", ["tu-hf-hub:somebody/model", "tu-local-dir:/etc", "../x", "a\\b"])
+def test_an_encoder_is_a_plain_name(encoder: str) -> None:
+    with pytest.raises(ConfigError):
+        ModelSpec(encoder=encoder)
+
+
 def test_the_hash_tells_networks_apart_and_nothing_else() -> None:
     changed = [
         dataclasses.replace(SPEC, architecture="FPN").architecture_hash(3, 96),

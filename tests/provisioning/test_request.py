@@ -4,9 +4,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from nvflare.lighter.entity import Participant
+from nvflare.lighter.impl.cert import _CertState
+from nvflare.lighter.utils import generate_keys
 
-from fedefm.errors import TrustError
+from fedefm.errors import ConfigError, TrustError
+from fedefm.flare.provision.certificates import CertificateBuilder
 from fedefm.provision.request import MAX_BYTES, read_request
+from fedefm.trust.certificates import role_of
 
 KEY = rsa.generate_private_key(65537, 2048)
 
@@ -52,3 +57,20 @@ def forged():
 def test_what_is_not_signed(tmp_path, data, why):
     with pytest.raises(TrustError, match=why):
         read(tmp_path, data)
+
+
+def test_a_person_whose_role_changed_keeps_no_old_certificate(tmp_path):
+    builder = CertificateBuilder(root_valid_days=3650)
+    builder.persistent_state = _CertState(str(tmp_path))
+    builder._build_root("fedefm", "consortium")
+    key = generate_keys()[1]
+
+    def person(role):
+        more = {"role": role, "request": "jo.csr"}
+        return Participant(type="admin", name="jo@fedefm.test", org="consortium", props=more)
+
+    first = builder._answer(person("lead"), key)
+    assert role_of(first, builder.root_cert) == "lead"
+    assert builder._answer(person("lead"), key) == first
+    with pytest.raises(ConfigError, match="project file says member"):
+        builder._answer(person("member"), key)

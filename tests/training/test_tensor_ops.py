@@ -40,6 +40,11 @@ def test_missing_tensors_and_other_things_are_refused() -> None:
     assert refusal(OPS, {"a": weights()["a"]}) and refusal(OPS, {}) and refusal(OPS, [1]) and refusal(OPS, "weights")
 
 
+def test_absurd_weights_are_refused_before_they_spoil_the_mean() -> None:
+    for value in (3e38, -2e4):
+        assert "beyond" in (OPS.refusal(weights(value)) or "")
+
+
 def test_good_weights_pass() -> None:
     assert OPS.refusal(weights(-7.0)) is None
     assert OPS.refusal(dict(reversed(weights().items()))) is None

@@ -109,11 +109,16 @@ def _fingerprint(options: argparse.Namespace) -> int:
 
 
 def _is_job(folder: Path) -> bool:
-    return (folder / "meta.json").is_file()
+    return (folder / "meta.json").is_file() and not _is_kit(folder)
+
+
+def _is_kit(folder: Path) -> bool:
+    """A kit is one whatever else lies in it: what a folder is decides who must have signed it."""
+    return (folder / "startup").exists()
 
 
 def _is_model(folder: Path) -> bool:
-    return any(folder.glob("*.safetensors"))
+    return any(folder.glob("*.safetensors")) and not _is_kit(folder)
 
 
 def _show(word: str, signed: Any, options: argparse.Namespace) -> int:

@@ -15,8 +15,8 @@ STATE = "state"
 
 
 def is_authority(folder: Path) -> bool:
-    """Whether `nvflare provision` keeps a consortium's CA here."""
-    return (folder / STATE / "cert.json").is_file()
+    """Whether `nvflare provision` keeps a consortium's CA here, and it is no kit: a kit must not choose its checks."""
+    return (folder / STATE / "cert.json").is_file() and not (folder / "startup").exists()
 
 
 def modes(folder: Path) -> Iterator[Finding]:
@@ -33,6 +33,10 @@ def modes(folder: Path) -> Iterator[Finding]:
 def ends(folder: Path, now: datetime) -> Iterator[Finding]:
     """The end of the root's certificate and of each participant's."""
     kits = [open_kit(path) for path in sorted(last_kits(folder).iterdir()) if path.is_dir()]
+    if not kits:
+        yield failed(
+            "certificate", f"{last_kits(folder).name}: holds no kit", "provision again with `nvflare provision`"
+        )
     for number, kit in enumerate(kits):
         root, own = dates(kit, now)  # one line each
         if number == 0:

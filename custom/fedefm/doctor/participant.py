@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fedefm.doctor import authority, certificates, data, machine, manifest, network, policies
-from fedefm.doctor.finding import Finding, failed_with, guarded
+from fedefm.doctor.finding import Finding, failed, failed_with, guarded
 from fedefm.doctor.kit import HOSPITAL, PERSON, Kit, open_kit
 from fedefm.errors import ConfigError
 from fedefm.flare.site_config import SiteConfig
@@ -19,6 +19,9 @@ def participant(
     """All that `fedefm.doctor.examine` says of a kit, or of the folder of the provisioning."""
     now = now or utc_now()
     if authority.is_authority(folder):
+        if data_folder is not None or root_fingerprint is not None:
+            remedy = "name a kit, the folder that holds startup/"
+            return [failed("kit", f"{folder}: the folder of the provisioning has no images and no fingerprint", remedy)]
         return guarded("modes", lambda: authority.modes(folder)) + guarded(
             "certificate", lambda: authority.ends(folder, now)
         )

@@ -133,6 +133,8 @@ def resolve(name: str, sites: Sequence[str], folder: Path | None = None) -> Topo
         return complete(sites)
     if name == RING:
         return ring(sites)
+    if folder is not None and Path(name).name != name:
+        raise ConfigError("topology: a job names a file beside its settings, by its name alone")
     return load((folder or Path()) / name, sites)
 
 

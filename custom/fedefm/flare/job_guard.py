@@ -16,9 +16,11 @@ cannot use first and takes them back when all is well: a server could start an a
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import re
 import tempfile
 import threading
 import zipfile
@@ -39,7 +41,7 @@ from nvflare.private.fed.utils.app_deployer import AppDeployer
 from fedefm.errors import TrustError
 from fedefm.trust import Manifest, verify_app
 from fedefm.trust.certificates import FORBIDDEN_ROLE
-from fedefm.trust.kinds import LEDGER_NAME
+from fedefm.trust.kinds import JOB_ID, LEDGER_NAME
 from fedefm.trust.listing import MAX_BYTES, MAX_FILES
 
 REFUSAL = "refused by fedefm"  # stands where FLARE wants a launcher, and exactly one
@@ -56,6 +58,7 @@ class JobGuard(FLComponent, AppDeployerSpec):
     ) -> str:
         """Verify the very bytes that are then deployed; an answer that is not empty refuses the job at this site."""
         try:
+            check_id(job_id, job_meta)
             manifest = check_bytes(app_data, workspace, job_meta, app_name)
             Ledger(Path(workspace.get_root_dir())).deployed(manifest.serial, job_id)
         except BaseException as error:
@@ -89,6 +92,16 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, TrustError):
         return f"{REFUSAL}: {error}"
     return f"{REFUSAL}: the check itself failed ({type(error).__name__}); ask the hospital to run `fedefm doctor`"
+
+
+def check_id(job_id: str, job_meta: Mapping[str, Any]) -> None:
+    """Refuse a job id that FLARE does not make: it is the name of the folder that FLARE empties for the job.
+
+    Raises:
+        TrustError: it is no UUID, which `local` and `startup` are not, or not the one that is checked before the start.
+    """
+    if not re.fullmatch(JOB_ID, job_id) or job_meta.get("job_id") != job_id:
+        raise TrustError("the job's id is no UUID, or another than its own description says; submit it anew")
 
 
 def check_bytes(app_data: bytes, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> Manifest:
@@ -187,14 +200,32 @@ class Ledger:
         """All lines; one that cannot be read is an error, and so a refusal."""
         if not self._path.exists():
             return []
-        return [json.loads(line) for line in self._path.read_text().splitlines()]
+        lines = []
+        for number, text in enumerate(self._path.read_text().splitlines(), 1):
+            try:
+                line = json.loads(text)
+                lines.append({key: str(line[key]) for key in ("event", "serial", "job_id")})
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise TrustError(
+                    f"{LEDGER_NAME} of this site: line {number} is damaged; if it was cut off, remove that line alone, "
+                    "and sign the job anew"
+                ) from error
+        return lines
 
     def _add(self, event: str, serial: str, job_id: str) -> None:
         opened = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(opened, "a") as file:
-            file.write(json.dumps({"event": event, "serial": serial, "job_id": job_id}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        line = json.dumps({"event": event, "serial": serial, "job_id": job_id}) + "\n"
+        try:
+            before = os.fstat(opened).st_size
+            try:
+                if os.write(opened, line.encode()) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(opened)
+            except OSError:
+                os.ftruncate(opened, before)  # half a line would refuse every later job
+                raise
+        finally:
+            os.close(opened)
 
 
 def _check(folder: Path, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> Manifest:

@@ -25,6 +25,8 @@ _NEEDED = {
 }
 _MAPPINGS = ("images", "scores", "emd_similarity")
 _NUMBERS = ("loss", "val_dice", "rate_sum")
+MAX_NUMBER = 10**12  # sums of as many as a report holds are finite
+_SHARES = ("dice", "iou", "auc", "f1")
 
 
 def check_report(report: Any, stage: Stage) -> dict[str, Any]:
@@ -73,10 +75,12 @@ def plain_copy(value: Any) -> Any:
 def _leaf(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
-    if type(value) is int and abs(value) < 2**63:
+    if type(value) in (int, float):
+        if type(value) is float and not math.isfinite(value):
+            return None
+        if abs(value) > MAX_NUMBER:
+            raise ProtocolError(f"report: holds a number beyond {MAX_NUMBER}")
         return value
-    if type(value) is float:
-        return value if math.isfinite(value) else None
     return _text(value)
 
 
@@ -92,18 +96,33 @@ def _is_number(value: Any) -> bool:
 
 def _check_scores(report: Mapping[str, Any], stage: Stage) -> None:
     """`evaluate`, `tune`: model -> class -> metric -> number. `validate`: metric -> number. Similarities likewise."""
-    if stage in (Stage.EVALUATE, Stage.TUNE):
-        for model in report.get("scores", {}).values():
-            if not isinstance(model, dict) or not all(isinstance(m, dict) and "support" in m for m in model.values()):
-                raise ProtocolError(f"{stage} report: 'scores' must give metrics and support by model and class")
-            if not all(_is_number(v) for metrics in model.values() for v in metrics.values()):
-                raise ProtocolError(f"{stage} report: a score is no number")
+    if stage in (Stage.EVALUATE, Stage.TUNE, Stage.LONE):
+        scores = report.get("scores", {})
+        for model in [scores] if stage is Stage.LONE else scores.values():
+            _check_model(model, stage)
+    if stage is Stage.PREPARE and not all(_is_count(value) for value in report["images"].values()):
+        raise ProtocolError("prepare report: 'images' must give a count by split")
     if stage is Stage.PREPARE and not _are_texts(report.get("metrics", [])):
         raise ProtocolError("prepare report: 'metrics' must be a list of names")
     if stage is Stage.VALIDATE and not _are_numbers(report["metrics"]):
         raise ProtocolError("validate report: 'metrics' must give a number by name")
     if not _are_numbers(report.get("emd_similarity", {})):
         raise ProtocolError(f"{stage} report: an emd_similarity is no number")
+
+
+def _check_model(model: Any, stage: Stage) -> None:
+    """Class -> metric -> number, with shares in [0, 1] and a count of images as support."""
+    if not isinstance(model, dict) or not all(isinstance(m, dict) and "support" in m for m in model.values()):
+        raise ProtocolError(f"{stage} report: 'scores' must give metrics and support by class")
+    for metrics in model.values():
+        if not all(_is_number(value) for value in metrics.values()) or not _is_count(metrics["support"]):
+            raise ProtocolError(f"{stage} report: a score is no number, or a support no count")
+        if not all(0 <= metrics[name] <= 1 for name in _SHARES if metrics.get(name) is not None):
+            raise ProtocolError(f"{stage} report: a score lies outside [0, 1]")
+
+
+def _is_count(value: Any) -> bool:
+    return value is None or (type(value) is int and value >= 0)
 
 
 def _are_numbers(value: Any) -> bool:

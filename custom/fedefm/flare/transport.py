@@ -112,6 +112,8 @@ class FlareTransport:
             return open_reply(task, sender, fetch(reply, self.fl_ctx, self.abort_signal))
         except ProtocolError as error:
             return Lost.of(task, str(error))
+        except Exception:  # whatever a hospital sends is its own loss; no word of it is repeated
+            return Lost.of(task, "sent something that cannot be read")
 
     def _give_up(
         self, standing: dict[str, FlareTask], tasks: Mapping[str, Task], heard: Mapping[str, float], patience: float

@@ -20,6 +20,7 @@ from fedefm.models.build import Weights
 from fedefm.models.spec import ModelSpec
 
 _HEADER = "fedefm"
+_MAX_SIZE = 8192
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def load_weights(path: Path, *, spec: ModelSpec | None = None, classes: int | No
         raise CheckpointError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged or not safetensors; fetch it again") from error
-    except (KeyError, ValueError, TypeError, AttributeError, ConfigError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, ConfigError) as error:
         raise CheckpointError(f"{path}: no weights of fedefm (its header is missing or wrong)") from error
     if not sealed or weights_sha256(weights) != checkpoint.sha256:
         part = "weights were" if sealed else "header was"
@@ -97,9 +98,12 @@ def load_weights(path: Path, *, spec: ModelSpec | None = None, classes: int | No
 
 
 def _checkpoint(weights: Weights, header: Mapping[str, Any]) -> Checkpoint:
-    return Checkpoint(
-        weights, ModelSpec(**header["spec"]), tuple(header["classes"]), int(header["size"]), str(header["sha256"])
-    )
+    classes, size = header["classes"], header["size"]
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("classes")
+    if type(size) is not int or not 1 <= size <= _MAX_SIZE:
+        raise ValueError("size")
+    return Checkpoint(weights, ModelSpec(**header["spec"]), tuple(classes), size, str(header["sha256"]))
 
 
 def _seal(header: Mapping[str, Any]) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 from fedefm.errors import ConfigError
 
+_FETCH = ("checkpoint_path", "cache_dir", "weights")  # of timm: where weights come from
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -28,6 +30,17 @@ class ModelSpec:
     pretrained: str | None = None
 
     def __post_init__(self) -> None:
+        if not (
+            isinstance(self.architecture, str) and isinstance(self.encoder, str) and isinstance(self.options, Mapping)
+        ):
+            raise ConfigError("model: architecture and encoder must be names, options an object")
+        if set(self.encoder) & set(":/\\"):  # timm takes hf-hub:NAME and local-dir:PATH
+            raise ConfigError("model: an encoder is a plain name, no address and no path")
+        fetched = [name for name in self.options if name in _FETCH or name.startswith("pretrained")]
+        if fetched:
+            raise ConfigError(
+                f"model: '{fetched[0]}' names a file or an address, which no job may; leave it out of options"
+            )
         reserved = {"encoder_name", "encoder_weights", "in_channels", "classes"} & set(self.options)
         if reserved:
             raise ConfigError(f"model: '{sorted(reserved)[0]}' is set by the job; leave it out of options")

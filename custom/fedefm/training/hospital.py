@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,8 @@ class Hospital:
         if role not in self._networks:
             settings = self._settings
             with torch.random.fork_rng(devices=[]):  # else dropout would tell a first task from a later one
-                model = build_model(settings.model, len(settings.classes) + 1, settings.size)
+                spec = replace(settings.model, pretrained=None)  # the weights came with the task; nothing is fetched
+                model = build_model(spec, len(settings.classes) + 1, settings.size)
             self._networks[role] = model.to(self._device)
         try:
             self._networks[role].load_state_dict(models[role])

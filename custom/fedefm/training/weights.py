@@ -9,6 +9,8 @@ from torch import Tensor
 from fedefm.maths.averaging import interpolate, linear_combination, weighted_mean
 from fedefm.models.build import Weights
 
+MAX_WEIGHT = 1e4  # weights lie around 1; a mean with 1e38 in it would be lost, and with it the honest hospitals
+
 
 class TensorOps:
     """`exchange.coordinator.WeightsOps` for state dicts.
@@ -41,6 +43,8 @@ class TensorOps:
                 return f"tensor '{name}' has another shape or dtype"
             if not bool(value.isfinite().all()):
                 return f"tensor '{name}' holds NaN or infinity"
+            if value.numel() and bool((value.abs() > MAX_WEIGHT).any()):
+                return f"tensor '{name}' holds a value beyond {MAX_WEIGHT:g}, which no training gives"
         return None
 
     def nbytes(self, weights: Weights) -> int:

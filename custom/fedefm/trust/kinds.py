@@ -13,7 +13,7 @@ SIGNATURE_NAME = "fedefm-manifest.sig"
 LEDGER_NAME = "fedefm-jobs.jsonl"
 _OURS = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
 _NEVER = re.compile(r"(?!)")
-_UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+JOB_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ KIT = Kind(
     unsigned=_OURS | {"local/fedefm_site.json", "local/fedefm_server.json"},
     keys=frozenset({"startup/client.key", "startup/server.key"}),
     run_time=re.compile(
-        rf"{_UUID}|transfer|audit\.log|(log|log_fl|error_log|console|stats)\.(txt|json|log)(\.\d+)?"
+        rf"{JOB_ID}|transfer|audit\.log|(log|log_fl|error_log|console|stats)\.(txt|json|log)(\.\d+)?"
         rf"|(pid|daemon_pid|shutdown|restart)\.fl|{re.escape(LEDGER_NAME)}"
     ),
     tight=True,
