@@ -241,6 +241,26 @@ MUTANTS = (
         ((f"{TRUST}certificates.py", "WARN_BEFORE = timedelta(days=30)", "WARN_BEFORE = timedelta(0)"),),
         ("tests/doctor", "tests/trust"),
     ),
+    Mutant(
+        "a job id that names a folder of the site",
+        ((GUARD, "            check_id(job_id, job_meta)\n", ""),),
+        ("tests/flare/test_job_guard.py",),
+    ),
+    Mutant(
+        "a kit that calls itself the consortium",
+        ((f"{DOCTOR}authority.py", ' and not (folder / "startup").exists()', ""),),
+        ("tests/doctor/test_doctor_command.py",),
+    ),
+    Mutant(
+        "a reply of nonsense",
+        (("custom/fedefm/flare/transport.py", "        except Exception:  #", "        except ZeroDivisionError:  #"),),
+        ("tests/flare/test_flare_transport.py",),
+    ),
+    Mutant(
+        "absurd weights",
+        (("custom/fedefm/training/weights.py", "MAX_WEIGHT = 1e4", "MAX_WEIGHT = 1e39"),),
+        ("tests/training/test_tensor_ops.py",),
+    ),
 )
 
 
