@@ -166,14 +166,14 @@ def test_t7_a_check_that_breaks_is_a_refusal(consortium, tmp_path):
     ledgers = [consortium.kit(name) / LEDGER_NAME for name in consortium.hospitals]
     before = [path.read_bytes() if path.exists() else None for path in ledgers]
     for path in ledgers:
-        path.write_text("not JSON\n")
+        path.write_bytes(b"\xff\xfe")  # no text at all
     try:
         job = signed_job(tmp_path, small_settings(), consortium)
         logs = ears(consortium)
         job_id, end = outcome(consortium, job)
         assert end != COMPLETED
         for name, log in logs.items():
-            assert "the check itself failed (JSONDecodeError)" in log()
+            assert "the check itself failed (UnicodeDecodeError)" in log()
             assert not (consortium.kit(name) / job_id / "log.txt").exists()
     finally:
         for path, data in zip(ledgers, before, strict=True):
