@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -72,6 +73,13 @@ def test_taken_weights_are_a_copy() -> None:
             parameter.add_(1)
     assert weights_sha256(taken) == weights_sha256(kept)
     assert not any(value.requires_grad for value in taken.values())
+
+
+def test_only_start_weights_are_fetched() -> None:
+    spec = dataclasses.replace(SMALLEST, pretrained="no-such-weights")
+    build_model(spec, 3, 32)
+    with pytest.raises(ConfigError, match="cannot be built"):
+        initial_weights(spec, 3, 32, 0)
 
 
 def test_scale_and_shift_of_a_pretrained_batch_norm_survive() -> None:

@@ -14,6 +14,7 @@ from fedefm.training.settings import WEIGHTINGS, Baseline, Distillation, Optimis
 
 PLAIN = Settings(("catheter", "vessel")).to_dict()
 COUNT, SHARE, AMOUNT = st.integers(1, 500), st.floats(0, 1), st.floats(1e-6, 100)
+PLAIN_NAME = st.text(st.characters(exclude_characters=":/\\", codec="utf-8"), max_size=9)  # no address, no path
 VALUES = {
     Schedule: {
         "method": st.sampled_from(METHODS), "rounds": COUNT, "local_steps": COUNT, "overseas_steps": COUNT,
@@ -36,7 +37,7 @@ VALUES = {
         "conditional_temperature": AMOUNT,
     },
     ModelSpec: {
-        "architecture": st.text(max_size=9), "encoder": st.text(max_size=9), "pretrained": st.none() | st.text(),
+        "architecture": st.text(max_size=9), "encoder": PLAIN_NAME, "pretrained": st.none() | st.text(),
         "options": st.dictionaries(st.sampled_from(["encoder_depth", "drop"]), st.integers()),
     },
 }  # fmt: skip

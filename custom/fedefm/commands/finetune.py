@@ -76,8 +76,6 @@ def _finetune(options: argparse.Namespace) -> int:
 
 def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     """Settings from the job folder, Theta's header and the options; all checked before any work."""
-    from dataclasses import replace
-
     from fedefm.commands.job_options import free_folder, named_folders, set_key, settings_given
     from fedefm.errors import CheckpointError
     from fedefm.finetune.network import CLASSIFIER
@@ -107,5 +105,5 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     for key, value in settings_given(options.set):
         set_key(plain, key, value)
     settings = FineTune.from_dict(plain)
-    build_model(replace(settings.model, pretrained=None), len(settings.classes) + 1, settings.size)
+    build_model(settings.model, len(settings.classes) + 1, settings.size)
     return settings, folders

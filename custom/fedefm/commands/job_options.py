@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ def _check_network(settings: Any, folders: Mapping[str, Path]) -> None:
     from fedefm.models.build import build_model
 
     resolve(settings.topology, sorted(folders))
-    build_model(replace(settings.model, pretrained=None), len(settings.classes) + 1, settings.size)
+    build_model(settings.model, len(settings.classes) + 1, settings.size)
 
 
 def _given(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:

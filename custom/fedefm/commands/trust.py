@@ -75,9 +75,10 @@ def _sign(options: argparse.Namespace) -> int:
     from fedefm.doctor.kit import open_kit
     from fedefm.trust import sign_folder, sign_job
 
-    if _is_job(options.folder):
+    kind = _kind(options.folder)
+    if kind == "job":
         signed = sign_job(options.folder, options.cert, options.key)
-    elif _is_model(options.folder):
+    elif kind == "model":
         name = options.folder.resolve().name
         signed = (sign_folder(options.folder, options.cert, options.key, kind="model", subject=name),)
     else:
@@ -90,9 +91,10 @@ def _verify(options: argparse.Namespace) -> int:
     from fedefm.doctor.kit import open_kit
     from fedefm.trust import JOB_ROLES, KIT_ROLES, verify_folder, verify_job
 
-    if _is_job(options.folder):
+    kind = _kind(options.folder)
+    if kind == "job":
         signed = verify_job(options.folder, options.root, roles=options.role or JOB_ROLES)
-    elif _is_model(options.folder):
+    elif kind == "model":
         roles = options.role or JOB_ROLES
         signed = (verify_folder(options.folder, options.root, kind="model", roles=roles),)
     else:
@@ -108,17 +110,13 @@ def _fingerprint(options: argparse.Namespace) -> int:
     return 0
 
 
-def _is_job(folder: Path) -> bool:
-    return (folder / "meta.json").is_file() and not _is_kit(folder)
-
-
-def _is_kit(folder: Path) -> bool:
-    """A kit is one whatever else lies in it: what a folder is decides who must have signed it."""
-    return (folder / "startup").exists()
-
-
-def _is_model(folder: Path) -> bool:
-    return any(folder.glob("*.safetensors")) and not _is_kit(folder)
+def _kind(folder: Path) -> str:
+    """What a folder is decides who must have signed it; so a kit is one whatever else lies in it."""
+    if (folder / "startup").exists():
+        return "kit"
+    if (folder / "meta.json").is_file():
+        return "job"
+    return "model" if any(folder.glob("*.safetensors")) else "kit"
 
 
 def _show(word: str, signed: Any, options: argparse.Namespace) -> int:

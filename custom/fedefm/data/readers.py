@@ -109,6 +109,13 @@ def read_shape(path: Path) -> tuple[int, int, int]:
     return frames, rows, columns
 
 
+def stated_spacing(columns: float, rows: float) -> float | None:
+    """NIfTI's millimetres a pixel where both directions agree; 1 exactly is what writers put that know nothing."""
+    if not 0 < columns < float("inf") or columns == rows == 1 or not abs(rows - columns) <= 0.01 * columns:
+        return None
+    return float(columns)
+
+
 def count_values(mask: Int64[np.ndarray, "..."]) -> dict[int, int]:
     """The values of a mask and how many pixels have each."""
     if mask.size and mask.min() >= 0 and mask.max() < 1 << 16:  # far quicker than sorting
@@ -196,8 +203,5 @@ def _raster_range(pixels: NDArray[np.generic]) -> tuple[float, float]:
 
 
 def _raster_spacing(kind: Format, header: RasterHeader) -> float | None:
-    """Only NIfTI states millimetres; 1 exactly is what writers put there when they know nothing."""
-    columns, rows = header.spacing[:2]
-    if kind is not Format.NIFTI or columns <= 0 or columns == rows == 1 or abs(rows - columns) > 0.01 * columns:
-        return None
-    return float(columns)
+    """Only NIfTI states millimetres."""
+    return stated_spacing(*header.spacing[:2]) if kind is Format.NIFTI else None

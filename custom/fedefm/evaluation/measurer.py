@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +89,7 @@ class Measurer:
         return {"scores": suppress_small(scores, self._least)}
 
     def _network(self, weights: Weights) -> nn.Module:
-        spec = replace(self._settings.model, pretrained=None)  # the weights came with the task; nothing is fetched
-        model = build_model(spec, len(self._settings.classes) + 1, self._settings.size)
+        model = build_model(self._settings.model, len(self._settings.classes) + 1, self._settings.size)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:

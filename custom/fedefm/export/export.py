@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
-from fedefm.errors import ConfigError
 from fedefm.export.card import NO_LICENCE, model_card
 from fedefm.export.onnx_file import require_onnx, write_onnx
 from fedefm.export.origin import read_measured, read_origin
 from fedefm.models.checkpoint import load_weights
+from fedefm.report.write import check_free, new_folder
 
 ONNX_FILE, CARD_FILE = "model.onnx", "MODEL_CARD.md"
 
@@ -34,23 +32,14 @@ def export(weights: Path, out: Path, *, evaluation: Path | None = None, licence:
         CheckpointError: the weights are damaged or do not fit, or ONNX disagrees with torch.
     """
     require_onnx()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: is not an empty folder; name a new one for the export")
+    check_free(out)
     checkpoint = load_weights(weights)
     origin = read_origin(weights, checkpoint.sha256)
     measured = None if evaluation is None else read_measured(evaluation, checkpoint.sha256)
-    out = out.resolve()  # "." has no name
-    folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    folder.mkdir(parents=True)
-    try:
+    with new_folder(out) as folder:
         difference = write_onnx(checkpoint, folder / ONNX_FILE)
         card = model_card(checkpoint, origin, difference, measured, licence)
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
-        if out.exists():
-            out.rmdir()
-        folder.replace(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return {
         "onnx": ONNX_FILE,
         "card": CARD_FILE,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -61,7 +60,7 @@ def build_tuned(spec: ModelSpec, classes: int, size: int) -> nn.Module:
         ConfigError: as `build_model`.
     """
     if spec.architecture != CLASSIFIER:
-        return build_model(replace(spec, pretrained=None), classes + 1, size)
+        return build_model(spec, classes + 1, size)
     options = spec.options.get("options")
     plain = ModelSpec(str(spec.options.get("of")), spec.encoder, options if isinstance(options, Mapping) else {})
     return Classifier(build_model(plain, 1, size).encoder, classes, size)

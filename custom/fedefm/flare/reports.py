@@ -95,7 +95,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_scores(report: Mapping[str, Any], stage: Stage) -> None:
-    """`evaluate`, `tune`: model -> class -> metric -> number. `validate`: metric -> number. Similarities likewise."""
+    """`evaluate`, `tune`: model -> class -> metric -> number; `lone` without model. `validate`: metric -> number."""
     if stage in (Stage.EVALUATE, Stage.TUNE, Stage.LONE):
         scores = report.get("scores", {})
         for model in [scores] if stage is Stage.LONE else scores.values():

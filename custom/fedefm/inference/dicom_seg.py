@@ -47,24 +47,29 @@ _OBJECT, _BODY = ("260787004", "Physical object"), ("123037004", "Anatomical Str
 _MOST_BYTES = (1 << 32) - 2
 
 
-def source_frames(paths: Sequence[Path]) -> list[tuple[str, str, int | None]]:
+def source_frames(paths: Sequence[Path]) -> tuple[list[tuple[str, str, int | None]], FileDataset | None]:
     """SOP class, SOP instance and frame number of every frame of a run; no number in an object of one frame.
+
+    Returns:
+        The frames, and the header of the first file that was compressed with loss.
 
     Raises:
         DataError: a file does not say which instance of which study it is, or names another study than the first.
     """
-    found, studies = [], set()
+    found, studies, lossy = [], set(), None
     for path in paths:
         header = _header(path)
         if not all(header.get(keyword) for keyword in _IDENTITY):
             raise DataError(f"{path.name} does not say which instance of which series and study it is")
         studies.add(str(header.StudyInstanceUID))
+        if lossy is None and header.get("LossyImageCompression") == "01":
+            lossy = header
         count = int(header.get("NumberOfFrames") or 1)
         numbers = [None] if count == 1 else range(1, count + 1)
         found += [(str(header.SOPClassUID), str(header.SOPInstanceUID), number) for number in numbers]
     if len(studies) > 1:
         raise DataError(f"{paths[0].name} and others belong to different studies")
-    return found
+    return found, lossy
 
 
 class SegObject:
@@ -84,11 +89,9 @@ class SegObject:
 
     def __init__(self, folder: Path, paths: Sequence[Path], classes: Sequence[str], model_sha256: str) -> None:
         self._path, self._classes, self._sha256 = folder / self.name, tuple(classes), model_sha256
-        self._sources, self._header = source_frames(paths), _header(paths[0])
+        (self._sources, self._lossy), self._header = source_frames(paths), _header(paths[0])
         self._bits, self._items = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._carry: Bool[np.ndarray, " n"] = np.zeros(0, bool)
-        headers = map(_header, paths)
-        self._lossy = next((one for one in headers if one.get("LossyImageCompression") == "01"), None)
         self._series, self._frames, self._number = str(self._header.SeriesInstanceUID), 0, 0
 
     def add(self, labels: UInt8[np.ndarray, "h w"]) -> None:

@@ -22,7 +22,7 @@ from fedefm.data.dicom import spacing_of
 from fedefm.data.dicom_header import Header, read_header
 from fedefm.data.formats import Format, format_of
 from fedefm.data.limits import check_declared
-from fedefm.data.readers import read_image, read_shape
+from fedefm.data.readers import read_image, read_shape, stated_spacing
 from fedefm.errors import DataError
 from fedefm.inference.nifti_header import HEAD_BYTES, MAX_FRAMES, Geometry, NiftiHeader, one_frame, parse_header
 
@@ -195,12 +195,9 @@ def _nifti_stream(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _nifti_spacing(geometry: Geometry) -> float | None:
-    """As training takes it: where both directions agree, and 1 exactly is what writers put that know nothing."""
+    """As training takes it, which has SimpleITK turn the units."""
     millimetres = {_METRES: 1000.0, _MICRONS: 0.001}.get(geometry.units & 7, 1.0)
-    columns, rows = (millimetres * side for side in geometry.pixdim[1:3])
-    if not 0 < columns < float("inf") or columns == rows == 1 or not abs(rows - columns) <= 0.01 * columns:
-        return None
-    return columns
+    return stated_spacing(*(millimetres * side for side in geometry.pixdim[1:3]))
 
 
 def _read_copy(path: Path, content: bytes, kind: Format = Format.DICOM) -> Frame:

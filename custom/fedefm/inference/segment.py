@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from fedefm.inference.predict import Labelled, Network, label_frames
 from fedefm.inference.source import Run
 from fedefm.inference.tips import TipTable, devices, find_tips
 from fedefm.inference.video import Film, open_film
+from fedefm.report.write import new_folder
 
 FORMATS = ("png", "nifti", "seg", "overlay")
 SUMMARY = "summary.json"
@@ -73,7 +72,7 @@ def segment(
         DataError: a frame cannot be read.
     """
     wanted, started = wanted or Wanted(), time.monotonic()
-    with _new_folder(out) as folder, ExitStack() as stack:
+    with new_folder(out) as folder, ExitStack() as stack:
         writers = _Writers(run, network, folder, wanted)
         stack.callback(writers.abandon)
         for frame in label_frames(network, run.frames(), wanted.batch):
@@ -186,35 +185,9 @@ def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> d
     }
 
 
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place at the end, or goes away with an error."""
-    check_free(out)
-    out = out.resolve()  # "." has no name
-    folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        if out.exists():
-            out.rmdir()
-        folder.replace(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def check_free(out: Path) -> None:
-    """Refuse a place that is taken.
-
-    Raises:
-        ConfigError: it is a file, or a folder that holds something.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: is not an empty folder; name a new one for the results")
-
-
 def parse_formats(text: str) -> tuple[str, ...]:
     """`png,nifti` as a tuple; `Wanted` checks the names."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-__all__: Sequence[str] = ["FORMATS", "SUMMARY", "Wanted", "check_free", "parse_formats", "segment"]
+__all__: Sequence[str] = ["FORMATS", "SUMMARY", "Wanted", "parse_formats", "segment"]

@@ -16,7 +16,7 @@ from fedefm.models.spec import ModelSpec
 Weights = dict[str, Tensor]
 
 
-def build_model(spec: ModelSpec, classes: int, size: int) -> nn.Module:
+def build_model(spec: ModelSpec, classes: int, size: int, *, fetch: bool = False) -> nn.Module:
     """Build the network of `spec` for grey images of `size` x `size` pixels.
 
     BatchNorm layers become GroupNorm: running statistics would carry a hospital's image statistics to its peers, and
@@ -26,6 +26,8 @@ def build_model(spec: ModelSpec, classes: int, size: int) -> nn.Module:
         spec: architecture and encoder.
         classes: output channels, background included.
         size: side of the images in pixels.
+        fetch: start from the published weights that `spec` names. Only a job's start weights want them: all other
+            networks are built to be loaded.
 
     Raises:
         ConfigError: the architecture or encoder does not exist or does not fit the size.
@@ -34,11 +36,12 @@ def build_model(spec: ModelSpec, classes: int, size: int) -> nn.Module:
     if not (isinstance(architecture, type) and issubclass(architecture, nn.Module)):
         raise ConfigError(f"model: '{spec.architecture}' is no architecture of segmentation-models-pytorch; try Unet")
     options = _encoder_options(spec.encoder, size) | dict(spec.options)
+    published = spec.pretrained if fetch else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = architecture(
-                encoder_name=spec.encoder, encoder_weights=spec.pretrained, in_channels=1, classes=classes, **options
+                encoder_name=spec.encoder, encoder_weights=published, in_channels=1, classes=classes, **options
             )
     except Exception as error:  # smp and timm raise many kinds
         reason = (str(error).splitlines() or ["no reason given"])[0][:160]
@@ -55,7 +58,7 @@ def initial_weights(spec: ModelSpec, classes: int, size: int, seed: int) -> Weig
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return take_weights(build_model(spec, classes, size))
+        return take_weights(build_model(spec, classes, size, fetch=True))
 
 
 def take_weights(model: nn.Module) -> Weights:

@@ -7,7 +7,6 @@ from torch import nn
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.models.build import build_model
 from fedefm.models.checkpoint import Checkpoint
-from fedefm.models.spec import ModelSpec
 
 
 def restore(checkpoint: Checkpoint, whose: str = "the weights") -> nn.Module:
@@ -20,10 +19,9 @@ def restore(checkpoint: Checkpoint, whose: str = "the weights") -> nn.Module:
     Raises:
         CheckpointError: the weights do not fit their architecture, or that is no segmentation network.
     """
-    spec = ModelSpec(checkpoint.spec.architecture, checkpoint.spec.encoder, checkpoint.spec.options)
+    spec = checkpoint.spec
     network = f"{spec.architecture} with '{spec.encoder}'"
     try:
-        # without start weights, which would be fetched
         model = build_model(spec, len(checkpoint.classes) + 1, checkpoint.size)
     except ConfigError as error:
         text = f"{whose}: for {network}, no segmentation network that can be built here; {error}"

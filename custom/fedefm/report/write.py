@@ -1,8 +1,10 @@
-"""Write `report.json` and `report.html`: both whole, or neither."""
+"""Write results whole, or not at all: `report.json` with `report.html`, or a new folder."""
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,36 @@ def write_together(folder: Path, files: Mapping[str, str]) -> None:
     finally:
         for part in beside:
             _remove(part)
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its place at the end, or goes away with an error.
+
+    Raises:
+        ConfigError: the place is taken.
+    """
+    check_free(out)
+    out = out.resolve()  # "." has no name
+    folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        if out.exists():
+            out.rmdir()
+        folder.replace(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_free(out: Path) -> None:
+    """Refuse a place that is taken.
+
+    Raises:
+        ConfigError: it is a file, or a folder that holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: is not an empty folder; name a new one for the results")
 
 
 def _write_through(path: Path, content: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +190,7 @@ class Hospital:
         if role not in self._networks:
             settings = self._settings
             with torch.random.fork_rng(devices=[]):  # else dropout would tell a first task from a later one
-                spec = replace(settings.model, pretrained=None)  # the weights came with the task; nothing is fetched
-                model = build_model(spec, len(settings.classes) + 1, settings.size)
+                model = build_model(settings.model, len(settings.classes) + 1, settings.size)
             self._networks[role] = model.to(self._device)
         try:
             self._networks[role].load_state_dict(models[role])

@@ -43,7 +43,7 @@ class TensorOps:
                 return f"tensor '{name}' has another shape or dtype"
             if not bool(value.isfinite().all()):
                 return f"tensor '{name}' holds NaN or infinity"
-            if value.numel() and bool((value.abs() > MAX_WEIGHT).any()):
+            if bool(((value > MAX_WEIGHT) | (value < -MAX_WEIGHT)).any()):
                 return f"tensor '{name}' holds a value beyond {MAX_WEIGHT:g}, which no training gives"
         return None
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509.oid import NameOID
 from nvflare.lighter.constants import ParticipantType
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
@@ -16,6 +15,7 @@ from nvflare.lighter.utils import serialize_cert
 
 from fedefm.errors import ConfigError
 from fedefm.provision.request import read_request
+from fedefm.trust.certificates import role_of
 
 ROLES = ("project_admin", "org_admin", "lead", "member")
 REQUEST = "request"  # property of a participant: its certificate request, as a path
@@ -64,13 +64,23 @@ class CertificateBuilder(CertBuilder):
         if known:
             certificate = x509.load_pem_x509_certificate(known.encode("ascii"))
             if certificate.public_key() == key and certificate.not_valid_after_utc > datetime.now(UTC):
-                _must_have_role(certificate, participant)
+                self._must_have_role(certificate, participant)
                 return certificate
         certificate = self._certify(participant, key)
         self.persistent_state.content[participant.subject] = {
             self.persistent_state.PROP_CERT: serialize_cert(certificate).decode("ascii")
         }
         return certificate
+
+    def _must_have_role(self, certificate: x509.Certificate, participant: Participant) -> None:
+        """A person whose role has changed needs a new key: the old certificate stays good until its end."""
+        wanted = participant.get_prop("role") if participant.type == ParticipantType.ADMIN else ""
+        found = role_of(certificate, self.root_cert)
+        if found != wanted:
+            raise ConfigError(
+                f"{participant.name}: has a certificate with role {found or 'none'}, the project file says {wanted}; "
+                "ask for a request with a new key, and take the old entry out of state/cert.json"
+            )
 
     def _certify(self, participant: Participant, key: RSAPublicKey) -> x509.Certificate:
         now = datetime.now(UTC)
@@ -85,15 +95,4 @@ class CertificateBuilder(CertBuilder):
             server=participant if participant.type == ParticipantType.SERVER else None,
             not_valid_before=now,
             not_valid_after=end,
-        )
-
-
-def _must_have_role(certificate: x509.Certificate, participant: Participant) -> None:
-    """A person whose role has changed needs a new key: the old certificate stays good until its end."""
-    wanted = participant.get_prop("role") if participant.type == ParticipantType.ADMIN else None
-    found = [one.value for one in certificate.subject.get_attributes_for_oid(NameOID.UNSTRUCTURED_NAME)]
-    if found != ([wanted] if wanted else []):
-        raise ConfigError(
-            f"{participant.name}: has a certificate with role {found or 'none'}, the project file says {wanted}; "
-            "ask for a request with a new key, and take the old entry out of state/cert.json"
         )
