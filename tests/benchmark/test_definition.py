@@ -15,6 +15,7 @@ from fedefm.benchmark.tables import BASELINES
 from fedefm.data.synth.consortium import GAIA, corpora, default_sites
 from fedefm.errors import ConfigError
 from fedefm.exchange.topology import resolve
+from fedefm.training.settings import Settings
 
 DEFINITION = load_definition(REAL)
 SEEDS = {0, 1, 2}
@@ -36,10 +37,24 @@ def test_eleven_hospitals_on_the_gaia_ring(method: str) -> None:
     assert shares(method, "gaia") == {(100, seed) for seed in SEEDS}
 
 
-@pytest.mark.parametrize("scenario", ["shifted", "swapped", "retina"])
+@pytest.mark.parametrize("scenario", ["shifted", "swapped", "retina", "absent"])
 def test_bad_hospitals_meet_weights_and_their_controls(scenario: str) -> None:
     for method in ("fedefm", "uniform", "constant", "regional", "fedavg"):
         assert shares(method, scenario=scenario) == {(50, seed) for seed in SEEDS}
+
+
+@pytest.mark.parametrize("method", ["fedefm", "uniform", "fedavg"])
+def test_without_the_bad_hospital_the_others_take_the_same_steps_in_the_same_rounds(method: str) -> None:
+    case = Case("four", method, 50, 0, "absent")
+    assert DEFINITION.sites_of(case) == sorted(set(default_sites(4)) - {DEFINITION.plain["bad_site"]})
+    here, there = (case_settings(DEFINITION, c) for c in (case, Case("four", method, 50, 0)))
+    assert here.schedule.min_sites == 3
+
+    def taken(settings: Settings, sites: list[str]) -> list[int]:
+        graph = resolve(settings.topology, sites)
+        return [settings.schedule.hosted_steps(graph, "animal", k) for k in range(settings.schedule.rounds)]
+
+    assert taken(here, DEFINITION.sites_of(case)) == taken(there, DEFINITION.sites("four"))
 
 
 def test_what_the_bad_hospital_labels_others_label_too() -> None:

@@ -73,6 +73,12 @@ def test_a_bad_hospital_does_not_count(definition: Definition, images: Images) -
     assert found["test"] == mean(values) and len(values) == 9 and "human" in found["by_site"]
 
 
+def test_an_absent_hospital_takes_no_part(definition: Definition, images: Images) -> None:
+    found = run_case(definition, replace(FEDAVG, unseen=50, scenario="absent"), images)
+    assert sorted(found["dice"]["by_site"]) == sorted(found["corpora"]) == ["animal", "phantom", "simulation"]
+    assert found["dice"]["test"] == mean(v for scores in found["dice"]["by_site"].values() for v in scores.values())
+
+
 def test_a_sweep_leaves_files_and_goes_on_where_it_stopped(definition: Definition, images: Images) -> None:
     told: list[str] = []
     cases = [FEDAVG, LONE]

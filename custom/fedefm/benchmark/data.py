@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedefm.benchmark.bad import spoil_site
-from fedefm.benchmark.definition import HONEST, Case, Definition
+from fedefm.benchmark.definition import ABSENT, HONEST, Case, Definition
 from fedefm.data.synth.consortium import default_sites, write_consortium
 from fedefm.errors import ConfigError
 
@@ -24,13 +24,15 @@ class Images:
     real: Path | None = None
 
     def of(self, definition: Definition, case: Case) -> dict[str, Path]:
-        """Every hospital's folder; one of them is bad in the scenarios that are not honest.
+        """The folder of every hospital that takes part; one of them is bad in the scenarios that say so.
 
         Raises:
             ConfigError: real images are wanted and not there.
         """
         folders = self._at(definition, case, case.unseen)
-        if case.scenario != HONEST:
+        if case.scenario == ABSENT:
+            del folders[definition.plain["bad_site"]]
+        elif case.scenario != HONEST:
             bad = definition.plain["bad_site"]
             full = self.all_labels(definition, case)[bad]
             place = self.cache / f"{case.consortium}-seed{case.seed}-unseen{case.unseen}-{case.scenario}" / bad

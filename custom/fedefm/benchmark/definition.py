@@ -16,7 +16,8 @@ FILE = "definition.json"
 ABLATIONS = "ablations.json"
 SPLIT = "ours.json"
 HONEST = "honest"
-SCENARIOS = (HONEST, "shifted", "swapped", "retina")
+ABSENT = "absent"
+SCENARIOS = (HONEST, ABSENT, "shifted", "swapped", "retina")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Case:
         method: name of a job, of a baseline at equal bytes, or of an ablation.
         unseen: percent of the pairs of a hospital and another's class that the hospital does not label.
         seed: of the images, of the start weights and of every random choice.
-        scenario: `honest`, or what is wrong with the bad hospital.
+        scenario: `honest`, what is wrong with the bad hospital, or `absent`: the others without it.
     """
 
     consortium: str
@@ -88,6 +89,10 @@ class Definition:
         """Names of a consortium's hospitals, sorted: folders of real images, or drawn ones."""
         entry = self.consortium(consortium)
         return sorted(entry["folders"] if "folders" in entry else default_sites(entry["sites"]))
+
+    def sites_of(self, case: Case) -> list[str]:
+        """Names of the hospitals that take part in a case."""
+        return [s for s in self.sites(case.consortium) if case.scenario != ABSENT or s != self.plain["bad_site"]]
 
     def cases(self, group: str) -> list[Case]:
         """The runs of a group, in their order; each once.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fedefm.benchmark.definition import Case, Definition
+from fedefm.benchmark.definition import ABSENT, Case, Definition
 from fedefm.errors import ConfigError
 from fedefm.exchange.topology import Topology, resolve
 from fedefm.resources import shipped
@@ -26,7 +26,7 @@ def case_settings(definition: Definition, case: Case) -> Settings:
     Raises:
         ConfigError: the method is unknown, or takes another number of gradient steps than the benchmark's.
     """
-    consortium, sites = definition.consortium(case.consortium), definition.sites(case.consortium)
+    consortium, sites = definition.consortium(case.consortium), definition.sites_of(case)
     plain = _job_of(definition, case.method).to_dict()
     steps = consortium["equal_bytes" if case.method.endswith(BYTES) else "schedule"]
     plain |= {key: consortium.get(key, definition.plain[key]) for key in _FIXED}
@@ -34,6 +34,8 @@ def case_settings(definition: Definition, case: Case) -> Settings:
     chosen = {key: plain["schedule"][key] for key in _CHOSEN}
     if plain["schedule"]["method"] == OURS:
         steps = {**steps, **definition.ours.get(case.consortium, {})}
+    if case.scenario == ABSENT:  # one visitor less at each: its steps are taken at home
+        steps = {**steps, "distil_steps": steps["distil_steps"] + steps["overseas_steps"]}
     plain["schedule"] = {**chosen, **steps, "seed": case.seed, "min_sites": len(sites), "compare_lone": False}
     for key, value in definition.ablations.get(case.method, {}).items():
         part, _, name = key.partition(".")

@@ -24,7 +24,7 @@ BASELINES = (
 )
 SHARES = ("0", "25", "50", "75", "100")
 RIVALS = ("pooled", "pooled_all", "fedavg", "fedavg_rate", "fedavg_bytes", "moon", "ring", "matcha")
-SCENARIOS = ("shifted", "swapped", "retina")
+SCENARIOS = ("shifted", "swapped", "retina", "absent")
 
 Table = Mapping[str, Mapping[str, Sequence[float]]]
 
