@@ -18,14 +18,18 @@ from fedefm.report.text import Number
 from fedefm.report.view import flatten
 from fedefm.report.write import HTML_NAME
 
+SQUARE = "Pixels are those of the network's square, to which every image was scaled."
 TITLES = {
     "dice": ("Dice", "The higher the better; 1 is perfect."),
     "cldice": ("Centreline Dice (clDice)", "Overlap of the centrelines; the higher the better."),
     "hd95_px": (
         "Surface distance (HD95), pixels",
-        "The lower the better; over images where a class is there and was marked.",
+        f"The lower the better; over images where a class is there and was marked. {SQUARE}",
     ),
-    "tip_px": ("Tip error, pixels", "The lower the better; over images where a device is there and was marked."),
+    "tip_px": (
+        "Tip error, pixels",
+        f"The lower the better; over images where a device is there and was marked. {SQUARE}",
+    ),
 }
 COLUMNS = (
     ("dice", "Dice"),
