@@ -19,6 +19,7 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from fedefm.benchmark.definition import Case, load_definition
 from fedefm.benchmark.run import run_case
 from fedefm.benchmark.store import read_result, write_json
 from fedefm.benchmark.tables import markdown, spread
-from fedefm.data.dataset import load_site
+from fedefm.data.dataset import SiteData, load_site
 from fedefm.losses.corpus import fold_log_probabilities, fold_target
 from fedefm.models.build import Weights
 from fedefm.training import hospital
@@ -48,10 +49,16 @@ SILENT = -1e4
 Judge = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From a teacher's class, the true one (both folded; 0 is none of its own) and its presence to pixel weights."""
 
+
+def wrongly_seen(said: Tensor, true: Tensor) -> Tensor:
+    """Where a teacher sees one of its classes that is not there."""
+    return (said != 0) & (said != true)
+
+
 JUDGES: Mapping[str, Judge] = {
     "right": lambda said, true, seen: (said == true).to(seen.dtype),
     "right_seen": lambda said, true, seen: seen * (said == true),
-    "corrected": lambda said, true, seen: torch.where((said != 0) & (said != true), torch.ones_like(seen), seen),
+    "corrected": lambda said, true, seen: seen.masked_fill(wrongly_seen(said, true), 1.0),
 }
 
 
@@ -72,9 +79,8 @@ class Oracle(DistillationObjective):
         true = fold_target(self._truth, teacher.channels, answer.shape[1])
         self._judged.append(JUDGES[self.mode](said, true, presence(answer, teacher.channels, 0.0)))
         if self.mode == "corrected":
-            wrong = ((said != 0) & (said != true)).unsqueeze(1)
             own = torch.isin(torch.arange(answer.shape[1]), torch.tensor(teacher.channels)).view(1, -1, 1, 1)
-            answer = answer.masked_fill(wrong & own, SILENT)
+            answer = answer.masked_fill(wrongly_seen(said, true).unsqueeze(1) & own, SILENT)
         return answer, features
 
     def _regions(self, *unused: object) -> Tensor:
@@ -86,17 +92,21 @@ class Knowing(hospital.Hospital):
 
     truth: Mapping[str, Path]
 
-    def _distil(self, *work: Any) -> tuple[Weights, dict[str, Any]]:
-        plain = self.data
+    @cached_property
+    def _known(self) -> SiteData:
+        """The hospital's images, with masks that carry the truth."""
         true = load_site(self.truth[self.name], self._settings.classes, self._settings.size).train.masks
-        self._data = replace(plain, train=replace(plain.train, masks=plain.train.masks + TRUTH * true))
+        return replace(self.data, train=replace(self.data.train, masks=self.data.train.masks + TRUTH * true))
+
+    def _distil(self, *work: Any) -> tuple[Weights, dict[str, Any]]:
+        plain, self._data = self.data, self._known
         try:
             return super()._distil(*work)
         finally:
             self._data = plain
 
 
-def test_dice(mode: str, seed: int, images: Images) -> float:
+def oracle_dice(mode: str, seed: int, images: Images) -> float:
     """Test Dice of a run whose teachers are weighed by an oracle; in a process of its own."""
     torch.set_num_threads(1)
     definition, case = load_definition(FOLDER), Case("four", "uniform", UNSEEN, seed)
@@ -122,13 +132,10 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[str, dict[str, float]] = read_result(RESULTS) if RESULTS.exists() else {}
     images, definition = Images(options.data), load_definition(FOLDER)
-    for seed in SEEDS:  # before any process starts: two must not write one folder
-        case = Case("four", "uniform", UNSEEN, seed)
-        images.of(definition, case)
-        images.all_labels(definition, case)
+    images.draw(definition, [Case("four", "uniform", UNSEEN, seed) for seed in SEEDS])
     missing = [(mode, seed) for seed in SEEDS for mode in JUDGES if str(seed) not in found.get(mode, {})]
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
-        jobs = {pool.submit(test_dice, mode, seed, images): (mode, seed) for mode, seed in missing}
+        jobs = {pool.submit(oracle_dice, mode, seed, images): (mode, seed) for mode, seed in missing}
         for job in as_completed(jobs):
             mode, seed = jobs[job]
             found.setdefault(mode, {})[str(seed)] = job.result()

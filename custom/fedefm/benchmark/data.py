@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,12 @@ class Images:
         Real images keep the labels that they have.
         """
         return self._at(definition, case, 0)
+
+    def draw(self, definition: Definition, cases: Iterable[Case]) -> None:
+        """Have all images of these cases on disk before any process starts: two must not write one folder."""
+        for case in cases:
+            self.of(definition, case)
+            self.all_labels(definition, case)
 
     def _at(self, definition: Definition, case: Case, unseen: int) -> dict[str, Path]:
         entry = definition.consortium(case.consortium)

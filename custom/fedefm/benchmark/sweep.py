@@ -44,9 +44,7 @@ def sweep(
     if workers < 1:
         raise ConfigError("benchmark: give at least one worker")
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    for case in cases:  # before any process starts: two must not write one folder
-        images.of(definition, case)
-        images.all_labels(definition, case)
+    images.draw(definition, cases)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         jobs = {pool.submit(timed, definition, case, images, chosen): case for case in cases}
         try:
