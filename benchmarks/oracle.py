@@ -130,6 +130,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes at work (default: %(default)s)")
     parser.add_argument("--data", type=Path, default=Path("runs/benchmark-data"), help="keeps the images")
     options = parser.parse_args()
+    if options.workers < 1:
+        parser.error("give at least one worker")
     found: dict[str, dict[str, float]] = read_result(RESULTS) if RESULTS.exists() else {}
     images, definition = Images(options.data), load_definition(FOLDER)
     images.draw(definition, [Case("four", "uniform", UNSEEN, seed) for seed in SEEDS])
