@@ -15,7 +15,7 @@ from fedefm.errors import QuorumError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import StageEnded, StageStarted, TaskDone
 from fedefm.exchange.messages import THETA, Assignment, Stage, Task
-from fedefm.exchange.schedule import METHODS, TRAINING, Schedule
+from fedefm.exchange.schedule import METHODS, ORDERS, TRAINING, Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete, from_edges, ring
 
@@ -139,6 +139,57 @@ def test_every_model_is_measured_everywhere() -> None:
     evaluated = [a for a in run.network.asked if a.task.stage is Stage.EVALUATE]
     assert [a.task.site for a in evaluated] == ["a", "b", "c"]
     assert all(a.models == {THETA: state.theta, **state.silos} for a in evaluated)
+
+
+# Turns
+
+
+def test_one_round_of_turns_by_hand() -> None:
+    """Each silo starts from what the one before it returned; without neighbours a turn is half a step to an optimum."""
+    lonely, plan = from_edges("abc", []), plan_of(rounds=1, order="sequential", theta_mixing=1.0)
+    state = Play(plan, lonely, Network(drift), Floats()).coordinator.run(0.0)
+    assert state.silos == pytest.approx({"a": 0.5, "b": (0.5 + 10) / 2, "c": (5.25 + 100) / 2})
+    assert state.theta == pytest.approx((0.5 + 5.25 + 52.625) / 3)
+
+
+def test_experts_of_a_turn_start_from_the_silo_before() -> None:
+    run = play(plan_of(rounds=2, order="sequential", theta_mixing=1.0), ABC)
+    final = run.coordinator.run("start")
+    order = [(k, i) for k, turn in ((0, "abc"), (1, "bca")) for i in turn]
+    assert [(t.round, t.site) for t in run.network.tasks(Stage.DISTIL)] == order
+    first = run.saved[0]
+    distilled = {
+        (a.task.round, a.task.site): run.ops.train(a) for a in run.network.asked if a.task.stage is Stage.DISTIL
+    }
+    before = {(1, "b"): first.theta, (1, "c"): distilled[1, "b"], (1, "a"): distilled[1, "c"]}
+    for visit in (a for a in run.network.asked if a.task.stage is Stage.OVERSEAS and a.task.round == 1):
+        assert visit.models == {"student": before[1, visit.task.visitor]}
+    assert run.ops.parents(final.theta) == {i: distilled[1, i] for i in "abc"}
+
+
+def test_a_turn_that_fails_is_passed_over() -> None:
+    fault = fail_when("lost", stage=Stage.DISTIL, site="b", round=0)
+    run = play(plan_of(rounds=1, order="sequential", theta_mixing=1.0), ABC, fault=fault)
+    state = run.coordinator.run("start")
+    assert set(run.ops.parents(state.theta)) == {"a", "c"}
+    [local] = [a for a in run.network.asked if a.task.stage is Stage.LOCAL and a.task.site == "c"]
+    assert local.models == {"student": state.silos["a"]}
+
+
+def test_turns_change_no_task_but_its_order_and_weights() -> None:
+    parallel, turns = (play(plan_of(rounds=3, order=order, theta_mixing=1.0), ABC) for order in ORDERS)
+    for run in (parallel, turns):
+        run.coordinator.run("start")
+    tasks = [sorted((a.task for a in run.network.asked), key=lambda task: task.id) for run in (parallel, turns)]
+    assert tasks[0] == tasks[1]
+
+
+@given(st.lists(st.sampled_from("abcdef"), unique=True, max_size=6), st.integers(0, 20))
+def test_everybody_has_one_turn_a_round_and_the_first_one_moves_on(silos: list[str], round_: int) -> None:
+    turns = [silo for turn in Schedule(order="sequential").turns(silos, round_) for silo in turn]
+    assert sorted(turns) == sorted(silos)
+    assert not silos or turns[0] == silos[round_ % len(silos)]
+    assert Schedule(order="parallel").turns(silos, round_) == [tuple(silos)]
 
 
 # Who visits whom, and when
@@ -335,8 +386,9 @@ def test_stages_open_and_close_in_order_and_count_what_moved() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("stop", [1, 2, 3])
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(method: str, stop: int) -> None:
-    plan = plan_of(method, rounds=4, theta_mixing=0.5)
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(method: str, stop: int, order: str) -> None:
+    plan = plan_of(method, rounds=4, theta_mixing=0.5, order=order)
     whole = play(plan, ABC)
     final = whole.coordinator.run("start")
     rest = play(plan, ABC)

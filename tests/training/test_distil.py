@@ -6,6 +6,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor, nn
 
+from fedefm.losses.corpus import fold_log_probabilities
 from fedefm.losses.segmentation import foundation_loss, segmentation_loss
 from fedefm.maths import cosine_cost, emd, node_weights, regional_similarity
 from fedefm.training.distil import DistillationObjective, Teacher, image_weights, presence, regional_weights
@@ -305,3 +306,23 @@ def test_weights_of_two_teachers_on_two_images_by_hand(weighting: str, wanted: d
     assert {host: weight.tolist() for host, weight in found.items()} == {
         host: pytest.approx(values) for host, values in wanted.items()
     }
+
+
+def test_static_structure_is_taught_as_none_of_the_teachers_classes_at_full_weight() -> None:
+    """One frame, seen many times over: all that a teacher sees in it is static, so it teaches "none of mine" there."""
+    source = torch.Generator().manual_seed(1)
+    images = torch.randn(1, 1, 8, 8, generator=source, dtype=torch.float64).expand(12, -1, -1, -1)
+    masks = torch.zeros(12, 8, 8, dtype=torch.int64)
+    loss = objective({"east": Teacher(EAST, (2,))}, negatives=0.0, class_aware=True, static_limit=0.25, beta=1.0)
+    answer = EAST(images).detach()
+    answer_folded = fold_log_probabilities(answer, (2,))
+    seen = answer_folded.argmax(1) == 1
+    assert seen.any() and not seen.all()
+    quiet = answer.clone()
+    quiet[:, 2][seen] = -1e4
+    region = presence(quiet, (2,), 0.0).masked_fill(seen, 1.0)
+    log_p = fold_log_probabilities(STUDENT(images) / T, (2,))
+    q = fold_log_probabilities(quiet / T, (2,)).exp()
+    expected = T**2 * foundation_loss(log_p, q, region).mean()
+    assert loss((images, masks)).item() == pytest.approx(expected.item(), rel=1e-9)
+    assert q[:, 0][seen].min() == 1

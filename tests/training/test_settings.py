@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedefm.errors import ConfigError
-from fedefm.exchange.schedule import METHODS, Schedule
+from fedefm.exchange.schedule import METHODS, ORDERS, Schedule
 from fedefm.models.spec import ModelSpec
 from fedefm.training.settings import WEIGHTINGS, Baseline, Distillation, Optimisation, Settings, load_settings
 
@@ -20,7 +20,7 @@ VALUES = {
         "method": st.sampled_from(METHODS), "rounds": COUNT, "local_steps": COUNT, "overseas_steps": COUNT,
         "distil_steps": COUNT, "theta_mixing": SHARE, "server_rate": st.floats(0.1, 4), "min_sites": COUNT,
         "max_misses": COUNT, "weigh_by_images": st.booleans(), "compare_lone": st.booleans(),
-        "seed": st.integers(0, 2**40),
+        "seed": st.integers(0, 2**40), "order": st.sampled_from(ORDERS),
     },
     Optimisation: {
         "batch_size": COUNT, "learning_rate": AMOUNT, "weight_decay": SHARE, "warmup_steps": COUNT, "augment": SHARE,
@@ -30,7 +30,7 @@ VALUES = {
         "constant": AMOUNT,
         "feature_level": st.integers(-4, 4), "even_nodes": st.booleans(),
         "class_aware": st.booleans(), "condition_on_labels": st.booleans(),
-        "negatives": SHARE, "paper_exact": st.booleans(), "differentiate_emd": SHARE, "average_experts": st.booleans(),
+        "negatives": SHARE, "static_limit": st.floats(0.01, 1), "paper_exact": st.booleans(), "differentiate_emd": SHARE, "average_experts": st.booleans(),
     },
     Baseline: {
         "proximal": SHARE, "contrast": SHARE, "contrast_temperature": AMOUNT, "conditional": SHARE,
@@ -149,6 +149,9 @@ def test_a_key_like_no_other_is_only_refused() -> None:
         ("distillation.temperature", 0, "temperature"),
         ("distillation.negatives", -0.1, "negatives"),
         ("distillation.negatives", 1.1, "negatives"),
+        ("distillation.static_limit", 0.0, "static_limit"),
+        ("distillation.static_limit", 1.1, "static_limit"),
+        ("schedule.order", "random", "parallel, sequential"),
         ("distillation.tau", -1, "tau"),
         ("distillation.beta", 1.01, "beta"),
         ("distillation.weighting", "best", "best"),
@@ -167,9 +170,9 @@ def test_without_classes_there_is_no_job() -> None:
 
 
 def test_the_paper_to_the_letter_overrides_what_goes_beyond_it() -> None:
-    chosen = Distillation(paper_exact=True, weighting="regional", negatives=0.2)
+    chosen = Distillation(paper_exact=True, weighting="regional", negatives=0.2, static_limit=0.25)
     assert not (chosen.class_aware or chosen.condition_on_labels or chosen.average_experts)
-    assert chosen.weighting == "emd" and chosen.negatives == 1
+    assert chosen.weighting == "emd" and chosen.negatives == 1 and chosen.static_limit == 1
 
 
 def test_a_file_is_read_as_written(tmp_path: Path) -> None:

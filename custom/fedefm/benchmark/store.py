@@ -14,7 +14,10 @@ from fedefm.errors import ConfigError
 
 _NO_MATTER = ("name", "stage_timeout")
 
-NEUTRAL: Mapping[str, Mapping[str, Any]] = {"distillation": {"even_nodes": False}}
+NEUTRAL: Mapping[str, Mapping[str, Any]] = {
+    "distillation": {"even_nodes": False, "static_limit": 1.0},
+    "schedule": {"order": "parallel"},
+}
 """Settings that are younger than the first results, at the value under which a run is what it was without them."""
 
 

@@ -111,12 +111,20 @@ class Coordinator(Generic[W]):
         after = self.plan.rules.one_round(self, state)
         return replace(after, round=state.round + 1)
 
-    def mix(self, state: RoundState[W]) -> RoundState[W]:
-        """Let a share of Theta flow back into every silo's weights (0 in the paper, 1 in FedAvg)."""
-        if state.theta is None or self.plan.mixing == 0:
+    def mix(self, state: RoundState[W], source: W | None = None, silos: Sequence[str] | None = None) -> RoundState[W]:
+        """Let a share of Theta flow back into every silo's weights (0 in the paper, 1 in FedAvg).
+
+        Args:
+            state: of the round.
+            source: flows in Theta's place.
+            silos: only these; None means all.
+        """
+        source = state.theta if source is None else source
+        if source is None or self.plan.mixing == 0:
             return state
-        theta, share = state.theta, self.plan.mixing
-        return replace(state, silos={s: self.ops.interpolate(w, theta, share) for s, w in state.silos.items()})
+        chosen = state.silos if silos is None else silos
+        mixed = {s: self.ops.interpolate(state.silos[s], source, self.plan.mixing) for s in chosen}
+        return replace(state, silos=state.silos | mixed)
 
     def local(
         self, state: RoundState[W], sites: Sequence[str], extra: Mapping[str, Mapping[str, W]] = NOTHING
@@ -134,10 +142,10 @@ class Coordinator(Generic[W]):
         reports = {task.site: result.report for task, result in done}
         return replace(state, silos=state.silos | _weights(done), trained=state.trained | set(reports)), reports
 
-    def overseas(self, state: RoundState[W]) -> tuple[dict[str, dict[str, W]], RoundState[W]]:
-        """Send every silo's weights to its neighbours to be trained there (Eq. 1); experts by visitor and host."""
+    def overseas(self, state: RoundState[W], silos: Sequence[str]) -> tuple[dict[str, dict[str, W]], RoundState[W]]:
+        """Send these silos' weights to their neighbours to be trained there (Eq. 1); experts by visitor and host."""
         present = self.present(state)
-        visitors = [site for site in present if site in state.trained]
+        visitors = [site for site in present if site in state.trained and site in silos]
         tasks = plans.overseas_tasks(self.plan, self.topology, visitors, present, state.round)
         assignments = [Assignment(task, {STUDENT: state.silos[task.visitor]}) for task in tasks]
         done, state = self.stage(state, Stage.OVERSEAS, assignments)

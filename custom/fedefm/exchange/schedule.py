@@ -14,6 +14,9 @@ from fedefm.exchange.topology import Topology
 FEDEFM = "fedefm"
 FEDAVG = "fedavg"
 LONE = "lone"
+PARALLEL = "parallel"
+SEQUENTIAL = "sequential"
+ORDERS = (PARALLEL, SEQUENTIAL)
 METHODS = tuple(REGISTRY)
 
 
@@ -36,6 +39,9 @@ class Schedule:
         server_rate: how far Theta goes from its last value towards the silos' mean and beyond: 1 is the mean, as in the
             paper; the server's learning rate of Reddi et al. (Adaptive Federated Optimization, 2021). Of `fedefm` and
             `fedavg_rate` only.
+        order: `parallel`: all silos start a round from Theta and work at the same time, as in the paper; `sequential`:
+            they take turns, each starting from what the one before it returned (sequential federated learning, Li and
+            Lyu 2023). As many gradient steps and bytes, as many waits as there are silos. Of `fedefm` only.
         min_sites: fewer hospitals than this in an aggregate end the run.
         max_misses: a hospital that failed this many stages in a row gets no more work.
         weigh_by_images: aggregate by number of images, else evenly.
@@ -53,6 +59,7 @@ class Schedule:
     distil_steps: int = 33
     theta_mixing: float = 1.0
     server_rate: float = 2.0
+    order: str = PARALLEL
     min_sites: int = 1
     max_misses: int = 2
     weigh_by_images: bool = False
@@ -69,6 +76,8 @@ class Schedule:
             raise ConfigError(f"theta_mixing must lie in [0, 1], not {self.theta_mixing}")
         if not 0.0 < self.server_rate <= 4.0:
             raise ConfigError(f"server_rate must lie above 0 and not above 4, not {self.server_rate}")
+        if self.order not in ORDERS:
+            raise ConfigError(f"order '{self.order}' is unknown; choose one of {', '.join(ORDERS)}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, not {self.seed}")
 
@@ -96,6 +105,13 @@ class Schedule:
     def theta_rate(self) -> float:
         """How far Theta goes towards the silos' mean and beyond: most baselines take the mean itself."""
         return self.server_rate if self.rules.rated else 1.0
+
+    def turns(self, silos: Sequence[str], round_: int) -> list[tuple[str, ...]]:
+        """Silos that work at the same time, one group after another; who begins moves on by one from round to round."""
+        if self.order == PARALLEL or not silos:
+            return [tuple(silos)]
+        first = round_ % len(silos)
+        return [(silo,) for silo in (*silos[first:], *silos[:first])]
 
     def hosted_steps(self, topology: Topology, site: str, round_: int) -> int:
         """Gradient steps that `fedefm` computes at `site` in a round: what a baseline may spend there."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fedefm.errors import ConfigError
 
-_IMPOSSIBLE = -1e4  # minus infinity would make NaN of a sum over impossible classes
+SILENT = -1e4  # minus infinity would make NaN of a sum over impossible classes
 
 
 def corpus_channels(corpus: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
@@ -64,4 +64,4 @@ def condition_on_labels(
     open_ = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
     open_[list(channels)] = False
     possible = torch.where(own.unsqueeze(1), certain, open_.view(1, -1, 1, 1))
-    return logits.masked_fill(~possible, _IMPOSSIBLE)
+    return logits.masked_fill(~possible, SILENT)

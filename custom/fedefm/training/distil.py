@@ -10,7 +10,7 @@ from operator import mul
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from fedefm.losses.corpus import condition_on_labels, fold_log_probabilities
@@ -20,6 +20,7 @@ from fedefm.maths import cosine_cost, emd, emd_similarity, node_weights, regiona
 from fedefm.models.build import forward_with_features
 from fedefm.training.loop import Batch
 from fedefm.training.settings import Distillation
+from fedefm.training.static import StaticStructure, silence
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class DistillationObjective:
         self._student, self._channels, self._settings = student, channels, settings
         self._teachers = dict(sorted(teachers.items()))
         self._similarity: dict[str, list[float]] = defaultdict(list)
+        self._static: dict[str, StaticStructure] = {}
 
     def __call__(self, batch: Batch) -> Tensor:
         """Loss of one batch."""
@@ -62,7 +64,10 @@ class DistillationObjective:
         taught, scale = logits.new_zeros(len(images)), logits.new_zeros(len(images))
         for host, (answer, seen) in asked.items():
             channels = self._teachers[host].channels if s.class_aware else tuple(range(1, logits.shape[1]))
+            static = self._find_static(host, answer, channels)
+            answer = silence(answer, static, channels)
             region = self._regions(nodes.detach(), seen, answer, channels, images.shape[-2:])
+            region = region if region is None else region.masked_fill(static, 1.0)
             taught = taught + weights[host] * distillation_loss(logits, answer, channels, s.temperature, region)
             scale = scale + weights[host]
             if s.differentiate_emd:
@@ -83,6 +88,12 @@ class DistillationObjective:
         if self._settings.condition_on_labels:
             answer = condition_on_labels(answer, masks, self._channels)
         return answer, seen
+
+    def _find_static(
+        self, host: str, answer: Float[Tensor, "b k h w"], channels: Sequence[int]
+    ) -> Bool[Tensor, "b h w"]:
+        """Where a teacher sees what it has seen there in too many frames."""
+        return self._static.setdefault(host, StaticStructure(channels, self._settings.static_limit)).find(answer)
 
     def _distance(self, u: Tensor, v: Tensor) -> Float[Tensor, " b"]:
         a, b = node_weights(u, v)

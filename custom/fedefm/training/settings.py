@@ -63,9 +63,12 @@ class Distillation:
         class_aware: ask a teacher only about the classes that its host labels.
         negatives: trust in a teacher's "none of my classes", from 0 (listen only where it sees one) to 1 (paper). On
             images unlike its host's, an expert misses what is there far more often than it sees what is not.
+        static_limit: what a teacher sees at one place in more than this share of a task's frames, flips and turns counted,
+            is no device but the image's own frame, such as a collimator's rim, and it says "none of my classes" there;
+            1 believes it everywhere.
         condition_on_labels: correct a teacher by the silo's own labels before the student listens to it.
         paper_exact: the paper to the letter: literal score, scaling the supervised term too, as Eq. 2 may be read;
-            overrides class_aware, condition_on_labels, average_experts, negatives and weighting.
+            overrides class_aware, condition_on_labels, average_experts, negatives, static_limit and weighting.
         differentiate_emd: weight of the Earth Mover's Distance as a loss of its own; 0 leaves it out.
         average_experts: average the returned experts into the student before it is taught.
     """
@@ -79,6 +82,7 @@ class Distillation:
     even_nodes: bool = False
     class_aware: bool = True
     negatives: float = 0.0
+    static_limit: float = 1.0
     condition_on_labels: bool = True
     paper_exact: bool = False
     differentiate_emd: float = 0.0
@@ -90,6 +94,8 @@ class Distillation:
             raise ConfigError(f"distillation: beta must lie in [0, 1], not {self.beta}")
         if not 0 <= self.negatives <= 1:
             raise ConfigError(f"distillation: negatives must lie in [0, 1], not {self.negatives}")
+        if not 0 < self.static_limit <= 1:
+            raise ConfigError(f"distillation: static_limit must lie above 0 and not above 1, not {self.static_limit}")
         if self.weighting not in WEIGHTINGS:
             raise ConfigError(f"distillation: weighting '{self.weighting}' is none of {', '.join(WEIGHTINGS)}")
         if self.differentiate_emd < 0:
@@ -99,6 +105,7 @@ class Distillation:
                 object.__setattr__(self, name, False)
             object.__setattr__(self, "weighting", "emd")
             object.__setattr__(self, "negatives", 1.0)
+            object.__setattr__(self, "static_limit", 1.0)
 
 
 @dataclass(frozen=True)
