@@ -30,7 +30,8 @@ VALUES = {
         "constant": AMOUNT,
         "feature_level": st.integers(-4, 4), "even_nodes": st.booleans(),
         "class_aware": st.booleans(), "condition_on_labels": st.booleans(),
-        "negatives": SHARE, "static_limit": st.floats(0.01, 1), "paper_exact": st.booleans(), "differentiate_emd": SHARE, "average_experts": st.booleans(),
+        "negatives": SHARE, "static_limit": st.floats(0.01, 1), "paper_exact": st.booleans(),
+        "differentiate_emd": SHARE, "average_experts": st.booleans(),
     },
     Baseline: {
         "proximal": SHARE, "contrast": SHARE, "contrast_temperature": AMOUNT, "conditional": SHARE,

@@ -63,9 +63,9 @@ class Distillation:
         class_aware: ask a teacher only about the classes that its host labels.
         negatives: trust in a teacher's "none of my classes", from 0 (listen only where it sees one) to 1 (paper). On
             images unlike its host's, an expert misses what is there far more often than it sees what is not.
-        static_limit: what a teacher sees at one place in more than this share of a task's frames, flips and turns counted,
-            is no device but the image's own frame, such as a collimator's rim, and it says "none of my classes" there;
-            1 believes it everywhere.
+        static_limit: what a teacher sees at one place in more than this share of a task's frames, flips and turns
+            counted, is no device but the image's own frame, such as a collimator's rim, and it says "none of my
+            classes" there; 1 believes it everywhere.
         condition_on_labels: correct a teacher by the silo's own labels before the student listens to it.
         paper_exact: the paper to the letter: literal score, scaling the supervised term too, as Eq. 2 may be read;
             overrides class_aware, condition_on_labels, average_experts, negatives, static_limit and weighting.
