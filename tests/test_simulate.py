@@ -104,8 +104,11 @@ def test_the_simulator_gives_the_same_theta_as_one_process(folders, tmp_path):
 def test_a_killed_and_a_frozen_hospital_are_named_and_routed_around(folders, tmp_path):
     first, second, killed, frozen = sorted(folders)
 
+    struck = []
+
     def strike(event):
-        if isinstance(event, StageStarted) and event.stage is Stage.OVERSEAS:
+        if isinstance(event, StageStarted) and event.stage is Stage.OVERSEAS and not struck:
+            struck.append(event)
             worker(killed).kill()
             worker(frozen).send_signal(signal.SIGSTOP)
 

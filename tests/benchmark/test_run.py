@@ -10,7 +10,7 @@ from tiny import tiny_definition
 
 from fedefm.benchmark.data import Images
 from fedefm.benchmark.definition import Case, Definition
-from fedefm.benchmark.run import processor, run_case
+from fedefm.benchmark.run import plain_config, processor, run_case
 from fedefm.benchmark.settings import case_settings
 from fedefm.benchmark.store import is_current, left_over, result_path
 from fedefm.benchmark.sweep import sweep
@@ -97,20 +97,61 @@ def test_a_result_of_other_settings_or_another_definition_is_no_result(
     assert is_current(definition, result)
     assert not is_current(definition, result | {"definition": "0"})
     assert not is_current(definition, result | {"case": result["case"] | {"method": "gone"}})
-    changed = json.loads(json.dumps(result))
-    changed["config"]["schedule"]["server_rate"] = 1.25
-    assert not is_current(definition, changed)
-    del changed["config"]["distillation"]["even_nodes"]
-    changed["config"]["schedule"]["server_rate"] = result["config"]["schedule"]["server_rate"]
-    assert is_current(definition, changed)  # the setting did not exist then
-    del changed["config"]["distillation"]["beta"]
-    assert not is_current(definition, changed)
+    assert not is_current(definition, with_value(result, "schedule", "theta_mixing", 0.5))
     own = tiny_definition(tmp_path)
     path = result_path(own, FEDAVG)
     path.parent.mkdir(parents=True)
     path.write_text("{")
     with pytest.raises(ConfigError, match="run again"):
         left_over(own, [FEDAVG])
+
+
+def with_value(result: dict[str, Any], part: str, name: str, value: Any) -> dict[str, Any]:
+    """The same result of another setting; None takes it out, as before the setting was there."""
+    changed = json.loads(json.dumps(result))
+    changed["config"][part] |= {name: value}
+    if value is None:
+        del changed["config"][part][name]
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [("schedule", "server_rate", 1.25), ("schedule", "order", "parallel"), ("distillation", "beta", 0.9)],
+)
+def test_what_a_method_does_not_use_makes_its_result_no_other(
+    definition: Definition, result: dict[str, Any], part: str, name: str, value: Any
+) -> None:
+    assert is_current(definition, with_value(result, part, name, value))
+    assert not is_current(definition, with_value(ours(definition, result), part, name, value))
+
+
+def test_a_rate_counts_for_the_baseline_that_has_one(definition: Definition, result: dict[str, Any]) -> None:
+    rated = ours(definition, result, "fedavg_rate")
+    assert is_current(definition, rated) and is_current(definition, with_value(rated, "schedule", "order", "parallel"))
+    assert not is_current(definition, with_value(rated, "schedule", "server_rate", 1.25))
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "before"),
+    [
+        ("distillation", "even_nodes", "fedefm"),
+        ("distillation", "static_limit", "parallel_believed"),
+        ("schedule", "order", "parallel_believed"),
+    ],
+)
+def test_a_result_from_before_a_setting_was_there_counts_for_the_value_that_changes_nothing(
+    definition: Definition, result: dict[str, Any], part: str, name: str, before: str
+) -> None:
+    assert is_current(definition, with_value(ours(definition, result, before), part, name, None))
+    other = "even_nodes" if before == "fedefm" else "fedefm"
+    assert not is_current(definition, with_value(ours(definition, result, other), part, name, None))
+
+
+def ours(definition: Definition, result: dict[str, Any], method: str = "fedefm") -> dict[str, Any]:
+    """A result that says that it is of another method, with that method's settings."""
+    case = Case("four", method, 100, 0)
+    return result | {"case": vars(case), "config": plain_config(case_settings(definition, case))}
 
 
 def test_no_worker_no_sweep(definition: Definition, images: Images) -> None:

@@ -25,7 +25,7 @@ REFUSED = [fault for fault in FAULTS if fault != "twice"]
 
 def plan_of(method: str = "fedefm", **values: Any) -> Schedule:
     """A schedule as the paper has it: nothing flows back from Theta, which is the mean, unless a test says so."""
-    return Schedule(method, **{"theta_mixing": 0.0, "server_rate": 1.0} | values)
+    return Schedule(method, **{"theta_mixing": 0.0, "server_rate": 1.0, "order": "parallel"} | values)
 
 
 class Floats:
@@ -174,6 +174,28 @@ def test_a_turn_that_fails_is_passed_over() -> None:
     assert set(run.ops.parents(state.theta)) == {"a", "c"}
     [local] = [a for a in run.network.asked if a.task.stage is Stage.LOCAL and a.task.site == "c"]
     assert local.models == {"student": state.silos["a"]}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_host_that_refuses_all_visitors_still_trains_at_home(order: str) -> None:
+    def refuses(task: Task) -> str | None:
+        return "lost" if task.site == "c" and task.stage is Stage.OVERSEAS else None
+
+    run = play(plan_of(rounds=6, max_misses=2, order=order, theta_mixing=1.0), ABC, fault=refuses)
+    run.coordinator.run("start")
+    assert {t.round for t in run.network.tasks(Stage.DISTIL) if t.site == "c"} == set(range(6))
+    assert len(run.losses) == 6 * 2  # two visitors a round
+
+
+@pytest.mark.parametrize("dies", ["a", "b", "c"])
+def test_a_dead_site_is_given_up_while_silos_take_turns(dies: str) -> None:
+    def dead(task: Task) -> str | None:
+        return "lost" if task.site == dies and task.stage is not Stage.PREPARE else None
+
+    run = play(plan_of(rounds=6, max_misses=2, order="sequential", theta_mixing=1.0), ABC, fault=dead)
+    state = run.coordinator.run("start")
+    assert state.misses == {dies: 2} and max(a.task.round for a in run.network.asked if a.task.site == dies) <= 1
+    assert set(run.ops.parents(state.theta)) == set("abc") - {dies}
 
 
 def test_turns_change_no_task_but_its_order_and_weights() -> None:

@@ -316,7 +316,8 @@ def test_a_reply_from_another_hospital_is_a_loss():
 def run(answer, min_sites, events):
     initial = weights(0)
     with Federation(answer) as federation:
-        plan = Schedule(rounds=2, local_steps=1, overseas_steps=1, distil_steps=1, server_rate=1.0, min_sites=min_sites)
+        steps = {"local_steps": 1, "overseas_steps": 1, "distil_steps": 1}
+        plan = Schedule(rounds=2, **steps, server_rate=1.0, order="parallel", min_sites=min_sites)
         topology, ops = complete(SITES), TensorOps(initial)
         return Coordinator(plan, topology, CLASSES, federation.transport, ops, events.append).run(initial)
 

@@ -11,6 +11,7 @@ from fedefm.benchmark.definition import Case, Definition
 from fedefm.benchmark.run import plain_config
 from fedefm.benchmark.settings import case_settings
 from fedefm.errors import ConfigError
+from fedefm.exchange.methods import REGISTRY
 
 _NO_MATTER = ("name", "stage_timeout")
 
@@ -56,7 +57,15 @@ def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
     except ConfigError:  # an ablation that is no longer there
         return False
     found = {part: _with_neutral(part, value) for part, value in result["config"].items()}
-    return all(found.get(key) == value for key, value in wanted.items() if key not in _NO_MATTER)
+    return _what_matters(found) == _what_matters(wanted)
+
+
+def _what_matters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a configuration that tell one result of its method from another."""
+    rules, parts = REGISTRY[config["schedule"]["method"]], {k: v for k, v in config.items() if k not in _NO_MATTER}
+    used = {"order": rules.exchanges, "server_rate": rules.rated}
+    parts["schedule"] = {key: value for key, value in config["schedule"].items() if used.get(key, True)}
+    return parts if rules.exchanges else {key: value for key, value in parts.items() if key != "distillation"}
 
 
 def _with_neutral(part: str, value: Any) -> Any:

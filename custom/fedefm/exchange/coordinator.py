@@ -7,7 +7,7 @@ Weights are opaque: what is done with them comes in as `WeightsOps`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, runtime_checkable
 
@@ -142,17 +142,28 @@ class Coordinator(Generic[W]):
         reports = {task.site: result.report for task, result in done}
         return replace(state, silos=state.silos | _weights(done), trained=state.trained | set(reports)), reports
 
-    def overseas(self, state: RoundState[W], silos: Sequence[str]) -> tuple[dict[str, dict[str, W]], RoundState[W]]:
-        """Send these silos' weights to their neighbours to be trained there (Eq. 1); experts by visitor and host."""
+    def overseas(
+        self, state: RoundState[W], silos: Sequence[str], excused: Collection[str] = ()
+    ) -> tuple[dict[str, dict[str, W]], RoundState[W], frozenset[str]]:
+        """Send these silos' weights to their neighbours to be trained there (Eq. 1).
+
+        Args:
+            state: of the round.
+            silos: whose weights travel.
+            excused: hosts whose failure counts no miss, as they have one of this round already or did their own part.
+
+        Returns:
+            Experts by visitor and host, the state, and the hosts that failed a visit.
+        """
         present = self.present(state)
         visitors = [site for site in present if site in state.trained and site in silos]
         tasks = plans.overseas_tasks(self.plan, self.topology, visitors, present, state.round)
         assignments = [Assignment(task, {STUDENT: state.silos[task.visitor]}) for task in tasks]
-        done, state = self.stage(state, Stage.OVERSEAS, assignments)
+        done, state = self.stage(state, Stage.OVERSEAS, assignments, excused)
         experts: dict[str, dict[str, W]] = {site: {} for site in visitors}
         for task, result in done:
             experts[task.visitor][task.site] = _trained(result)
-        return experts, state
+        return experts, state, frozenset(task.site for task in tasks if task.site not in experts[task.visitor])
 
     def distil(self, state: RoundState[W], experts: dict[str, dict[str, W]]) -> tuple[RoundState[W], frozenset[str]]:
         """Teach every silo at home by the experts that came back (Eq. 2, 11)."""
@@ -196,9 +207,12 @@ class Coordinator(Generic[W]):
             )
 
     def stage(
-        self, state: RoundState[W], stage: Stage, assignments: Sequence[Assignment[W]]
+        self, state: RoundState[W], stage: Stage, assignments: Sequence[Assignment[W]], excused: Collection[str] = ()
     ) -> tuple[list[tuple[Task, Result[W]]], RoundState[W]]:
-        """Perform the tasks of one stage; what fails is named and left out. Results come back in task order."""
+        """Perform the tasks of one stage; what fails is named and left out. Results come back in task order.
+
+        Who is `excused` may fail without a miss.
+        """
         if not assignments:
             return [], state
         self.listen(StageStarted(state.round, self.plan.rounds_run, stage, len(assignments)))
@@ -223,7 +237,7 @@ class Coordinator(Generic[W]):
         self.listen(StageEnded(state.round, stage, time.perf_counter() - begin, moved))
         done = [accepted[a.task.id] for a in assignments if a.task.id in accepted]
         worked = frozenset(task.site for task, _ in done)
-        return done, state.with_outcome(worked - failed, frozenset(failed) - worked)
+        return done, state.with_outcome(worked - failed, frozenset(failed).difference(worked, excused))
 
     def _refusal(self, task: Task, result: Result[W]) -> str | None:
         """Why a result is not accepted: stale, without weights, or with weights that break the schema."""

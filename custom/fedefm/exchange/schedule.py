@@ -39,9 +39,9 @@ class Schedule:
         server_rate: how far Theta goes from its last value towards the silos' mean and beyond: 1 is the mean, as in the
             paper; the server's learning rate of Reddi et al. (Adaptive Federated Optimization, 2021). Of `fedefm` and
             `fedavg_rate` only.
-        order: `parallel`: all silos start a round from Theta and work at the same time, as in the paper; `sequential`:
-            they take turns, each starting from what the one before it returned (sequential federated learning, Li and
-            Lyu 2023). As many gradient steps and bytes, as many waits as there are silos. Of `fedefm` only.
+        order: `sequential`: silos take turns, each starting from what the one before it returned (sequential federated
+            learning, Li and Lyu 2023); `parallel`: all start a round from Theta and work at the same time, as in the
+            paper: as many gradient steps and bytes, fewer waits. Of `fedefm` only.
         min_sites: fewer hospitals than this in an aggregate end the run.
         max_misses: a hospital that failed this many stages in a row gets no more work.
         weigh_by_images: aggregate by number of images, else evenly.
@@ -58,8 +58,8 @@ class Schedule:
     overseas_steps: int = 2
     distil_steps: int = 33
     theta_mixing: float = 1.0
-    server_rate: float = 2.0
-    order: str = PARALLEL
+    server_rate: float = 1.5
+    order: str = SEQUENTIAL
     min_sites: int = 1
     max_misses: int = 2
     weigh_by_images: bool = False

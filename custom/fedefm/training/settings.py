@@ -82,7 +82,7 @@ class Distillation:
     even_nodes: bool = False
     class_aware: bool = True
     negatives: float = 0.0
-    static_limit: float = 1.0
+    static_limit: float = 0.25
     condition_on_labels: bool = True
     paper_exact: bool = False
     differentiate_emd: float = 0.0
