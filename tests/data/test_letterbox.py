@@ -114,6 +114,26 @@ def test_broad_structures_keep_their_area() -> None:
         assert small.sum() * (480 / size) ** 2 == pytest.approx(disc.sum(), rel=0.02)
 
 
+@pytest.mark.parametrize("size", [96, 131, 256])
+def test_thin_branches_stay_on_a_thick_trunk(size: int) -> None:
+    tree = np.zeros((512, 512), np.int64)
+    tree[16:496, 240:264] = 1  # a trunk of 24 pixels
+    for number, width in enumerate((1, 2, 3, 5)):
+        rows = slice(70 + 100 * number, 70 + 100 * number + width)
+        tree[rows, 264 : 264 + 200] = 1
+    assert components(tree) == 1
+    small = fit_masks(tree[None], Letterbox(512, 512, size))[0].numpy() > 0
+    assert components(small) == 1
+    scale = size / 512
+    for number in range(4):
+        rows = slice(int((60 + 100 * number) * scale), int((85 + 100 * number) * scale))
+        branch = small[rows, round(270 * scale) : int(464 * scale)]
+        assert branch.any(axis=0).all()
+        assert branch.sum(axis=0).max() <= max(2, 5 * scale + 1)
+    trunk = small[int(20 * scale) : int(60 * scale), : int(300 * scale)].sum(axis=1)
+    assert abs(trunk - 24 * scale).max() <= 1  # the branches widen nothing else
+
+
 def test_a_wire_inside_a_vessel_is_not_lost() -> None:
     mask = np.zeros((1, 512, 512), np.int64)
     mask[0, :, 200:260] = 3

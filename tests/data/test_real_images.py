@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from skimage.morphology import skeletonize
 
 from fedefm.data.checks import check_sites
 from fedefm.data.dataset import load_site
 from fedefm.data.describe import describe_folder
+from fedefm.data.letterbox import Letterbox, fit_masks
 from fedefm.data.normalise import normalise
 from fedefm.data.readers import read_image, read_mask, read_shape
 from fedefm.errors import DataError
@@ -52,6 +55,17 @@ def test_a_real_cine_has_its_frames() -> None:
     assert cine.shape == (96, 512, 512)
     near = np.mean([np.corrcoef(cine[k].ravel(), cine[k + 1].ravel())[0, 1] for k in range(0, 90, 30)])
     assert near > 0.9  # neighbours alike: the frames are in order
+
+
+@pytest.mark.parametrize("size", [96, 256])
+def test_every_vessel_of_a_retina_has_its_label_in_the_square(size: int) -> None:
+    for path in sorted((DATA / "chase_db1" / "masks").iterdir())[:3]:
+        mask = (read_mask(path) > 0).astype(np.int64)
+        box = Letterbox(*mask.shape[-2:], size)
+        label = ndimage.binary_dilation(fit_masks(mask, box)[0].numpy() > 0, np.ones((3, 3), bool))
+        lines = np.argwhere(skeletonize(mask[0] > 0)) * box.scale
+        rows, columns = (lines[:, axis].astype(int) + box.window[axis].start for axis in (0, 1))
+        assert label[rows, columns].mean() > 0.999
 
 
 def test_monochrome1_shows_bone_bright() -> None:

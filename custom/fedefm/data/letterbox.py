@@ -1,11 +1,13 @@
 """Pictures and masks of any size to one square, aspect kept, and masks back again."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, Integer
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -13,6 +15,8 @@ from fedefm.data.normalise import BLACK
 from fedefm.errors import DataError
 
 _LEAST = 0.4  # share of a thin structure's full coverage that a pixel of the square must have
+_THICK = 0.5 / _LEAST  # width, in pixels of the square, from which on half of a pixel is the bound for thin ones too
+_TIE = 1 - 1e-9  # a share that rounding puts just below its bound has reached it
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,15 @@ def fit_images(frames: Float[np.ndarray, "f h w"], box: Letterbox) -> Float[Tens
 def fit_masks(labels: Integer[np.ndarray, "f h w"], box: Letterbox) -> Int64[Tensor, "f s s"]:
     """Label maps (0 for background, small whole numbers for classes) on the square, int64, the border background.
 
-    Each class gets the pixels of the square of which it covers at least min(1/2, 0.4 w/f), with w its mean width in the
-    frame and f the file's pixels to one of the square. Where several classes qualify, the one with the smallest area in
-    the frame wins, so that a wire is not lost inside a vessel.
+    Each class gets the pixels of the square of which it covers half, and those of which its thin parts cover 0.4 w/f,
+    with w their mean width in the frame and f the file's pixels to one of the square. Thin is what no square of 1.25 f
+    pixels fits into, but for the border of what is thick. Where several classes qualify, the one with the smallest area
+    in the frame wins, so that a wire is not lost inside a vessel.
 
     The reason: a line of width w < f covers w/f of what it crosses, shared by two pixels at worst, so 0.5 w/f keeps it
     in one piece, where nearest neighbour or a bound of 1/2 tears a wire apart; the rest is slack for a width that was
-    drawn unevenly. Structures wider than 1.25 f keep their area.
+    drawn unevenly. Thin parts are measured by themselves because a class may hold both: of a tree of vessels the mean
+    width is that of its trunk, which would cut the twigs off.
     """
     square = np.zeros((len(labels), box.size, box.size), np.int64)
     for frame, target in zip(labels, square, strict=True):
@@ -95,10 +101,36 @@ def _shrink(frame: NDArray[np.integer], box: Letterbox) -> NDArray[np.integer]:
     shrunk = np.zeros(box.inner, np.int64)
     for value in np.argsort(-areas, kind="stable"):  # the smallest is painted last and stays
         if value != 0 and areas[value] > 0:
-            region = frame == value
-            least = min(0.5, _LEAST * mean_width(region) * box.scale)
-            shrunk[_coverage(region, box.inner) >= least * (1 - 1e-9)] = value  # a tie is reached
+            shrunk[_shrink_region(frame == value, box)] = value
     return shrunk
+
+
+def _shrink_region(region: Bool[np.ndarray, "h w"], box: Letterbox) -> Bool[np.ndarray, "r c"]:
+    shrunk = _coverage(region, box.inner) >= 0.5 * _TIE
+    width = _THICK / box.scale
+    thin = _thin_parts(region, math.ceil(width))
+    while thin.any():
+        width /= 2
+        thinner = _thin_parts(thin, math.ceil(width))
+        band = thin & ~thinner
+        if band.any():
+            least = _LEAST * mean_width(band) * box.scale
+            shrunk |= _coverage(thin, box.inner) >= least * _TIE
+        thin = thinner
+    return shrunk
+
+
+def _thin_parts(region: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:
+    """Where no square of `width` pixels fits in, without the slivers along the border of what is thick."""
+    if width <= 1:
+        return np.zeros_like(region)
+    thick = ndimage.grey_opening(region.view(np.uint8), width, mode="constant").view(bool)
+    thin = region & ~thick
+    away = thin & ~ndimage.maximum_filter(thick, width | 1, mode="constant")
+    parts, count = ndimage.label(thin, np.ones((3, 3), bool))
+    kept = np.zeros(count + 1, bool)
+    kept[parts[away]] = True
+    return kept[parts]
 
 
 def mean_width(region: Bool[np.ndarray, "h w"]) -> float:
