@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from fedefm.exchange.events import Event, StageEnded, StageStarted, TaskDone, TaskLost
-from fedefm.exchange.messages import Stage
+from fedefm.exchange.events import Event, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost, rated
+from fedefm.exchange.messages import TRAVELS, Stage
 
 
 class Terminal:
@@ -28,7 +28,7 @@ class Terminal:
             self._rounds = event.rounds
         elif isinstance(event, TaskDone):
             task = event.task
-            who = f"{task.visitor} at {task.site}" if task.stage is Stage.OVERSEAS else task.site
+            who = f"{task.visitor} at {task.site}" if task.stage in TRAVELS else task.site
             figures = [
                 f"{name} {event.report[key]:.3f}"
                 for key, name in (("loss", "loss"), ("val_dice", "Dice"))
@@ -40,6 +40,8 @@ class Terminal:
             self._print(lost.round, lost.stage, f"{lost.site}: LOST, {lost.reason}")
         elif isinstance(event, StageEnded):
             self._print(event.round, event.stage, f"{'done':28}{event.seconds:.1f} s, {event.bytes / 1e6:.1f} MB")
+        elif isinstance(event, SilosRated) and min(event.reputation.values()) < 1:
+            self._print(event.round, Stage.ASSESS, f"{'reputation':28}{rated(event)}")
 
     def _print(self, round_: int, stage: Stage, text: str) -> None:
         if self._quiet:

@@ -22,6 +22,7 @@ def result(method: str, test: float, unseen: int = 100, seed: int = 0, **where: 
     return {
         "definition": "d",
         "case": case,
+        "corpora": {site: ["vessel"] for site in ("animal", "human", "phantom", "simulation")},
         "dice": {"test": test, "validation": test - 0.01, "own": test + 0.1},
         "bytes": {"prepare": 0, "local": 1_000_000, "overseas": 2_000_000, "evaluate": 9, "total": 3_000_009},
         "seconds": {"total": 120.0},

@@ -74,6 +74,7 @@ class Network:
     shuffle: random.Random | None = None
     corpora: Mapping[str, Sequence[str]] = field(default_factory=dict)
     images: Mapping[str, int] = field(default_factory=dict)
+    agreement: Callable[[Task], Mapping[str, Any]] = lambda task: dict.fromkeys(CLASSES, 0.5)
     asked: list[Assignment[Any]] = field(default_factory=list)
     worked: list[str] = field(default_factory=list)
 
@@ -109,6 +110,8 @@ class Network:
         task, report = assignment.task, {"loss": 0.5, "val_dice": 0.5, "scores": {}}
         if task.stage is Stage.PREPARE:
             report = {"corpus": list(self.corpora.get(task.site, CLASSES)), "images": {"train": 1}}
+        if task.stage is Stage.ASSESS:
+            report = {"agreement": self.agreement(task)}
         weights = self.train(assignment) if task.stage in TRAINING else None
         return Result(task.id, weights, report, self.images.get(task.site, 10))
 

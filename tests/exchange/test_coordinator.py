@@ -1,7 +1,7 @@
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from scripted_network import FAULTS, Ledger, Network, Play, fail_when, play
 
 from fedefm.errors import QuorumError
 from fedefm.exchange.coordinator import Coordinator
-from fedefm.exchange.events import StageEnded, StageStarted, TaskDone
+from fedefm.exchange.events import SilosRated, StageEnded, StageStarted, TaskDone
 from fedefm.exchange.messages import THETA, Assignment, Stage, Task
 from fedefm.exchange.schedule import METHODS, ORDERS, TRAINING, Schedule
 from fedefm.exchange.state import RoundState
@@ -24,8 +24,9 @@ REFUSED = [fault for fault in FAULTS if fault != "twice"]
 
 
 def plan_of(method: str = "fedefm", **values: Any) -> Schedule:
-    """A schedule as the paper has it: nothing flows back from Theta, which is the mean, unless a test says so."""
-    return Schedule(method, **{"theta_mixing": 0.0, "server_rate": 1.0, "order": "parallel"} | values)
+    """A schedule as the paper has it: nothing flows back from Theta, which is the even mean, unless a test says so."""
+    paper = {"theta_mixing": 0.0, "server_rate": 1.0, "order": "parallel", "reputation_limit": 0.0}
+    return Schedule(method, **paper | values)
 
 
 class Floats:
@@ -212,6 +213,89 @@ def test_everybody_has_one_turn_a_round_and_the_first_one_moves_on(silos: list[s
     assert sorted(turns) == sorted(silos)
     assert not silos or turns[0] == silos[round_ % len(silos)]
     assert Schedule(order="parallel").turns(silos, round_) == [tuple(silos)]
+
+
+# Reputation
+
+TURNS = {"order": "sequential", "theta_mixing": 1.0, "reputation_limit": 0.5}
+
+
+def sees_less(silo: str, share: float) -> Callable[[Task], Mapping[str, Any]]:
+    """All hosts find all silos alike but one, of whose classes they find a share."""
+    return lambda task: dict.fromkeys(("catheter", "guidewire"), 0.6 * (share if task.visitor == silo else 1))
+
+
+def test_a_silo_is_assessed_where_it_can_be_compared_before_it_is_passed_on() -> None:
+    corpora = {"a": ["catheter"], "b": ["catheter"], "c": ["catheter"], "d": ["guidewire"]}
+    run = play(plan_of(rounds=1, **TURNS), complete("abcd"), corpora=corpora)
+    run.coordinator.run("start")
+    assert [t.id for t in run.network.tasks(Stage.ASSESS)] == [
+        f"0/assess/{i}@{j}" for i in "abc" for j in "abc" if i != j
+    ]
+    order = [a.task.id for a in run.network.asked]
+    assert order.index("0/distil/a@a") < order.index("0/assess/a@b") < order.index("0/local/b@b")
+
+
+@pytest.mark.parametrize(("limit", "third"), [(0.0, "catheter"), (0.5, "guidewire")])
+def test_without_a_limit_or_three_that_annotate_a_class_nobody_is_assessed(limit: float, third: str) -> None:
+    corpora = {"a": ["catheter"], "b": ["catheter"], "c": [third]}
+    run = play(plan_of(rounds=2, **TURNS | {"reputation_limit": limit}), ABC, corpora=corpora)
+    state = run.coordinator.run("start")
+    assert not run.network.tasks(Stage.ASSESS) and not state.agreement
+    assert all(set(task.reputation.values()) <= {1.0} for task in run.network.tasks(Stage.DISTIL))
+
+
+@pytest.mark.parametrize(("share", "kept"), [(1.0, 1.0), (0.5, 1.0), (0.375, 0.5), (0.25, 0.0), (0.0, 0.0)])
+def test_a_silo_counts_by_its_reputation_as_start_as_teacher_and_in_theta(share: float, kept: float) -> None:
+    run = play(plan_of(rounds=2, **TURNS), ABC, agreement=sees_less("b", share))
+    final = run.coordinator.run("start")
+    first, ops = run.saved[0], run.ops
+    [local] = [a for a in run.network.asked if a.task.id == "0/local/c@c"]
+    assert local.models["student"] == ops.interpolate(first.silos["a"], first.silos["b"], kept)
+    assert ops.made[final.theta][0] == f"mean {[('a', 1.0), ('b', kept), ('c', 1.0)]}"
+    told = {(t.round, t.site): t.reputation["b"] for t in run.network.tasks(Stage.DISTIL) if t.site != "b"}
+    assert told == pytest.approx({(0, "a"): 1.0, (0, "c"): kept, (1, "c"): kept, (1, "a"): kept})
+    rated = [e.reputation for e in run.events if isinstance(e, SilosRated)]
+    assert rated == [{"a": 1.0, "b": pytest.approx(kept), "c": 1.0}] * 2
+
+
+def test_a_silo_that_mends_its_labels_counts_again() -> None:
+    def mended(task: Task) -> Mapping[str, Any]:
+        return sees_less("b", 0.0 if task.round == 0 else 1.0)(task)
+
+    run = play(plan_of(rounds=2, **TURNS), ABC, agreement=mended)
+    run.coordinator.run("start")
+    assert [e.reputation["b"] for e in run.events if isinstance(e, SilosRated)] == [0.0, 1.0]
+
+
+def test_theta_stays_where_nobody_has_any_reputation() -> None:
+    """Three silos, each of which the hosts at some moment find far worse than another."""
+    run = floats(plan_of(rounds=1, **TURNS))
+    server = run.coordinator
+    state = server.prepare(RoundState(0, dict.fromkeys("abc", 1.0)))
+    alike = {"catheter": {"a": 0.0, "b": 0.9}, "guidewire": {"a": 0.9, "b": 0.0}}
+    none = replace(state, agreement={"c": alike})
+    assert server.reputations(none, "ab") == {"a": 0.0, "b": 0.0}
+    assert server.shares(none, "ab") == {"a": 1.0, "b": 1.0}
+
+
+@pytest.mark.parametrize(
+    "agreement", [None, [0.5], {"catheter": 1.5}, {"catheter": -0.1}, {"catheter": True}, {"catheter": math.nan}]
+)
+def test_a_wrong_agreement_is_refused_and_rates_nobody(agreement: Any) -> None:
+    def lies(task: Task) -> Any:
+        return agreement if task.site == "a" else {"catheter": 0.5}
+
+    run = play(plan_of(rounds=1, **TURNS), ABC, agreement=lies)
+    state = run.coordinator.run("start")
+    assert {(lost.site, lost.stage) for lost in run.losses} == {("a", Stage.ASSESS)} and len(run.losses) == 2
+    assert set(state.agreement) == {"b", "c"} and not state.misses
+
+
+def test_what_a_host_says_of_classes_that_are_not_shared_counts_nothing() -> None:
+    run = play(plan_of(rounds=1, **TURNS), ABC, agreement=lambda task: {"catheter": 0.5, "stent": 1.0})
+    state = run.coordinator.run("start")
+    assert {name for classes in state.agreement.values() for name in classes} == {"catheter"}
 
 
 # Who visits whom, and when
@@ -491,7 +575,7 @@ class Rounds(RuleBasedStateMachine):
     def begin(self, count: int, max_misses: int, method: str) -> None:
         self.down: set[str] = set()
         self.sites = [f"s{k}" for k in range(count)]
-        plan = plan_of(method, rounds=50, min_sites=1, max_misses=max_misses)
+        plan = plan_of(method, rounds=50, min_sites=1, max_misses=max_misses, reputation_limit=0.5)
         self.run = play(plan, complete(self.sites), fault=self.fault)
         self.saved = RoundState(0, dict.fromkeys(self.sites, "start"))
         self.rounds = 0
@@ -524,7 +608,7 @@ class Rounds(RuleBasedStateMachine):
             self.restart()
             return
         asked = [a.task for a in self.run.network.asked[at:]]
-        assert {t.site for t in asked} <= present and {t.stage for t in asked} <= set(TRAINING)
+        assert {t.site for t in asked} <= present and {t.stage for t in asked} <= {*TRAINING, Stage.ASSESS}
         parts = set(self.run.ops.parents(after.theta))
         assert parts and not parts & self.down
         assert after.round == self.state.round + 1

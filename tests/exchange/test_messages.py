@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedefm.errors import ProtocolError
-from fedefm.exchange.messages import Lost, Stage, Task, task_seed
+from fedefm.exchange.messages import TRAVELS, Lost, Stage, Task, task_seed
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}", fullmatch=True)
 JSON = st.recursive(
@@ -21,18 +21,19 @@ JSON = st.recursive(
 @st.composite
 def tasks(draw: st.DrawFn) -> Task:
     stage, site, other = draw(st.sampled_from(Stage)), draw(NAMES), draw(NAMES)
-    if stage is Stage.OVERSEAS and other == site:
+    if other == site:
         other = site[:-1] + ("a" if site[-1] != "a" else "b")
     ends = sorted(draw(st.tuples(st.floats(0, 1), st.floats(0, 1))))
     return Task(
         stage,
         draw(st.integers(0, 10**6)),
         site,
-        other if stage is Stage.OVERSEAS else site,
+        other if stage in TRAVELS else site,
         steps=draw(st.integers(0, 10**6)),
         progress=(ends[0], ends[1]),
         seed=draw(st.integers(0, 2**63 - 1)),
         teachers=draw(st.dictionaries(NAMES, st.lists(st.text(max_size=8), max_size=3).map(tuple), max_size=3)),
+        reputation=draw(st.dictionaries(NAMES, st.floats(0, 1), max_size=3)),
     )
 
 
@@ -95,6 +96,12 @@ def nest(depth: int) -> list[Any]:
         ("visitor", "lima"),
         ("stage", "theft"),
         ("stage", "overseas"),
+        ("stage", "assess"),
+        ("reputation", {"oslo": 1.5}),
+        ("reputation", {"oslo": float("nan")}),
+        ("reputation", {"oslo": True}),
+        ("reputation", {"a b": 1.0}),
+        ("reputation", ["oslo"]),
         ("teachers", {"a b": []}),
         ("teachers", {"oslo": "catheter"}),
         ("teachers", [["oslo", []]]),

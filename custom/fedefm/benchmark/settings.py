@@ -13,7 +13,7 @@ from fedefm.training.settings import Settings, load_settings
 
 OURS = "fedefm"
 BYTES = "_bytes"
-_CHOSEN = ("method", "theta_mixing", "server_rate", "order", "weigh_by_images")
+_CHOSEN = ("method", "theta_mixing", "server_rate", "order", "reputation_limit", "weigh_by_images")
 _FIXED = ("classes", "size", "model", "optimisation")
 
 

@@ -12,12 +12,14 @@ from fedefm.benchmark.run import plain_config
 from fedefm.benchmark.settings import case_settings
 from fedefm.errors import ConfigError
 from fedefm.exchange.methods import REGISTRY
+from fedefm.exchange.reputation import comparable
+from fedefm.exchange.topology import resolve
 
 _NO_MATTER = ("name", "stage_timeout")
 
 NEUTRAL: Mapping[str, Mapping[str, Any]] = {
     "distillation": {"even_nodes": False, "static_limit": 1.0},
-    "schedule": {"order": "parallel"},
+    "schedule": {"order": "parallel", "reputation_limit": 0.0},
 }
 """Settings that are younger than the first results, at the value under which a run is what it was without them."""
 
@@ -53,17 +55,24 @@ def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
     if result["definition"] != definition.sha256(case.consortium):
         return False
     try:
-        wanted = plain_config(case_settings(definition, case))
+        settings = case_settings(definition, case)
     except ConfigError:  # an ablation that is no longer there
         return False
     found = {part: _with_neutral(part, value) for part, value in result["config"].items()}
-    return _what_matters(found) == _what_matters(wanted)
+    topology, corpora = resolve(settings.topology, definition.sites_of(case)), result["corpora"]
+    rated = any(comparable(topology, corpora, i, j) for i in topology.sites for j in topology.neighbours(i))
+    return _what_matters(found, rated) == _what_matters(plain_config(settings), rated)
 
 
-def _what_matters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a configuration that tell one result of its method from another."""
+def _what_matters(config: Mapping[str, Any], rated: bool) -> dict[str, Any]:
+    """The parts of a configuration that tell one result of its method from another.
+
+    Args:
+        config: a run's settings.
+        rated: whether any three hospitals annotate one class; else no silo is assessed.
+    """
     rules, parts = REGISTRY[config["schedule"]["method"]], {k: v for k, v in config.items() if k not in _NO_MATTER}
-    used = {"order": rules.exchanges, "server_rate": rules.rated}
+    used = {"order": rules.exchanges, "server_rate": rules.rated, "reputation_limit": rules.exchanges and rated}
     parts["schedule"] = {key: value for key, value in config["schedule"].items() if used.get(key, True)}
     return parts if rules.exchanges else {key: value for key, value in parts.items() if key != "distillation"}
 

@@ -13,8 +13,9 @@ from typing import Any, Generic, Protocol, runtime_checkable
 
 from fedefm.errors import ProtocolError, QuorumError
 from fedefm.exchange import schedule as plans
-from fedefm.exchange.events import Listener, StageEnded, StageStarted, TaskDone, TaskLost
+from fedefm.exchange.events import Listener, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost
 from fedefm.exchange.messages import STUDENT, THETA, Assignment, Lost, Result, Stage, Task, W
+from fedefm.exchange.reputation import comparable, reputation, with_agreement
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import Topology
@@ -170,7 +171,7 @@ class Coordinator(Generic[W]):
         assignments = []
         for site in (s for s in self.present(state) if s in experts):
             corpora = {host: state.corpora[host] for host in experts[site]}
-            task = plans.distil_task(self.plan, site, state.round, corpora)
+            task = plans.distil_task(self.plan, site, state.round, corpora, self.reputations(state, corpora))
             assignments.append(Assignment(task, {STUDENT: state.silos[site], **experts[site]}))
         done, state = self.stage(state, Stage.DISTIL, assignments)
         return replace(state, silos=state.silos | _weights(done)), frozenset(task.site for task, _ in done)
@@ -178,14 +179,55 @@ class Coordinator(Generic[W]):
     def aggregate(self, state: RoundState[W], took_part: frozenset[str]) -> RoundState[W]:
         """Theta = mean of theta_i over the silos that took part (vartheta_i = 1), passed by `server_rate`."""
         self.quorum(len(took_part), Stage.AGGREGATE, state.round)
+        rated = {silo for classes in state.agreement.values() for silos in classes.values() for silo in silos}
+        if rated:
+            self.listen(SilosRated(state.round, self.reputations(state, sorted(rated))))
         self.listen(StageStarted(state.round, self.plan.rounds_run, Stage.AGGREGATE, len(took_part)))
         begin = time.perf_counter()
-        weights = {s: float(state.images[s]) if self.plan.weigh_by_images else 1.0 for s in sorted(took_part)}
+        weights = self.shares(state, took_part)
         theta = self.ops.average({site: state.silos[site] for site in weights}, weights)
         if state.theta is not None and self.plan.theta_rate != 1:
             theta = self.ops.interpolate(state.theta, theta, self.plan.theta_rate)
         self.listen(StageEnded(state.round, Stage.AGGREGATE, time.perf_counter() - begin, 0))
         return replace(state, theta=theta)
+
+    def assess(self, state: RoundState[W], silos: Sequence[str], excused: Collection[str] = ()) -> RoundState[W]:
+        """Have these silos' weights held against the labels of their neighbours, where that tells silos apart.
+
+        Args:
+            state: of the round.
+            silos: whose weights travel.
+            excused: hosts whose failure counts no miss.
+        """
+        if self.plan.reputation_limit == 0:
+            return state
+        present = self.present(state)
+        hosts = {
+            silo: [h for h in self.topology.neighbours(silo) if h in present and self._comparable(state, silo, h)]
+            for silo in silos
+        }
+        tasks = plans.assess_tasks(self.plan, silos, hosts, state.round)
+        done, state = self.stage(
+            state, Stage.ASSESS, [Assignment(t, {STUDENT: state.silos[t.visitor]}) for t in tasks], excused
+        )
+        agreement = state.agreement
+        for task, result in done:
+            found = agreement_of(result.report, self._comparable(state, task.visitor, task.site))
+            agreement = with_agreement(agreement, task.site, task.visitor, found)
+        return replace(state, agreement=agreement)
+
+    def reputations(self, state: RoundState[W], silos: Iterable[str]) -> dict[str, float]:
+        """Share of its weight that each silo keeps."""
+        return {silo: reputation(state.agreement, silo, self.plan.reputation_limit) for silo in silos}
+
+    def shares(self, state: RoundState[W], silos: Iterable[str]) -> dict[str, float]:
+        """Weight of each silo in the mean; where no silo has any reputation left, as if all had."""
+        counts = {s: float(state.images[s]) if self.plan.weigh_by_images else 1.0 for s in sorted(silos)}
+        known = self.reputations(state, counts)
+        return {s: counts[s] * known[s] for s in counts} if any(known.values()) else counts
+
+    def _comparable(self, state: RoundState[W], silo: str, host: str) -> tuple[str, ...]:
+        return comparable(self.topology, state.corpora, silo, host)
 
     def evaluate(self, state: RoundState[W]) -> None:
         """Measure Theta and every theta_i on every hospital's test split."""
@@ -245,11 +287,13 @@ class Coordinator(Generic[W]):
             return f"answered task {result.task_id[:80]!r} instead of {task.id}"
         if task.stage in plans.TRAINING and result.weights is None:
             return "returned no weights"
-        if task.stage is Stage.PREPARE:
-            try:
+        try:
+            if task.stage is Stage.PREPARE:
                 corpus_of(result.report, self.classes)
-            except ProtocolError as error:
-                return str(error)
+            if task.stage is Stage.ASSESS:
+                agreement_of(result.report, ())
+        except ProtocolError as error:
+            return str(error)
         return None if result.weights is None else self.ops.refusal(result.weights)
 
     def _size(self, models: Iterable[W]) -> int:
@@ -271,6 +315,22 @@ def corpus_of(report: Mapping[str, Any], classes: Sequence[str]) -> tuple[str, .
     if not corpus:
         raise ProtocolError("prepare: the hospital labels none of the job's classes")
     return tuple(corpus)
+
+
+def agreement_of(report: Mapping[str, Any], classes: Sequence[str]) -> dict[str, float]:
+    """The agreement by class in an assess report, of these classes.
+
+    Raises:
+        ProtocolError: one of its figures is no number in [0, 1].
+    """
+    found = report.get("agreement")
+    if not isinstance(found, Mapping) or not all(_is_share(value) for value in found.values()):
+        raise ProtocolError("assess: the hospital gave no agreement in [0, 1] by class")
+    return {name: float(found[name]) for name in classes if name in found}
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _trained(result: Result[W]) -> W:

@@ -45,5 +45,18 @@ class StageEnded:
     bytes: int
 
 
-Event = StageStarted | TaskDone | TaskLost | StageEnded
+@dataclass(frozen=True)
+class SilosRated:
+    """The round's reputation of every silo that was compared with others, in [0, 1]."""
+
+    round: int
+    reputation: Mapping[str, float]
+
+
+def rated(event: SilosRated) -> str:
+    """Every silo and its reputation, for a reader."""
+    return ", ".join(f"{silo} {value:.2f}" for silo, value in sorted(event.reputation.items()))
+
+
+Event = StageStarted | TaskDone | TaskLost | StageEnded | SilosRated
 Listener = Callable[[Event], None]

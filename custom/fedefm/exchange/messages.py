@@ -26,19 +26,25 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}")
 class Stage(StrEnum):
     """The steps of a run, in the paper's order; prepare, lone and evaluate frame the rounds.
 
-    Tune and validate are the rounds of a fine-tune job, measure is all of an evaluation job.
+    Assess follows distil where silos can be compared: hosts hold a silo's weights against their own labels. Tune and
+    validate are the rounds of a fine-tune job, measure is all of an evaluation job.
     """
 
     PREPARE = "prepare"
     LOCAL = "local"
     OVERSEAS = "overseas"
     DISTIL = "distil"
+    ASSESS = "assess"
     AGGREGATE = "aggregate"
     LONE = "lone"
     EVALUATE = "evaluate"
     TUNE = "tune"
     VALIDATE = "validate"
     MEASURE = "measure"
+
+
+TRAVELS = (Stage.OVERSEAS, Stage.ASSESS)
+"""Where a hospital works on another silo's weights."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,12 @@ class Task:
         stage: what to do.
         round: communication round k, from 0.
         site: the hospital that does the work (the host j of an overseas stage).
-        visitor: the silo i whose weights are worked on; `site` itself in every other stage.
+        visitor: the silo i whose weights are worked on; `site` itself but where weights travel.
         steps: gradient steps.
         progress: where in the run this work begins and ends, in [0, 1]: the learning rate follows it.
         seed: seeds every random choice of the work.
         teachers: in a distil stage, for each returned expert its host's label corpus.
+        reputation: in a distil stage, for a teacher's host the share in [0, 1] of its weight; 1 where none stands.
 
     Raises:
         ProtocolError: a field is out of its range.
@@ -67,17 +74,20 @@ class Task:
     progress: tuple[float, float] = (0.0, 1.0)
     seed: int = 0
     teachers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reputation: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in (self.site, self.visitor, *self.teachers):
+        for name in (self.site, self.visitor, *self.teachers, *self.reputation):
             if not _NAME.fullmatch(name):
                 raise ProtocolError(f"task: '{name[:40]!r}' is not a site name; use letters, digits, '-', '_', '.'")
         if not all(0 <= number < 2**63 for number in (self.round, self.steps, self.seed)):
             raise ProtocolError("task: round, steps and seed must lie in [0, 2^63)")
         if not 0.0 <= self.progress[0] <= self.progress[1] <= 1.0:
             raise ProtocolError(f"task {self.id}: progress {self.progress} must rise within [0, 1]")
-        if (self.visitor != self.site) != (self.stage is Stage.OVERSEAS):
-            raise ProtocolError(f"task {self.id}: only an overseas stage works on another silo's weights")
+        if (self.visitor != self.site) != (self.stage in TRAVELS):
+            raise ProtocolError(f"task {self.id}: only overseas and assess stages work on another silo's weights")
+        if not all(0.0 <= share <= 1.0 for share in self.reputation.values()):
+            raise ProtocolError(f"task {self.id}: a reputation lies outside [0, 1]")
 
     @property
     def id(self) -> str:
@@ -113,6 +123,7 @@ class Task:
                 progress=(_number(start), _number(end)),
                 seed=_integer(plain["seed"]),
                 teachers={_text(host): _texts(corpus) for host, corpus in plain["teachers"].items()},
+                reputation={_text(host): _number(share) for host, share in plain["reputation"].items()},
             )
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise ProtocolError(f"task: cannot be read ({type(error).__name__})") from error
@@ -162,7 +173,7 @@ class Lost:
     @classmethod
     def of(cls, task: Task, reason: str) -> Lost:
         """The loss of `task`."""
-        return cls(task.site, task.round, task.stage, reason, task.visitor if task.stage is Stage.OVERSEAS else None)
+        return cls(task.site, task.round, task.stage, reason, task.visitor if task.visitor != task.site else None)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, for the report."""

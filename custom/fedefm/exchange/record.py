@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedefm.exchange.events import Event, StageEnded, TaskDone, TaskLost
+from fedefm.exchange.events import Event, SilosRated, StageEnded, TaskDone, TaskLost
 from fedefm.exchange.messages import THETA, Stage, Task
 
 RECORD_FILE = "record.json"
@@ -25,6 +25,7 @@ class Recorder:
         self._rounds: dict[int, dict[str, Any]] = defaultdict(lambda: {"loss": defaultdict(dict), "val_dice": {}})
         self._similarity: dict[str, dict[str, dict[str, float | None]]] = defaultdict(lambda: defaultdict(dict))
         self._expert_dice: dict[str, dict[str, dict[str, float | None]]] = defaultdict(lambda: defaultdict(dict))
+        self._reputation: dict[str, dict[str, float]] = {}
         self._scores: dict[str, dict[str, Any]] = defaultdict(dict)
         self._lone: dict[str, Any] = {}
         self._seconds: dict[str, float] = defaultdict(float)
@@ -37,6 +38,8 @@ class Recorder:
             self._task_done(event.task, event.report)
         elif isinstance(event, TaskLost):
             self._lost.append(event.lost.to_dict())
+        elif isinstance(event, SilosRated):
+            self._reputation[str(event.round)] = dict(event.reputation)
         elif isinstance(event, StageEnded):
             self._seconds[event.stage.value] += event.seconds
             self._bytes[event.stage.value] += event.bytes
@@ -54,6 +57,7 @@ class Recorder:
             "history": [{"round": k, **_plain(v)} for k, v in sorted(self._rounds.items())],
             "emd_similarity": _plain(self._similarity),
             "expert_dice": _plain(self._expert_dice),
+            "reputation": _plain(self._reputation),
             "baselines": self._lone,
             "seconds": {**self._seconds, "total": sum(self._seconds.values())},
             "bytes": {**self._bytes, "total": sum(self._bytes.values())},
@@ -71,7 +75,7 @@ class Recorder:
                 self._scores[model][site] = scores
         elif task.stage is Stage.LONE:
             self._lone[site] = {"lone": {name: scores["dice"] for name, scores in report["scores"].items()}}
-        else:
+        elif task.stage is not Stage.ASSESS:
             name = f"{task.visitor}@{site}" if task.stage is Stage.OVERSEAS else site
             self._rounds[task.round]["loss"][task.stage.value][name] = _finite(report["loss"])
             if task.stage is Stage.OVERSEAS:

@@ -42,6 +42,10 @@ class Schedule:
         order: `sequential`: silos take turns, each starting from what the one before it returned (sequential federated
             learning, Li and Lyu 2023); `parallel`: all start a round from Theta and work at the same time, as in the
             paper: as many gradient steps and bytes, fewer waits. Of `fedefm` only.
+        reputation_limit: after its turn a silo's weights are assessed at its neighbours. A silo whose weights see a
+            class that it annotates less than this share as well as the best other silo's counts less: its experts
+            as teachers, its weights in Theta and in what the next silo starts from (`exchange/reputation.py`). 0
+            assesses nothing. Of `fedefm` only; without effect where no three hospitals annotate one class.
         min_sites: fewer hospitals than this in an aggregate end the run.
         max_misses: a hospital that failed this many stages in a row gets no more work.
         weigh_by_images: aggregate by number of images, else evenly.
@@ -60,6 +64,7 @@ class Schedule:
     theta_mixing: float = 1.0
     server_rate: float = 1.5
     order: str = SEQUENTIAL
+    reputation_limit: float = 0.5
     min_sites: int = 1
     max_misses: int = 2
     weigh_by_images: bool = False
@@ -76,6 +81,8 @@ class Schedule:
             raise ConfigError(f"theta_mixing must lie in [0, 1], not {self.theta_mixing}")
         if not 0.0 < self.server_rate <= 4.0:
             raise ConfigError(f"server_rate must lie above 0 and not above 4, not {self.server_rate}")
+        if not 0.0 <= self.reputation_limit <= 1.0:
+            raise ConfigError(f"reputation_limit must lie in [0, 1], not {self.reputation_limit}")
         if self.order not in ORDERS:
             raise ConfigError(f"order '{self.order}' is unknown; choose one of {', '.join(ORDERS)}")
         if self.seed < 0:
@@ -165,9 +172,19 @@ def overseas_tasks(
     ]
 
 
-def distil_task(plan: Schedule, site: str, round_: int, teachers: Mapping[str, tuple[str, ...]]) -> Task:
+def distil_task(
+    plan: Schedule, site: str, round_: int, teachers: Mapping[str, tuple[str, ...]], reputation: Mapping[str, float]
+) -> Task:
     """A silo learns at home from the experts that came back (Eq. 2, 11)."""
-    return plan._task(Stage.DISTIL, round_, site, steps=plan.distil_steps, teachers=dict(sorted(teachers.items())))
+    known = {host: reputation[host] for host in sorted(teachers)}
+    return plan._task(
+        Stage.DISTIL, round_, site, steps=plan.distil_steps, teachers=dict(sorted(teachers.items())), reputation=known
+    )
+
+
+def assess_tasks(plan: Schedule, silos: Sequence[str], hosts: Mapping[str, Sequence[str]], round_: int) -> list[Task]:
+    """One task a (silo, host) pair: the host holds the silo's weights against its own labels."""
+    return [plan._task(Stage.ASSESS, round_, host, silo) for silo in silos for host in hosts[silo]]
 
 
 def lone_tasks(plan: Schedule, topology: Topology, sites: Sequence[str]) -> list[Task]:

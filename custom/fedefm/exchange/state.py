@@ -7,6 +7,7 @@ from typing import Generic
 
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import W
+from fedefm.exchange.reputation import Agreement
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class RoundState(Generic[W]):
         images: number of training images of every hospital that has prepared.
         misses: stages in a row that a hospital failed.
         variates: control variates of the silos, in SCAFFOLD only.
+        agreement: by host, class and silo, how far the silo's last assessed weights agreed with the host's labels.
     """
 
     round: int
@@ -32,6 +34,7 @@ class RoundState(Generic[W]):
     images: dict[str, int] = field(default_factory=dict)
     misses: dict[str, int] = field(default_factory=dict)
     variates: dict[str, W] = field(default_factory=dict)
+    agreement: Agreement = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         strangers = (self.trained | set(self.corpora) | set(self.misses) | set(self.variates)) - set(self.silos)

@@ -10,14 +10,15 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.utils.analytix_utils import create_analytic_dxo, send_analytic_dxo
 
-from fedefm.exchange.messages import Stage, Task
+from fedefm.exchange.messages import TRAVELS, Task
 
 
 def scalars(task: Task, report: Mapping[str, Any]) -> dict[str, float]:
-    """Tags and values: loss and validation Dice by stage (and visitor), EMD similarity by teacher's host."""
-    place = f"{task.stage.value}/{task.visitor}" if task.stage is Stage.OVERSEAS else task.stage.value
+    """Tags and values: loss and validation Dice by stage (and visitor), EMD similarity by host, agreement by class."""
+    place = f"{task.stage.value}/{task.visitor}" if task.stage in TRAVELS else task.stage.value
     figures = {f"{key}/{place}": report.get(key) for key in ("loss", "val_dice")}
     figures |= {f"emd_similarity/{host}": value for host, value in report.get("emd_similarity", {}).items()}
+    figures |= {f"agreement/{task.visitor}/{name}": value for name, value in report.get("agreement", {}).items()}
     return {tag: float(value) for tag, value in figures.items() if value is not None}
 
 

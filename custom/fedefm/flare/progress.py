@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from fedefm.exchange.events import Event, StageEnded, StageStarted, TaskDone, TaskLost
+from fedefm.exchange.events import Event, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost, rated
 from fedefm.exchange.messages import Lost, Stage, Task
 
 MARK = "fedefm-progress "
@@ -20,6 +20,8 @@ def to_line(event: Event) -> str:
         plain: dict[str, Any] = {"task": event.task.to_dict(), "report": dict(event.report), "images": event.images}
     elif isinstance(event, TaskLost):
         plain = {"lost": event.lost.to_dict()}
+    elif isinstance(event, SilosRated):
+        plain = asdict(event)
     else:
         plain = asdict(event) | {"stage": event.stage.value}
     return MARK + json.dumps({"event": type(event).__name__} | plain)
@@ -35,6 +37,8 @@ def from_line(line: str) -> Event | None:
         return TaskDone(Task.from_dict(plain["task"]), plain["report"], plain["images"])
     if kind == "TaskLost":
         return TaskLost(Lost(**(plain["lost"] | {"stage": Stage(plain["lost"]["stage"])})))
+    if kind == "SilosRated":
+        return SilosRated(**plain)
     plain["stage"] = Stage(plain["stage"])
     return StageStarted(**plain) if kind == "StageStarted" else StageEnded(**plain)
 
@@ -60,5 +64,7 @@ def to_text(event: Event) -> str:
         lost = event.lost
         visitor = f" (visitor {lost.visitor})" if lost.visitor else ""
         return f"round {lost.round + 1}, {lost.stage}: LOST {lost.site}{visitor}: {lost.reason}"
+    if isinstance(event, SilosRated):
+        return f"round {event.round + 1}, reputation: {rated(event)}"
     figures = {k: v for k, v in event.report.items() if k in ("loss", "val_dice") and v is not None}
     return f"{event.task.id}: " + (", ".join(f"{k} {v:.3f}" for k, v in figures.items()) or "done")

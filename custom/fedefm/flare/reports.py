@@ -17,13 +17,14 @@ _NEEDED = {
     Stage.LOCAL: ("loss", "val_dice"),
     Stage.OVERSEAS: ("loss", "val_dice"),
     Stage.DISTIL: ("loss", "val_dice"),
+    Stage.ASSESS: ("agreement",),
     Stage.LONE: ("scores",),
     Stage.EVALUATE: ("scores",),
     Stage.TUNE: ("loss",),
     Stage.VALIDATE: ("metrics",),
     Stage.MEASURE: ("scores",),
 }
-_MAPPINGS = ("images", "scores", "emd_similarity")
+_MAPPINGS = ("images", "scores", "emd_similarity", "agreement")
 _NUMBERS = ("loss", "val_dice", "rate_sum")
 MAX_NUMBER = 10**12  # sums of as many as a report holds are finite
 _SHARES = ("dice", "iou", "auc", "f1")

@@ -72,7 +72,7 @@ _RUN: dict[str, Any] = {
     "bytes": _STAGES,
     "lost": list_of(_LOSS),
 }
-_REPORT = record(_RUN, {"baselines": mapping_of(_BASELINE)})
+_REPORT = record(_RUN, {"baselines": mapping_of(_BASELINE), "reputation": mapping_of(_BY_CLASS, key=round_name)})
 
 
 def validate_report(report: Mapping[str, Any]) -> None:

@@ -25,10 +25,11 @@ from fedefm.training.static import StaticStructure, silence
 
 @dataclass(frozen=True)
 class Teacher:
-    """An expert that came back: its network, and the channels that its host annotates."""
+    """An expert that came back: its network, the channels that its host annotates, and the host's reputation."""
 
     model: nn.Module
     channels: tuple[int, ...]
+    reputation: float = 1.0
 
 
 class DistillationObjective:
@@ -105,7 +106,8 @@ class DistillationObjective:
         """Weight of every teacher for each image."""
         for host, score in scores.items():
             self._similarity[host].append(float(score.mean()))
-        return image_weights(scores, self._settings)
+        weights = image_weights(scores, self._settings)
+        return {host: self._teachers[host].reputation * weight for host, weight in weights.items()}
 
     def _regions(
         self, u: Tensor, v: Tensor, answer: Tensor, channels: Sequence[int], size: Sequence[int]

@@ -15,6 +15,7 @@ from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task
 from fedefm.losses.corpus import corpus_channels
 from fedefm.maths.averaging import weighted_mean
 from fedefm.models.build import Weights, build_model, take_weights
+from fedefm.training.agreement import agreement
 from fedefm.training.distil import DistillationObjective, Teacher
 from fedefm.training.loop import optimise, rate_sum
 from fedefm.training.scores import mean_dice, score
@@ -80,6 +81,7 @@ class Hospital:
             Stage.LOCAL: self._local,
             Stage.OVERSEAS: self._train,
             Stage.DISTIL: self._distil,
+            Stage.ASSESS: self._assess,
             Stage.LONE: self._lone,
             Stage.EVALUATE: self._evaluate,
         }
@@ -153,9 +155,14 @@ class Hospital:
             raise ProtocolError(f"task {task.id}: the experts that came along are not those that it names")
         distillation, classes = self._settings.distillation, self._settings.classes
         if distillation.average_experts and task.teachers:
-            models = {**models, STUDENT: weighted_mean(models)}
+            shares = {name: task.reputation.get(name, 1.0) for name in models}
+            models = {**models, STUDENT: weighted_mean(models, shares)}
         teachers = {
-            host: Teacher(self._network(host, models).eval().requires_grad_(False), corpus_channels(corpus, classes))
+            host: Teacher(
+                self._network(host, models).eval().requires_grad_(False),
+                corpus_channels(corpus, classes),
+                task.reputation.get(host, 1.0),
+            )
             for host, corpus in task.teachers.items()
         }
         student = self._network(STUDENT, models)
@@ -171,6 +178,11 @@ class Hospital:
         )
         report = {"loss": loss, "val_dice": self._validate(student), "emd_similarity": objective.similarities()}
         return take_weights(student), report
+
+    def _assess(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
+        """Hold another silo's weights against the site's own labels; only the agreement by class leaves."""
+        model = self._network(STUDENT, models)
+        return None, {"agreement": agreement(model, self.data.train, self._settings.classes, self.data.corpus)}
 
     def _lone(
         self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]

@@ -1,0 +1,58 @@
+"""How much a silo's weights count, by what its neighbours' labels say of them.
+
+A host holds a silo's weights against its own labels of the classes that both annotate. Hosts differ in how hard their
+images are, so a silo is compared with the other silos at the same host and class, never with a fixed figure. This is
+client-side cross-validation (Zhao et al., Shielding Collaborative Learning, 2020), by an Earth Mover's Distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from fedefm.exchange.topology import Topology
+
+Agreement = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""By host, class and silo."""
+
+Corpora = Mapping[str, Sequence[str]]
+
+BLIND = 0.05
+"""Where no other silo agrees with a host more than this, nobody sees the class there yet, and nobody is compared."""
+
+
+def comparable(topology: Topology, corpora: Corpora, silo: str, host: str) -> tuple[str, ...]:
+    """Classes of which `host` can tell how `silo` does beside another visitor: all three annotate them; sorted."""
+    others = [other for other in topology.visitors(host) if other != silo]
+    shared = set(corpora.get(host, ())) & set(corpora.get(silo, ()))
+    return tuple(sorted(name for name in shared if any(name in corpora.get(other, ()) for other in others)))
+
+
+def reputation(agreement: Agreement, silo: str, limit: float) -> float:
+    """Share in [0, 1] of its weight that a silo keeps: 1 until it has been compared.
+
+    At every host and class its agreement is divided by the best other silo's; the median of these ratios counts, so
+    that neither one host that lies nor one class that looks otherwise at the silo decides. From `limit` on the share is
+    1, it falls in a straight line, and at half of `limit` it is 0.
+    """
+    ratios = _ratios(agreement, silo)
+    if not ratios or limit == 0:
+        return 1.0
+    return min(max(2 * median(ratios) / limit - 1, 0.0), 1.0)
+
+
+def _ratios(agreement: Agreement, silo: str) -> list[float]:
+    """The silo's agreement over the best other silo's at every host and class where both were assessed."""
+    ratios = []
+    for silos in (found for classes in agreement.values() for found in classes.values()):
+        best = max((value for other, value in silos.items() if other != silo), default=0.0)
+        if silo in silos and best > BLIND:
+            ratios.append(silos[silo] / best)
+    return ratios
+
+
+def with_agreement(agreement: Agreement, host: str, silo: str, found: Mapping[str, float]) -> Agreement:
+    """The same with what `host` found of `silo`, in place of what it found before."""
+    classes = agreement.get(host, {})
+    updated = {name: {**classes.get(name, {}), silo: value} for name, value in found.items()}
+    return {**agreement, host: {**classes, **updated}}
