@@ -142,6 +142,14 @@ def test_a_real_run_fills_every_round() -> None:
     assert all(set(entry["loss"]["overseas"]) == {"a@b", "b@a"} for entry in history)
 
 
+def test_reputations_stand_by_round_where_silos_were_compared() -> None:
+    run, recorder = play(Schedule(rounds=2), complete("abc")), Recorder(CLASSES)
+    run.coordinator.run("start")
+    for event in run.events:
+        recorder(event)
+    assert recorder.figures()["reputation"] == {k: {"a": 1.0, "b": 1.0, "c": 1.0} for k in ("0", "1")}
+
+
 @pytest.mark.parametrize(
     ("values", "expected"), [([], None), ([None, math.nan], None), ([0.5, None, 1.5, math.nan], 1)]
 )

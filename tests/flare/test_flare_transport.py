@@ -121,6 +121,7 @@ def weights(value):
 def report(stage):
     return {
         Stage.PREPARE: {"corpus": ["vessel"], "images": {"train": 1}},
+        Stage.ASSESS: {"agreement": {"vessel": 0.5}},
         Stage.EVALUATE: {"scores": {}},
     }.get(stage, {"loss": 1.0, "val_dice": 0.5})
 
@@ -129,7 +130,7 @@ def work(assignment):
     """Add one to the student's weights, so that a mixed-up model shows."""
     task = assignment.task
     student = assignment.models.get(STUDENT)
-    trained = None if student is None or task.stage is Stage.EVALUATE else {"w": student["w"] + 1}
+    trained = None if student is None or task.stage in (Stage.ASSESS, Stage.EVALUATE) else {"w": student["w"] + 1}
     return encode_result(Result(task.id, trained, report(task.stage), 1))
 
 

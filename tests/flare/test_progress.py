@@ -1,6 +1,6 @@
 import pytest
 
-from fedefm.exchange.events import StageEnded, StageStarted, TaskDone, TaskLost
+from fedefm.exchange.events import SilosRated, StageEnded, StageStarted, TaskDone, TaskLost
 from fedefm.exchange.messages import Lost, Stage, Task
 from fedefm.flare.progress import from_line, payload, to_line, to_text
 
@@ -10,6 +10,7 @@ EVENTS = [
     StageEnded(0, Stage.LOCAL, 1.5, 10),
     TaskDone(TASK, {"loss": 0.5, "val_dice": None}, 3),
     TaskLost(Lost.of(TASK, 'no "answer"')),
+    SilosRated(3, {"host": 0.25, "guest": 1.0}),
 ]
 
 
@@ -24,6 +25,10 @@ def test_an_event_survives_its_log_line(event):
 def test_other_lines_hold_no_event(line):
     assert from_line(line) is None
     assert payload(line, "fedefm-progress ") is None
+
+
+def test_a_rating_names_every_silo():
+    assert to_text(EVENTS[4]) == "round 4, reputation: guest 1.00, host 0.25"
 
 
 def test_a_loss_names_site_and_visitor():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedefm.report.curves import dice_panel, draw, loss_panels, owner_means, series
+from fedefm.report.curves import dice_panel, draw, loss_panels, owner_means, reputation_panel, series
 from fedefm.report.palette import rgb, site_strokes
 
 SITES = ("animal", "human")
@@ -55,3 +55,9 @@ def test_a_panel_per_stage_with_a_loss(report):
 def test_the_same_curves_are_the_same_bytes(report):
     first, second = (loss_panels(report["history"], report["sites"]) for _ in range(2))
     assert first == second
+
+
+def test_reputation_has_a_panel_where_silos_were_compared(report):
+    rated = reputation_panel({"0": {"human": 1.0}, "2": {"human": 0.0}}, report["history"], SITES)
+    assert rated is not None and rated.title == "Reputation"
+    assert reputation_panel({}, report["history"], SITES) is None

@@ -88,3 +88,16 @@ def test_the_star_is_at_the_highest(comparison):
     cells = row(printed(print_comparison, comparison), "animal", "● catheter")[2:]
     best = max(range(3), key=lambda index: float(cells[index].split()[0]))
     assert [cell.endswith("★") for cell in cells] == [index == best for index in range(3)]
+
+
+def test_a_silo_that_lost_weight_in_the_last_round_is_named(report):
+    report["reputation"] = {
+        "9": {"human": 0.0, "animal": 1.0, "phantom": 1.0},
+        "10": {"human": 1.0, "animal": 0.25, "phantom": 0.5},
+    }
+    rated = [line for line in printed(print_summary, report).splitlines() if line.startswith("Rated")]
+    assert [line.split()[1:5] for line in rated] == [
+        ["animal", "counts", "0.25", "of"],
+        ["phantom", "counts", "0.50", "of"],
+    ]
+    assert "Rated" not in printed(print_summary, report | {"reputation": {}})

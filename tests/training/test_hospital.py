@@ -271,3 +271,14 @@ def test_a_site_without_images_says_so(tmp_path: Path) -> None:
 def test_a_missing_folder_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         Hospital("east", tmp_path / "none", SETTINGS).perform(PREPARED)
+
+
+def test_a_teacher_without_reputation_changes_nothing(east: Hospital) -> None:
+    """Neither as a teacher nor in the mean of the experts that the student starts from."""
+    teachers = {"north": ("guidewire", "vessel"), "west": ("vessel",)}
+    models = {"student": START, "north": OTHER, "west": START}
+    doubted = Assignment(task(Stage.DISTIL, teachers=teachers, reputation={"north": 0.0, "west": 1.0}), models)
+    trusted = replace(doubted, task=replace(doubted.task, reputation={}))
+    without = Assignment(task(Stage.DISTIL, teachers={"west": ("vessel",)}), {"student": START, "west": START})
+    alone, in_doubt, in_trust = (trained_hash(east.perform(given)) for given in (without, doubted, trusted))
+    assert in_doubt == alone != in_trust

@@ -57,6 +57,17 @@ def dice_panel(history: Sequence[Mapping[str, Any]], sites: Sequence[str]) -> Pa
     return Panel("Validation Dice", "Validation Dice by round", draw(lines, sites, "Dice", _last(history), floor=0.0))
 
 
+def reputation_panel(
+    by_round: Mapping[str, Mapping[str, Number | None]], history: Sequence[Mapping[str, Any]], sites: Sequence[str]
+) -> Panel | None:
+    """Reputation by round, a line per silo that was compared with others; None if none was."""
+    lines = series((int(number), by_round[number]) for number in sorted(by_round, key=int))
+    if not lines:
+        return None
+    picture = draw(lines, sites, "share of its weight", _last(history), floor=0.0)
+    return Panel("Reputation", "Share of its weight that each silo kept, by round", picture)
+
+
 def series(entries: Iterable[tuple[int, Mapping[str, Number | None]]]) -> dict[str, list[tuple[int, Number]]]:
     """One list of (round, value) per key, without the rounds where its value is None."""
     lines: dict[str, list[tuple[int, Number]]] = {}

@@ -90,6 +90,7 @@ def _facts(report: Mapping[str, Any], folder: Path | None) -> list[tuple[str, st
         ("Time", f"{text.seconds(total(report['seconds']))}{_parts(report['seconds'], text.seconds)}"),
         ("Sent", f"{text.data_size(total(report['bytes']))}{_parts(report['bytes'], text.data_size)}"),
         *lost,
+        *_distrusted(report),
         *_page(folder),
     ]
 
@@ -103,6 +104,15 @@ def _lost(item: Mapping[str, Any]) -> str:
     visitor = "" if item["visitor"] is None else f" (visitor {item['visitor']})"
     when = "" if item["round"] is None else f" in round {item['round']}"
     return f"{item['site']}{when} at {item['stage']}{visitor}: {item['reason']}"
+
+
+def _distrusted(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Silos that lost weight in the last round, worst first."""
+    rounds = report.get("reputation", {})
+    last = rounds[max(rounds, key=int)] if rounds else {}
+    low = sorted((value, site) for site, value in last.items() if value < 1)
+    advice = "its weights see little of what others label: look at its images and masks"
+    return [("Rated", f"{site} counts {value:.2f} of 1, {advice}") for value, site in low]
 
 
 def _page(folder: Path | None) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fedefm.report import text
 from fedefm.report.bars import Bar, stage_bars, total
-from fedefm.report.curves import Panel, dice_panel, loss_panels
+from fedefm.report.curves import Panel, dice_panel, loss_panels, reputation_panel
 from fedefm.report.matrices import MatrixSeries, matrix_series
 from fedefm.report.scores import Row, mean, mean_of, model_rows, theta_rows
 from fedefm.report.text import Number
@@ -139,4 +139,5 @@ def _matrices(report: Mapping[str, Any]) -> tuple[MatrixSeries, ...]:
 def _panels(report: Mapping[str, Any]) -> tuple[Panel, ...]:
     history, sites = report["history"], report["sites"]
     validation = dice_panel(history, sites)
-    return (*loss_panels(history, sites), *([] if validation is None else [validation]))
+    rated = reputation_panel(report.get("reputation", {}), history, sites)
+    return (*loss_panels(history, sites), *(panel for panel in (validation, rated) if panel is not None))
