@@ -12,7 +12,7 @@ from fedefm.benchmark.page import BEGIN, END, write_page
 from fedefm.benchmark.run import plain_config
 from fedefm.benchmark.settings import case_settings
 from fedefm.benchmark.summary import summarise
-from fedefm.benchmark.tables import ablation, all_tables, bad_hospital, by_share, ratios, spread
+from fedefm.benchmark.tables import ablation, all_tables, bad_differences, bad_hospital, by_share, ratios, spread
 from fedefm.cli import main
 from fedefm.errors import ConfigError
 
@@ -37,6 +37,8 @@ RESULTS = [
     result("pooled", 0.5),
     result("pooled", 0.8, unseen=0),
     result("constant", 0.45),
+    result("fedefm", 0.35, unseen=50, scenario="shifted"),
+    result("fedefm", 0.4, unseen=50, scenario="shifted", seed=1),
     result("fedavg", 0.3, unseen=50, scenario="shifted"),
     result("fedefm", 0.2, consortium="gaia"),
 ]
@@ -47,7 +49,7 @@ def test_the_summary_has_one_dice_a_seed_by_method_and_share() -> None:
     assert summary["dice"]["fedefm"] == {"0": [0.7], "100": [0.4, 0.6]}
     assert summary["dice"]["pooled_all"] == {"0": [0.8], "100": [0.8]}  # all labels: as where nothing is unseen
     assert summary["validation"]["fedavg"] == {"100": [0.24]} and summary["megabytes"]["fedavg"] == {"100": [3.0]}
-    assert summary["dice four shifted"] == {"fedavg": {"50": [0.3]}}
+    assert summary["dice four shifted"] == {"fedavg": {"50": [0.3]}, "fedefm": {"50": [0.35, 0.4]}}
     assert summary["dice gaia honest"] == {"fedefm": {"100": [0.2]}}
     assert summarise(reversed(RESULTS)) == summary and json.loads(json.dumps(summary)) == summary
     assert summarise([]) == {}
@@ -68,6 +70,7 @@ def test_tables_by_hand() -> None:
     assert "| `fedavg` | 1.60 | 1 |" in ratios(summary["dice"])  # of the seeds that both have
     assert "| `pooled` | 0.80 | 1 |" in ratios(summary["dice"])
     assert "| `fedavg` | 0.300 (one seed) |  |  |" in bad_hospital(summary)
+    assert "| `fedavg` | +0.050 (+0.050) |  |  |" in bad_differences(summary)  # of the one seed that both have
     settings = ablation(summary["dice"], summary["validation"]).splitlines()[2:]
     assert [line.split("`")[1] for line in settings] == ["fedefm", "constant"]  # by validation, best first
 

@@ -34,7 +34,7 @@ def summarise(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _figures(result: Mapping[str, Any]) -> dict[str, Any]:
     """Test and validation Dice, own models' test Dice, megabytes moved for training, minutes."""
-    moved = sum(size for stage, size in result["bytes"].items() if stage in ("local", "overseas", "distil"))
+    moved = sum(size for stage, size in result["bytes"].items() if stage in ("local", "overseas", "distil", "assess"))
     return {
         "dice": result["dice"]["test"],
         "validation": result["dice"]["validation"],

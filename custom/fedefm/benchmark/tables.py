@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedefm.benchmark.definition import ABSENT
+from fedefm.benchmark.settings import OURS
+
 BASELINES = (
     "fedefm",
     "pooled",
@@ -39,6 +42,7 @@ def all_tables(summary: Mapping[str, Any]) -> str:
         ("What a run costs, all labels unseen", costs(summary, named)),
         ("Our settings, by validation Dice", ablation(dice, validation)),
         ("One bad hospital, half of the labels unseen: test Dice at the others", bad_hospital(summary)),
+        ("One bad hospital: FedEFM's test Dice less that of others, by seed", bad_differences(summary)),
         ("Eleven hospitals on the Gaia ring, all labels unseen", by_share(summary.get("dice gaia honest", {}))),
         ("Real images, ARCADE and CHASE_DB1", by_share(summary.get("dice real honest", {}))),
     ]
@@ -97,6 +101,23 @@ def bad_hospital(summary: Mapping[str, Any]) -> str:
         for method in methods
     ]
     return markdown(["method", *SCENARIOS], rows)
+
+
+def bad_differences(summary: Mapping[str, Any]) -> str:
+    """FedEFM less each other method where one hospital is bad: mean, and each of the seeds that both have."""
+    bad = [name for name in SCENARIOS if name != ABSENT]
+    tables = {name: summary.get(f"dice four {name}", {}) for name in bad}
+    methods = sorted({method for table in tables.values() for method in table} - {OURS})
+    rows = [
+        [f"`{method}`", *(_differences(tables[name].get(OURS, {}), tables[name].get(method, {})) for name in bad)]
+        for method in methods
+    ]
+    return markdown(["FedEFM less", *bad], rows)
+
+
+def _differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> str:
+    found = [a - b for a, b in zip(ours.get("50", ()), theirs.get("50", ()), strict=False)]
+    return f"{_mean(found):+.3f} ({', '.join(f'{value:+.3f}' for value in found)})" if found else ""
 
 
 def spread(values: Sequence[float]) -> str:
