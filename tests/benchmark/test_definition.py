@@ -39,7 +39,7 @@ def test_eleven_hospitals_on_the_gaia_ring(method: str) -> None:
 
 @pytest.mark.parametrize("scenario", ["shifted", "swapped", "retina", "absent"])
 def test_bad_hospitals_meet_weights_and_their_controls(scenario: str) -> None:
-    for method in ("fedefm", "uniform", "constant", "regional", "fedavg"):
+    for method in ("fedefm", "unrated", "uniform", "constant", "regional", "fedavg"):
         assert shares(method, scenario=scenario) == {(50, seed) for seed in SEEDS}
 
 

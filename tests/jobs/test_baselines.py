@@ -42,7 +42,9 @@ def test_a_job_differs_from_the_foundation_job_in_its_settings_alone(name):
 def test_settings_are_the_foundation_jobs_but_for_the_method(name):
     """What a fair comparison fixes: data, network, optimiser, rounds and steps."""
     ours, theirs = (load_settings(job / SETTINGS) for job in (JOBS / "foundation", JOBS / "baselines" / name))
-    schedule = replace(theirs.schedule, method="fedefm", compare_lone=True)
+    limit = {"uniform": 0.0}.get(name, ours.schedule.reputation_limit)  # weights of 1 are no weights at all
+    assert theirs.schedule.reputation_limit == limit
+    schedule = replace(theirs.schedule, method="fedefm", compare_lone=True, reputation_limit=0.5)
     assert replace(ours, name=name) == replace(
         theirs, schedule=schedule, distillation=ours.distillation, baseline=ours.baseline
     )
