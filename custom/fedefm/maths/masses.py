@@ -46,7 +46,8 @@ def mass_similarity(a: Float[Tensor, "h w"], b: Float[Tensor, "h w"]) -> float:
         wanted, cost = torch.cat([wanted, wanted.new_tensor([more])]), F.pad(cost, (0, 1), value=REACH)
     elif more < 0:
         mass, cost = torch.cat([mass, mass.new_tensor([-more])]), F.pad(cost, (0, 0, 0, 1), value=REACH)
-    return 1 - float(emd(cost[None], mass[None], wanted[None])) / REACH
+    similarity = 1 - float(emd(cost[None], mass[None], wanted[None])) / REACH
+    return min(max(similarity, 0.0), 1.0)  # the last bit of a sum may lie beyond, and a share beyond is refused
 
 
 def _nodes(mass: Float[Tensor, "h w"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"]]:
