@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedefm.benchmark.definition import ABSENT
@@ -94,29 +94,33 @@ def ablation(dice: Table, validation: Table) -> str:
 
 def bad_hospital(summary: Mapping[str, Any]) -> str:
     """Methods down, what is wrong across."""
-    tables = {name: summary.get(f"dice four {name}", {}) for name in SCENARIOS}
-    methods = sorted({method for table in tables.values() for method in table})
-    rows = [
-        [f"`{method}`", *(spread(tables[name].get(method, {}).get("50", ())) for name in SCENARIOS)]
-        for method in methods
-    ]
-    return markdown(["method", *SCENARIOS], rows)
+    return _by_scenario(summary, "method", SCENARIOS, lambda table, method: spread(_half(table, method)))
 
 
 def bad_differences(summary: Mapping[str, Any]) -> str:
     """FedEFM less each other method where one hospital is bad: mean, and each of the seeds that both have."""
     bad = [name for name in SCENARIOS if name != ABSENT]
-    tables = {name: summary.get(f"dice four {name}", {}) for name in bad}
-    methods = sorted({method for table in tables.values() for method in table} - {OURS})
-    rows = [
-        [f"`{method}`", *(_differences(tables[name].get(OURS, {}), tables[name].get(method, {})) for name in bad)]
-        for method in methods
-    ]
-    return markdown(["FedEFM less", *bad], rows)
+    return _by_scenario(summary, "FedEFM less", bad, _differences, without=OURS)
 
 
-def _differences(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> str:
-    found = [a - b for a, b in zip(ours.get("50", ()), theirs.get("50", ()), strict=False)]
+def _by_scenario(
+    summary: Mapping[str, Any],
+    head: str,
+    scenarios: Sequence[str],
+    cell: Callable[[Table, str], str],
+    without: str = "",
+) -> str:
+    tables = [summary.get(f"dice four {name}", {}) for name in scenarios]
+    methods = sorted({method for table in tables for method in table} - {without})
+    return markdown([head, *scenarios], [[f"`{m}`", *(cell(table, m) for table in tables)] for m in methods])
+
+
+def _half(table: Table, method: str) -> Sequence[float]:
+    return table.get(method, {}).get("50", ())
+
+
+def _differences(table: Table, method: str) -> str:
+    found = [a - b for a, b in zip(_half(table, OURS), _half(table, method), strict=False)]
     return f"{_mean(found):+.3f} ({', '.join(f'{value:+.3f}' for value in found)})" if found else ""
 
 

@@ -15,7 +15,7 @@ from fedefm.errors import ProtocolError, QuorumError
 from fedefm.exchange import schedule as plans
 from fedefm.exchange.events import Listener, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost
 from fedefm.exchange.messages import STUDENT, THETA, Assignment, Lost, Result, Stage, Task, W
-from fedefm.exchange.reputation import comparable, reputation, with_agreement
+from fedefm.exchange.reputation import assessed, comparable, reputation, with_agreement
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import Topology
@@ -179,9 +179,8 @@ class Coordinator(Generic[W]):
     def aggregate(self, state: RoundState[W], took_part: frozenset[str]) -> RoundState[W]:
         """Theta = mean of theta_i over the silos that took part (vartheta_i = 1), passed by `server_rate`."""
         self.quorum(len(took_part), Stage.AGGREGATE, state.round)
-        rated = {silo for classes in state.agreement.values() for silos in classes.values() for silo in silos}
-        if rated:
-            self.listen(SilosRated(state.round, self.reputations(state, sorted(rated))))
+        if rated := assessed(state.agreement):
+            self.listen(SilosRated(state.round, self.reputations(state, rated)))
         self.listen(StageStarted(state.round, self.plan.rounds_run, Stage.AGGREGATE, len(took_part)))
         begin = time.perf_counter()
         weights = self.shares(state, took_part)
@@ -202,14 +201,15 @@ class Coordinator(Generic[W]):
         if self.plan.reputation_limit == 0:
             return state
         present = self.present(state)
-        hosts = {
-            silo: [h for h in self.topology.neighbours(silo) if h in present and self._comparable(state, silo, h)]
+        pairs = [
+            (silo, host)
             for silo in silos
-        }
-        tasks = plans.assess_tasks(self.plan, silos, hosts, state.round)
-        done, state = self.stage(
-            state, Stage.ASSESS, [Assignment(t, {STUDENT: state.silos[t.visitor]}) for t in tasks], excused
-        )
+            for host in self.topology.neighbours(silo)
+            if host in present and self._comparable(state, silo, host)
+        ]
+        tasks = plans.assess_tasks(self.plan, pairs, state.round)
+        assignments = [Assignment(task, {STUDENT: state.silos[task.visitor]}) for task in tasks]
+        done, state = self.stage(state, Stage.ASSESS, assignments, excused)
         agreement = state.agreement
         for task, result in done:
             found = agreement_of(result.report, self._comparable(state, task.visitor, task.site))
@@ -223,8 +223,8 @@ class Coordinator(Generic[W]):
     def shares(self, state: RoundState[W], silos: Iterable[str]) -> dict[str, float]:
         """Weight of each silo in the mean; where no silo has any reputation left, as if all had."""
         counts = {s: float(state.images[s]) if self.plan.weigh_by_images else 1.0 for s in sorted(silos)}
-        known = self.reputations(state, counts)
-        return {s: counts[s] * known[s] for s in counts} if any(known.values()) else counts
+        weights = {s: counts[s] * share for s, share in self.reputations(state, counts).items()}
+        return weights if any(weights.values()) else counts
 
     def _comparable(self, state: RoundState[W], silo: str, host: str) -> tuple[str, ...]:
         return comparable(self.topology, state.corpora, silo, host)

@@ -51,6 +51,11 @@ def _ratios(agreement: Agreement, silo: str) -> list[float]:
     return ratios
 
 
+def assessed(agreement: Agreement) -> list[str]:
+    """Every silo that a host has assessed, sorted."""
+    return sorted({silo for classes in agreement.values() for silos in classes.values() for silo in silos})
+
+
 def with_agreement(agreement: Agreement, host: str, silo: str, found: Mapping[str, float]) -> Agreement:
     """The same with what `host` found of `silo`, in place of what it found before."""
     classes = agreement.get(host, {})

@@ -42,10 +42,11 @@ class Schedule:
         order: `sequential`: silos take turns, each starting from what the one before it returned (sequential federated
             learning, Li and Lyu 2023); `parallel`: all start a round from Theta and work at the same time, as in the
             paper: as many gradient steps and bytes, fewer waits. Of `fedefm` only.
-        reputation_limit: after its turn a silo's weights are assessed at its neighbours. A silo whose weights see a
-            class that it annotates less than this share as well as the best other silo's counts less: its experts
-            as teachers, its weights in Theta and in what the next silo starts from (`exchange/reputation.py`). 0
-            assesses nothing. Of `fedefm` only; without effect where no three hospitals annotate one class.
+        reputation_limit: after its turn a silo's weights are assessed at its neighbours. A silo whose weights agree
+            with their labels, in the median, less than this share as well as the best other silo's counts less: its
+            experts as teachers, its weights in Theta and in what the next silo starts from
+            (`exchange/reputation.py`). 0 assesses nothing. Of `fedefm` only; without effect where no three hospitals
+            annotate one class.
         min_sites: fewer hospitals than this in an aggregate end the run.
         max_misses: a hospital that failed this many stages in a row gets no more work.
         weigh_by_images: aggregate by number of images, else evenly.
@@ -182,9 +183,9 @@ def distil_task(
     )
 
 
-def assess_tasks(plan: Schedule, silos: Sequence[str], hosts: Mapping[str, Sequence[str]], round_: int) -> list[Task]:
+def assess_tasks(plan: Schedule, pairs: Sequence[tuple[str, str]], round_: int) -> list[Task]:
     """One task a (silo, host) pair: the host holds the silo's weights against its own labels."""
-    return [plan._task(Stage.ASSESS, round_, host, silo) for silo in silos for host in hosts[silo]]
+    return [plan._task(Stage.ASSESS, round_, host, silo) for silo, host in pairs]
 
 
 def lone_tasks(plan: Schedule, topology: Topology, sites: Sequence[str]) -> list[Task]:
