@@ -72,8 +72,10 @@ def no_process_left():
 
 @pytest.mark.simulator
 @pytest.mark.usefixtures("no_process_left")
-def test_the_simulator_gives_the_same_theta_as_one_process(folders, tmp_path):
-    sites, events = some(folders, 2), []
+def test_the_simulator_gives_the_same_theta_as_one_process(tmp_path):
+    """Three that annotate all classes: every stage has work, assess too."""
+    paths = write_consortium(tmp_path / "in", sites=default_sites(3), frames_per_site=10, size=64, unseen=0.0)
+    sites, events = {path.name: path for path in paths}, []
     record = simulate(small(), sites, tmp_path / "out", on_event=events.append)
     run = run_in_process(small(), sites)
 
@@ -93,6 +95,7 @@ def test_the_simulator_gives_the_same_theta_as_one_process(folders, tmp_path):
         Stage.LOCAL,
         Stage.OVERSEAS,
         Stage.DISTIL,
+        Stage.ASSESS,
         Stage.EVALUATE,
     }
     assert {p.name for p in (tmp_path / "out" / "tb_events").iterdir()} == set(sites)
