@@ -44,8 +44,8 @@ def local(run: Play, round_: int) -> dict[str, Mapping[str, float]]:
 
 def test_every_method_is_registered_under_its_own_name() -> None:
     assert all(method.name == name for name, method in REGISTRY.items())
-    assert [m.name for m in REGISTRY.values() if m.exchanges] == ["fedefm"]
-    assert [m.name for m in REGISTRY.values() if m.pooled] == ["pooled"]
+    assert [m.name for m in REGISTRY.values() if m.travels] == ["fedefm"]
+    assert [m.name for m in REGISTRY.values() if m.pooled] == ["pooled", "pooled_updates"]
 
 
 @pytest.mark.parametrize("method", ["fedavg", "fedprox", "condist", "moon", "scaffold"])

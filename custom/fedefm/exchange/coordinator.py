@@ -171,7 +171,8 @@ class Coordinator(Generic[W]):
         assignments = []
         for site in (s for s in self.present(state) if s in experts):
             corpora = {host: state.corpora[host] for host in experts[site]}
-            task = plans.distil_task(self.plan, site, state.round, corpora, self.reputations(state, corpora))
+            reputations = self.reputations(state, corpora)
+            task = plans.distil_task(self.plan, self.topology, site, state.round, corpora, reputations)
             assignments.append(Assignment(task, {STUDENT: state.silos[site], **experts[site]}))
         done, state = self.stage(state, Stage.DISTIL, assignments)
         return replace(state, silos=state.silos | _weights(done)), frozenset(task.site for task, _ in done)

@@ -136,9 +136,18 @@ class Schedule:
             return self.local_steps
         return self.total_steps(topology, site) if self.rules.once else self.hosted_steps(topology, site, round_)
 
+    def distil_steps_at(self, topology: Topology, site: str) -> int:
+        """Gradient steps of one distillation; who sends no expert abroad takes the steps of the visits at home."""
+        return self.distil_steps + (0 if self.rules.travels else len(topology.visitors(site)) * self.overseas_steps)
+
     def pooled_task(self, topology: Topology, site: str) -> Task:
-        """Training on all images at once; each step draws a batch of every hospital, so the busiest one sets them."""
-        return self._task(Stage.LOCAL, 0, site, steps=max(self.total_steps(topology, s) for s in topology.sites))
+        """Training on all images at once.
+
+        A step draws a batch of every hospital, so the busiest one sets their number; where steps alternate between the
+        hospitals there are as many as all hospitals take together, on as many images.
+        """
+        steps = [self.total_steps(topology, s) for s in topology.sites]
+        return self._task(Stage.LOCAL, 0, site, steps=sum(steps) if self.rules.alternates else max(steps))
 
     def _task(self, stage: Stage, round_: int, site: str, visitor: str | None = None, **fields: object) -> Task:
         visitor = visitor or site
@@ -174,12 +183,17 @@ def overseas_tasks(
 
 
 def distil_task(
-    plan: Schedule, site: str, round_: int, teachers: Mapping[str, tuple[str, ...]], reputation: Mapping[str, float]
+    plan: Schedule,
+    topology: Topology,
+    site: str,
+    round_: int,
+    teachers: Mapping[str, tuple[str, ...]],
+    reputation: Mapping[str, float],
 ) -> Task:
     """A silo learns at home from the experts that came back (Eq. 2, 11)."""
-    known = {host: reputation[host] for host in sorted(teachers)}
+    known, steps = {host: reputation[host] for host in sorted(teachers)}, plan.distil_steps_at(topology, site)
     return plan._task(
-        Stage.DISTIL, round_, site, steps=plan.distil_steps, teachers=dict(sorted(teachers.items())), reputation=known
+        Stage.DISTIL, round_, site, steps=steps, teachers=dict(sorted(teachers.items())), reputation=known
     )
 
 

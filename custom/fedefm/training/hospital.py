@@ -20,7 +20,7 @@ from fedefm.training.distil import DistillationObjective, Teacher
 from fedefm.training.loop import optimise, rate_sum
 from fedefm.training.scores import mean_dice, score
 from fedefm.training.settings import Settings
-from fedefm.training.terms import TERMS, LocalWork, Loss, correction_of, pooled, supervised
+from fedefm.training.terms import TERMS, LocalWork, Loss, alternating, correction_of, pooled, supervised
 
 OnStep = Callable[[Task, int, float], None]
 
@@ -124,7 +124,7 @@ class Hospital:
             return TERMS[rules.term](work)
         if self._others is None:
             raise ConfigError("pooled training needs all images in one process; run it with --in-process")
-        return pooled(work, self._others())
+        return (alternating if rules.alternates else pooled)(work, self._others())
 
     def _fit(
         self,

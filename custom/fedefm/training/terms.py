@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import torch
 from jaxtyping import Float
@@ -148,6 +149,22 @@ def pooled(work: LocalWork, others: Sequence[SiteData]) -> Loss:
             images, masks = next(batches)
             parts.append(segmentation_loss(work.model(images), masks, channels).mean())
         return torch.stack(parts).mean()
+
+    return loss
+
+
+def alternating(work: LocalWork, others: Sequence[SiteData]) -> Loss:
+    """The loss of a batch of one hospital, each in its turn, against its own label corpus."""
+    device = next(work.model.parameters()).device
+    own, streams = supervised(work), [_stream(data, work, number, device) for number, data in enumerate(others)]
+    turns = cycle([None, *streams])
+
+    def loss(batch: Batch) -> Tensor:
+        turn = next(turns)
+        if turn is None:
+            return own(batch)
+        images, masks = next(turn[0])
+        return segmentation_loss(work.model(images), masks, turn[1]).mean()
 
     return loss
 

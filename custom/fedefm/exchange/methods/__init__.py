@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fedefm.exchange.methods.cyclic import CYCLIC
 from fedefm.exchange.methods.fedavg import CONDIST, FEDAVG, FEDAVG_RATE, FEDPROX
-from fedefm.exchange.methods.fedefm import FEDEFM
+from fedefm.exchange.methods.fedefm import AT_HOME, FEDEFM, TURNS
 from fedefm.exchange.methods.lone import LONE
 from fedefm.exchange.methods.matcha import MATCHA
 from fedefm.exchange.methods.moon import MOON
-from fedefm.exchange.methods.pooled import POOLED
+from fedefm.exchange.methods.pooled import POOLED, POOLED_UPDATES
 from fedefm.exchange.methods.ring import RING
 from fedefm.exchange.methods.scaffold import SCAFFOLD
 
@@ -16,6 +16,8 @@ REGISTRY = {
     method.name: method
     for method in (
         FEDEFM,
+        AT_HOME,
+        TURNS,
         FEDAVG,
         FEDAVG_RATE,
         FEDPROX,
@@ -27,5 +29,6 @@ REGISTRY = {
         CYCLIC,
         LONE,
         POOLED,
+        POOLED_UPDATES,
     )
 }

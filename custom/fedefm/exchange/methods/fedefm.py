@@ -1,8 +1,10 @@
-"""The paper's round: local (new silos), overseas, distil, aggregate."""
+"""The paper's round: local (new silos), overseas, distil, aggregate; and the same with other teachers, or none."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fedefm.exchange.messages import W
 from fedefm.exchange.method import Method
@@ -11,9 +13,15 @@ if TYPE_CHECKING:
     from fedefm.exchange.coordinator import Coordinator
     from fedefm.exchange.state import RoundState
 
+Call = Callable[
+    ["Coordinator[Any]", "RoundState[Any]", Sequence[str], Collection[str]],
+    "tuple[dict[str, dict[str, Any]], RoundState[Any], frozenset[str]]",
+]
+"""Gives the teachers of these silos by silo and hospital, the state, and the hosts that failed a visit."""
 
-def one_round(run: Coordinator[W], state: RoundState[W]) -> RoundState[W]:
-    """Experts are trained abroad and teach at home; Theta is the silos' mean, passed by the server rate.
+
+def one_round(run: Coordinator[W], state: RoundState[W], call: Call) -> RoundState[W]:
+    """Silos are taught at home by the teachers that `call` brings; Theta is the silos' mean, passed by the server rate.
 
     Where silos take turns, what one returns flows into the next as Theta does into the first; a host that fails visits
     in several turns of a round has one miss, and none if it trained at home, as where all visits are one stage. What a
@@ -23,7 +31,7 @@ def one_round(run: Coordinator[W], state: RoundState[W]) -> RoundState[W]:
     for silos in run.plan.turns(sorted(state.silos), state.round):
         state = run.mix(state, source, silos)
         state, _ = run.local(state, [s for s in run.present(state) if s in silos and s not in state.trained])
-        experts, state, now_failed = run.overseas(state, silos, failed | took_part)
+        experts, state, now_failed = call(run, state, silos, failed | took_part)
         state, taught = run.distil(state, experts)
         took_part, failed = took_part | taught, failed | now_failed
         state = run.assess(state, [s for s in silos if s in taught], failed | took_part)
@@ -37,4 +45,40 @@ def passed_on(run: Coordinator[W], state: RoundState[W], source: W | None, silo:
     return state.silos[silo] if source is None or share == 1 else run.ops.interpolate(source, state.silos[silo], share)
 
 
-FEDEFM = Method("fedefm", one_round, exchanges=True, mixing=None, rated=True)
+def experts_from_abroad(
+    run: Coordinator[W], state: RoundState[W], silos: Sequence[str], excused: Collection[str]
+) -> tuple[dict[str, dict[str, W]], RoundState[W], frozenset[str]]:
+    """The silos' weights are trained at their neighbours and come back (Eq. 1)."""
+    return run.overseas(state, silos, excused)
+
+
+def models_at_home(
+    run: Coordinator[W], state: RoundState[W], silos: Sequence[str], excused: Collection[str]
+) -> tuple[dict[str, dict[str, W]], RoundState[W], frozenset[str]]:
+    """The neighbours' own latest weights, which the server holds anyway; nothing is trained abroad."""
+    able = [site for site in run.present(state) if site in state.trained]
+    teachers = {
+        silo: {host: state.silos[host] for host in run.topology.neighbours(silo) if host in able}
+        for silo in silos
+        if silo in able
+    }
+    return teachers, state, frozenset()
+
+
+def no_teachers(
+    run: Coordinator[W], state: RoundState[W], silos: Sequence[str], excused: Collection[str]
+) -> tuple[dict[str, dict[str, W]], RoundState[W], frozenset[str]]:
+    """Nobody teaches: the silos train on their own labels alone."""
+    return {silo: {} for silo in silos if silo in state.trained}, state, frozenset()
+
+
+FEDEFM = Method(
+    "fedefm", partial(one_round, call=experts_from_abroad), exchanges=True, travels=True, mixing=None, rated=True
+)
+"""Do et al., 2025: experts that were trained abroad teach."""
+
+AT_HOME = Method("at_home", partial(one_round, call=models_at_home), exchanges=True, mixing=None, rated=True)
+"""The other hospitals' own models teach: what is left of FedEFM without the travel."""
+
+TURNS = Method("turns", partial(one_round, call=no_teachers), exchanges=True, mixing=None, rated=True)
+"""FedEFM's turns and server rate without any teacher: sequential federated learning (Li and Lyu, 2023)."""

@@ -24,4 +24,7 @@ def one_round(run: Coordinator[W], state: RoundState[W]) -> RoundState[W]:
     return state
 
 
+POOLED_UPDATES = Method("pooled_updates", one_round, once=True, mixing=0.0, pooled=True, alternates=True)
+"""As many updates, of as many images, as the models of all hospitals have together."""
+
 POOLED = Method("pooled", one_round, once=True, mixing=0.0, pooled=True)
