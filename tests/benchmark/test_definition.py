@@ -22,7 +22,7 @@ SEEDS = {0, 1, 2}
 
 
 def shares(method: str, consortium: str = "four", scenario: str = "honest") -> set[tuple[int, int]]:
-    cases = DEFINITION.cases("all")
+    cases = [c for c in DEFINITION.cases("all") if c.seed in SEEDS]
     return {(c.unseen, c.seed) for c in cases if (c.method, c.consortium, c.scenario) == (method, consortium, scenario)}
 
 
@@ -30,6 +30,15 @@ def shares(method: str, consortium: str = "four", scenario: str = "honest") -> s
 def test_every_method_is_run_at_every_share_and_seed(method: str) -> None:
     more = {25, 75} if method in ("fedefm", "fedavg", "pooled") else set()
     assert shares(method) == {(unseen, seed) for unseen in {0, 50, 100} | more for seed in SEEDS}
+
+
+def test_the_decisive_runs_use_fresh_seeds_alone() -> None:
+    cases = DEFINITION.cases("decisive")
+    assert {c.seed for c in cases} == set(range(3, 11)) and not set(range(3, 11)) & set(SEEDS)
+    for method in ("fedefm", "at_home", "turns", "pooled_updates", "fedavg", "fedavg_split_rate", "fedavg_45_rate"):
+        assert {(c.unseen, c.seed) for c in cases if c.method == method} >= {
+            (unseen, seed) for unseen in (100, 50) for seed in range(3, 11)
+        }
 
 
 @pytest.mark.parametrize("method", ["fedefm", "fedavg", "ring", "matcha", "pooled"])

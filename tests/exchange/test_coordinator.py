@@ -91,7 +91,7 @@ def test_theta_goes_beyond_the_mean_from_the_second_round_on() -> None:
 
 def test_baselines_keep_the_mean() -> None:
     rates = {method: Schedule(method, server_rate=2.0).theta_rate for method in METHODS}
-    assert rates == dict.fromkeys(METHODS, 1.0) | {"fedefm": 2.0, "fedavg_rate": 2.0}
+    assert rates == dict.fromkeys(METHODS, 1.0) | dict.fromkeys(("fedefm", "at_home", "turns", "fedavg_rate"), 2.0)
 
 
 def test_fedavg_starts_every_round_from_the_mean() -> None:

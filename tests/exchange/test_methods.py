@@ -186,6 +186,34 @@ def test_pooled_training_is_one_task_and_its_result_is_theta() -> None:
     assert evaluated == [{"theta": state.theta}] * 3
 
 
+def test_teachers_at_home_are_the_neighbours_last_weights() -> None:
+    """Who has not trained yet teaches nobody; the steps of the visits are taken at home."""
+    run = floats("at_home", 2)
+    run.coordinator.run(0.0)
+    distilled = [a for a in run.network.asked if a.task.stage is Stage.DISTIL]
+    assert [set(a.models) - {"student"} for a in distilled] == [
+        set(), {"a"}, {"a", "b"}, {"a", "c"}, {"a", "b"}, {"b", "c"}
+    ]  # fmt: skip
+    assert all(set(a.task.teachers) == set(a.models) - {"student"} for a in distilled)
+    assert {a.task.steps for a in distilled} == {2 + 2 * 1} and not run.network.tasks(Stage.OVERSEAS)
+    b_in_round_1 = next(a for a in distilled if a.task.round == 1 and a.task.site == "b")
+    assert b_in_round_1.models["c"] == run.saved[0].silos["c"]
+
+
+def test_turns_alone_have_no_teacher() -> None:
+    run = floats("turns", 2)
+    run.coordinator.run(0.0)
+    assert all(set(a.models) == {"student"} for a in run.network.asked if a.task.stage is Stage.DISTIL)
+    assert not run.network.tasks(Stage.OVERSEAS)
+
+
+def test_pooled_updates_are_those_of_all_hospitals_together() -> None:
+    run = floats("pooled_updates", 3)
+    run.coordinator.run(0.0)
+    [task] = run.network.tasks(Stage.LOCAL)
+    assert task.steps == 3 * (4 + 3 * (2 * 1 + 2))
+
+
 def test_without_its_one_task_pooled_training_publishes_nothing() -> None:
     def fault(task: Task) -> str | None:
         return "lost" if task.stage is Stage.LOCAL else None
@@ -203,8 +231,11 @@ def test_bytes_that_a_round_moves(method: str) -> None:
     n = 4
     by_hand = {
         "fedefm": 2 * n + 2 * (2 * n * (n - 1) + n * n + n + n * (n - 1)),  # all annotate all: all are compared
+        "at_home": 2 * n + (0 + 1 + 2 + 3) + n * (n - 1) + 2 * (2 * n + n * (n - 1)),  # who was trained teaches
+        "turns": 2 * n + 2 * (2 * n + n * (n - 1)),
         "moon": 2 * n + 3 * n,  # the last weights come along from the second round on
         "lone": 2 * n,
         "pooled": 2,
+        "pooled_updates": 2,
     }.get(method, 2 * 2 * n)
     assert moved == by_hand

@@ -54,7 +54,9 @@ def test_every_method_takes_the_same_gradient_steps_at_every_hospital(
             steps["compare_lone"] = steps_by_site(run, Stage.LONE)
     by_hand = {s: local + rounds * (len(topology.visitors(s)) * overseas + distil) for s in topology.sites}
     pooled = steps.pop("pooled")  # each of its steps draws a batch of every hospital
-    assert steps == dict.fromkeys(steps, by_hand) and len(steps) >= len(METHODS) - 1
+    updates = steps.pop("pooled_updates")  # each of its steps draws a batch of one hospital
+    assert steps == dict.fromkeys(steps, by_hand) and len(steps) >= len(METHODS) - 2
+    assert updates == {topology.sites[0]: sum(by_hand.values())}
     assert pooled == {topology.sites[0]: max(by_hand.values())}
 
 

@@ -21,7 +21,7 @@ from fedefm.models.build import Weights, initial_weights, take_weights
 from fedefm.training.hospital import Hospital
 from fedefm.training.loop import learning_rate, optimise, rate_sum
 from fedefm.training.settings import Baseline, Optimisation, Settings
-from fedefm.training.terms import TERMS, LocalWork, correction_of, pooled, supervised
+from fedefm.training.terms import TERMS, LocalWork, alternating, correction_of, pooled, supervised
 from small_networks import SMALLEST
 
 CLASSES = ("catheter", "guidewire", "vessel")
@@ -160,6 +160,11 @@ def test_pooled_training_takes_the_mean_over_hospitals_with_their_own_corpora() 
     found = pooled(case, [other])((IMAGES, MASKS))
     torch.testing.assert_close(found, (own(model) + theirs) / 2)
     torch.testing.assert_close(pooled(case, [])((IMAGES, MASKS)), own(model))
+    loss = alternating(case, [other])
+    torch.testing.assert_close(loss((IMAGES, MASKS)), own(model))
+    theirs = 2 * found - own(model)
+    torch.testing.assert_close(loss((IMAGES, MASKS)), theirs)
+    torch.testing.assert_close(loss((IMAGES, MASKS)), own(model))
 
 
 # Through a hospital
