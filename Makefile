@@ -49,16 +49,16 @@ bench: install
 
 # 6 runs of the benchmark: at most 15 minutes on two cores
 bench-quick: install
-	$(BIN)/fedefm benchmark run --group quick --workers 2
-	$(BIN)/fedefm benchmark tables
+	$(BIN)/python -m benchmarks.fixed run --group quick --workers 2
+	$(BIN)/python -m benchmarks.fixed tables
 
 # every run that has no result yet, hours long; may be stopped and started again at any time
 bench-full: install
-	$(BIN)/fedefm benchmark run --group all --workers $(WORKERS)
-	$(BIN)/fedefm benchmark tables
+	$(BIN)/python -m benchmarks.fixed run --group all --workers $(WORKERS)
+	$(BIN)/python -m benchmarks.fixed tables
 
 bench-tables: install
-	$(BIN)/fedefm benchmark tables
+	$(BIN)/python -m benchmarks.fixed tables
 
 clean:
 	rm -rf $(RUNS) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -24,19 +24,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benchmarks.fixed.data import Images
+from benchmarks.fixed.definition import Case, load_definition
+from benchmarks.fixed.run import machine, plain_config
+from benchmarks.fixed.settings import case_settings
+from benchmarks.fixed.store import write_json
 
-from fedefm.benchmark.data import Images
-from fedefm.benchmark.definition import Case, load_definition
-from fedefm.benchmark.run import machine, plain_config
-from fedefm.benchmark.settings import case_settings
-from fedefm.benchmark.store import write_json
 from fedefm.data.synth import CLASSES, write_site
 from fedefm.finetune.run import tune_in_process
 from fedefm.finetune.settings import FineTune
+from fedefm.foundation.record import versions
+from fedefm.foundation.run import run_in_process
+from fedefm.foundation.settings import Settings
 from fedefm.models.checkpoint import load_weights, save_weights
-from fedefm.runner import run_in_process
-from fedefm.summary import versions
-from fedefm.training.settings import Optimisation, Settings
+from fedefm.training.optimisation import Optimisation
 
 HERE = Path(__file__).parent
 PLAN = json.loads((HERE / "few_shot.json").read_text())

@@ -25,19 +25,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benchmarks.fixed.data import Images
+from benchmarks.fixed.definition import Case, load_definition
+from benchmarks.fixed.run import run_case
+from benchmarks.fixed.store import read_result, write_json
+from benchmarks.fixed.tables import markdown, spread
 from torch import Tensor
 
-from fedefm import runner
-from fedefm.benchmark.data import Images
-from fedefm.benchmark.definition import Case, load_definition
-from fedefm.benchmark.run import run_case
-from fedefm.benchmark.store import read_result, write_json
-from fedefm.benchmark.tables import markdown, spread
 from fedefm.data.dataset import SiteData, load_site
+from fedefm.foundation import hospital
+from fedefm.foundation import run as runner
+from fedefm.foundation.distil import DistillationObjective, Teacher, presence
 from fedefm.losses.corpus import fold_log_probabilities, fold_target
 from fedefm.models.build import Weights
-from fedefm.training import hospital
-from fedefm.training.distil import DistillationObjective, Teacher, presence
 from fedefm.training.loop import Batch
 
 FOLDER = Path(__file__).parent

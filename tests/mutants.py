@@ -249,17 +249,17 @@ MUTANTS = (
     Mutant(
         "a kit that calls itself the consortium",
         ((f"{DOCTOR}authority.py", ' and not (folder / "startup").exists()', ""),),
-        ("tests/doctor/test_doctor_command.py",),
+        ("tests/commands/test_doctor.py",),
     ),
     Mutant(
         "a reply of nonsense",
         (("custom/fedefm/flare/transport.py", "        except Exception:  #", "        except ZeroDivisionError:  #"),),
-        ("tests/flare/test_flare_transport.py",),
+        ("tests/flare/test_transport.py",),
     ),
     Mutant(
         "absurd weights",
-        (("custom/fedefm/training/weights.py", "MAX_WEIGHT = 1e4", "MAX_WEIGHT = 1e39"),),
-        ("tests/training/test_tensor_ops.py",),
+        (("custom/fedefm/training/ops.py", "MAX_WEIGHT = 1e4", "MAX_WEIGHT = 1e39"),),
+        ("tests/training/test_ops.py",),
     ),
 )
 

@@ -16,12 +16,12 @@ from fedefm.commands.job_options import SETTINGS, free_folder
 from fedefm.data.synth import write_site
 from fedefm.data.synth.site import write_png
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
-from fedefm.training.settings import load_settings
+from fedefm.foundation.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     ("simulate",), ("compare",), ("finetune",), ("evaluate",),
-    ("benchmark", "run"), ("benchmark", "tables"), ("data", "synth"), ("data", "check"),
+    ("data", "synth"), ("data", "check"),
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_help_shows_an_example_that_parses(command: tuple[str, ...], capsys: pyt
 
 @pytest.mark.parametrize(
     ("group", "named"),
-    [((), ("simulate", "compare", "data")), (("data",), ("synth", "check")), (("benchmark",), ("run", "tables"))],
+    [((), ("simulate", "compare", "data")), (("data",), ("synth", "check"))],
 )
 def test_help_of_a_group_names_its_commands(
     group: tuple[str, ...], named: tuple[str, ...], capsys: pytest.CaptureFixture[str]

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Sequence
 
 from fedefm.commands import (
-    benchmark,
     compare,
     data,
     doctor,
@@ -23,12 +22,17 @@ from fedefm.commands import (
 )
 from fedefm.errors import FedefmError
 
-COMMANDS = (simulate, compare, benchmark, finetune, evaluate, segment, export, data, federation, doctor, trust)
+COMMANDS = (simulate, compare, finetune, evaluate, segment, export, data, federation, doctor, trust)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; every error of ours ends in one line and its own exit code."""
-    options = build_parser().parse_args(arguments)
+    """Run the command."""
+    return run(build_parser(), arguments)
+
+
+def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments ask for; every error of ours ends in one line and its own exit code."""
+    options = parser.parse_args(arguments)
     warnings.showwarning = lambda message, *place, **more: print(f"fedefm: note: {message}", file=sys.stderr)
     try:
         return options.run(options)

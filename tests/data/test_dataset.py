@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import torch
-from dicom_files import dicom, text
 
 from fedefm.data.dataset import SiteData, Split, load_site
 from fedefm.data.normalise import normalise
 from fedefm.errors import DataError
+from support.dicom_files import dicom, text
 
 CLASSES = ("catheter", "guidewire", "vessel")
 MANIFEST = {

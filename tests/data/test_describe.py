@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from dicom_files import dicom
 
 from fedefm.data.describe import describe_folder
 from fedefm.errors import DataError
+from support.dicom_files import dicom
 
 
 def save(pixels: np.ndarray, path: Path) -> None:

@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from dicom_files import (
+
+from fedefm.data.dicom import stream_size
+from fedefm.data.dicom_header import read_header
+from fedefm.data.readers import read_image, read_mask, read_shape
+from fedefm.errors import DataError
+from support.dicom_files import (
     BIG_ENDIAN,
     EXPLICIT,
     IMPLICIT,
@@ -21,11 +26,6 @@ from dicom_files import (
     short,
     text,
 )
-
-from fedefm.data.dicom import stream_size
-from fedefm.data.dicom_header import read_header
-from fedefm.data.readers import read_image, read_mask, read_shape
-from fedefm.errors import DataError
 
 RANDOM = np.random.default_rng(0)
 

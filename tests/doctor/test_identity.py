@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from kits import write_kit, write_server_kit
 
-from consortium_certificates import DAY, NOW, Authority, Pair
 from fedefm.doctor.certificates import clock, dates, identity, private_key
 from fedefm.doctor.finding import FAIL, PASS, WARN, Finding
+from support.consortium_certificates import DAY, NOW, Authority, Pair
+from support.kits import write_kit, write_server_kit
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from kits import write_kit
 
-from consortium_certificates import Authority, Pair
 from fedefm.doctor.finding import FAIL, PASS, Finding
 from fedefm.doctor.network import reach
+from support.consortium_certificates import Authority, Pair
+from support.kits import write_kit
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 Answer = Callable[[socket.socket], object]

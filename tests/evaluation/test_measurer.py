@@ -16,7 +16,7 @@ from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task
 from fedefm.flare.reports import check_report
 from fedefm.metrics.overlap import dice
 from fedefm.models.build import Weights, build_model, initial_weights
-from small_networks import SMALLEST
+from support.small_networks import SMALLEST
 
 CLASSES = ("catheter", "guidewire", "vessel")
 WEIGHTS = initial_weights(SMALLEST, 4, 32, seed=3)

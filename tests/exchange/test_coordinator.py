@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from scripted_network import FAULTS, Ledger, Network, Play, fail_when, play
 
 from fedefm.errors import QuorumError
 from fedefm.exchange.coordinator import Coordinator
@@ -18,6 +17,7 @@ from fedefm.exchange.messages import THETA, Assignment, Stage, Task
 from fedefm.exchange.schedule import METHODS, ORDERS, TRAINING, Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete, from_edges, ring
+from support.scripted_network import FAULTS, Floats, Ledger, Network, Play, drift, fail_when, play
 
 ABC = complete("abc")
 REFUSED = [fault for fault in FAULTS if fault != "twice"]
@@ -27,35 +27,6 @@ def plan_of(method: str = "fedefm", **values: Any) -> Schedule:
     """A schedule as the paper has it: nothing flows back from Theta, which is the even mean, unless a test says so."""
     paper = {"theta_mixing": 0.0, "server_rate": 1.0, "order": "parallel", "reputation_limit": 0.0}
     return Schedule(method, **paper | values)
-
-
-class Floats:
-    """Weights that are single numbers."""
-
-    def average(self, models: Mapping[str, float], weights: Mapping[str, float]) -> float:
-        return math.fsum(models[s] * weights[s] for s in models) / math.fsum(weights.values())
-
-    def interpolate(self, a: float, b: float, t: float) -> float:
-        return (1 - t) * a + t * b
-
-    def combine(self, models: Mapping[str, float], factors: Mapping[str, float]) -> float:
-        return math.fsum(models[name] * factors[name] for name in models)
-
-    def refusal(self, weights: float) -> str | None:
-        return None if math.isfinite(weights) else "holds NaN"
-
-    def nbytes(self, weights: float) -> int:
-        return 8
-
-
-def drift(assignment: Assignment[float]) -> float:
-    """Training that moves a weight half way to the site's own optimum; distillation, to the mean of the experts."""
-    optimum = {"a": 1.0, "b": 10.0, "c": 100.0}
-    models = dict(assignment.models)
-    student = models.pop("student")
-    if assignment.task.stage is Stage.DISTIL:
-        return (student + sum(models.values())) / (1 + len(models))
-    return (student + optimum[assignment.task.site]) / 2
 
 
 def floats(plan: Schedule, **script: Any) -> Play:

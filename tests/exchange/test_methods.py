@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from scripted_network import Network, Play, fail_when, play
-from test_coordinator import Floats, drift
 
 from fedefm.errors import ConfigError, QuorumError
 from fedefm.exchange.messages import CORRECTION, PREVIOUS, Assignment, Result, Stage, Task
@@ -15,6 +13,7 @@ from fedefm.exchange.methods.matcha import matching
 from fedefm.exchange.methods.scaffold import corrections, rate_sum, variate
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.topology import Topology, complete, from_edges, ring
+from support.scripted_network import Floats, Network, Play, drift, fail_when, play
 
 ABC = complete("abc")
 GOAL = {"a": 1.0, "b": 10.0, "c": 100.0}

@@ -3,13 +3,13 @@ import math
 from typing import Any
 
 import pytest
-from scripted_network import play
 
 from fedefm.exchange.events import Event, StageEnded, StageStarted, TaskDone, TaskLost
 from fedefm.exchange.messages import Lost, Stage, Task
 from fedefm.exchange.record import Recorder, mean
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.topology import complete
+from support.scripted_network import play
 
 CLASSES = ("catheter", "guidewire")
 

@@ -5,12 +5,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted_network import Play, play
 
 from fedefm.errors import ConfigError
 from fedefm.exchange.messages import Stage
 from fedefm.exchange.schedule import METHODS, TRAINING, Schedule
 from fedefm.exchange.topology import Topology, complete, from_edges, ring
+from support.scripted_network import Play, play
 
 SMALL = st.integers(1, 4)
 

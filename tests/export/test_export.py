@@ -16,7 +16,7 @@ from fedefm.export.export import CARD_FILE, ONNX_FILE
 from fedefm.models.build import build_model, initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.spec import ModelSpec
-from small_networks import SMALLEST
+from support.small_networks import SMALLEST
 
 
 @pytest.fixture(scope="module")

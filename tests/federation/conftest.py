@@ -5,10 +5,10 @@ import time
 
 import psutil
 import pytest
-from rogues import RUN_TIME, alive
 
 from fedefm.federation.place import provision
 from fedefm.federation.rehearsal import synthetic_hospitals
+from support.rogues import RUN_TIME, alive
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ import shutil
 import time
 
 import pytest
-from rogues import RUN_TIME
-from test_mutual_tls import PATIENCE, context, greet
 
 from fedefm.federation.sites import listens, registered, site_process, write_site_config
+from support.http2_peer import PATIENCE, context, greet
+from support.rogues import RUN_TIME
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
 

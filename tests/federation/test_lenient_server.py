@@ -3,17 +3,17 @@
 from contextlib import ExitStack
 
 import pytest
-from rogues import Ear, change, kit_with, until
 
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JOB, small_settings
 from fedefm.federation.sites import listens, registered, site_process, write_site_config
-from fedefm.simulate import write_job
+from fedefm.simulation.workspace import write_job
 from fedefm.trust import sign_job
+from support.rogues import Ear, change, kit_with, until
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(400)]
 
-EVIL = "open({marker!r}, 'a').write('ran')\nfrom fedefm.flare.executor import *\n"
+EVIL = "open({marker!r}, 'a').write('ran')\nfrom fedefm.flare.foundation_executor import *\n"
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import shutil
 
 import pytest
-from rogues import Ear, authority, change, kit_with, pair
 
 from fedefm.errors import FedefmError
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import signed_job, small_settings
 from fedefm.federation.sites import running
+from support.rogues import Ear, authority, change, kit_with, pair
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
 

@@ -3,15 +3,15 @@
 import json
 
 import pytest
-from rogues import Ear, authority, change, kit_with, pair, until
 
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JOB, signed_job, small_settings
 from fedefm.federation.sites import running
 from fedefm.flare.job_guard import REFUSAL
-from fedefm.simulate import write_job
+from fedefm.simulation.workspace import write_job
 from fedefm.trust import MANIFEST_NAME, SIGNATURE_NAME, sign_job
 from fedefm.trust.kinds import LEDGER_NAME
+from support.rogues import Ear, authority, change, kit_with, pair, until
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 

@@ -31,8 +31,8 @@ def test_the_federation_gives_the_theta_of_one_process_and_says_how_long_each_st
 
 def test_another_theta_than_expected_is_a_failure_that_keeps_the_kits(tmp_path, monkeypatch):
     """The comparison alone, on results that a federation might have left."""
+    from fedefm.foundation.run import run_in_process
     from fedefm.maths.fingerprint import weights_sha256
-    from fedefm.runner import run_in_process
 
     settings = rehearsal.small_settings(0)
     folders = rehearsal.synthetic_hospitals(tmp_path / "data", ("hospital-a", "hospital-b"), 0)

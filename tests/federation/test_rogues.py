@@ -3,15 +3,15 @@
 from contextlib import ExitStack
 
 import pytest
-from rogues import Ear, kit_with, pairs, until
-from test_mutual_tls import context, greet
 
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, collect, signed_job, small_settings, theta_of
 from fedefm.federation.sites import registered, running, site_process, write_site_config
+from fedefm.foundation.run import run_in_process
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.checkpoint import load_weights
-from fedefm.runner import run_in_process
+from support.http2_peer import context, greet
+from support.rogues import Ear, kit_with, pairs, until
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(400)]
 

@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from thetas import job
 
 from fedefm.exchange.schedule import Schedule
 from fedefm.finetune.run import tune_in_process
 from fedefm.finetune.theta import read_theta
+from fedefm.foundation.record import THETA_FILE, save_run
+from fedefm.foundation.run import run_in_process
+from fedefm.foundation.settings import Settings
 from fedefm.models.checkpoint import load_weights
 from fedefm.models.spec import ModelSpec
-from fedefm.runner import run_in_process
-from fedefm.summary import THETA_FILE, save_run
-from fedefm.training.settings import Optimisation, Settings
-from small_networks import SMALLEST
+from fedefm.training.optimisation import Optimisation
+from support.small_networks import SMALLEST
+from support.thetas import job
 
 CLASSES, SIZE = ("catheter", "guidewire", "vessel"), 64
 STEPS = Optimisation(batch_size=2)

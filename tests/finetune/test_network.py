@@ -2,21 +2,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from thetas import CLASSES, SMALLEST, job, theta_in
 
 from fedefm.errors import CheckpointError
-from fedefm.finetune.network import (
-    build_seeded,
-    build_tuned,
-    check_fits,
-    check_theta,
-    close_tuning,
-    open_for_tuning,
-    start_weights,
-    tuned_spec,
-)
+from fedefm.finetune.network import build_seeded, check_theta, close_tuning, open_for_tuning, start_weights, tuned_spec
 from fedefm.models.checkpoint import load_weights, save_weights
+from fedefm.models.classifier import build_tuned, check_fits
 from fedefm.models.spec import ModelSpec
+from support.thetas import CLASSES, SMALLEST, job, theta_in
 
 HEAD = "segmentation_head.0.weight"
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from thetas import job, theta_in, write_theta
 
 from fedefm.cli import main
 from fedefm.errors import CheckpointError
 from fedefm.finetune.metric import Best
 from fedefm.finetune.network import start_weights
 from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE, Progress, RoundsKept
-from fedefm.simulate import kill_tree
+from fedefm.simulation.process import kill_tree
+from support.thetas import job, theta_in, write_theta
 
 
 def kept_rounds(out: Path) -> int:

@@ -13,12 +13,12 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.fl_exception import NotAuthorized
 from nvflare.apis.workspace import Workspace
 
-from consortium_certificates import Authority, write_job
 from fedefm.flare import job_guard
 from fedefm.flare.job_guard import REFUSAL, JobGuard, Ledger
 from fedefm.trust import sign_job
 from fedefm.trust.kinds import LEDGER_NAME
 from fedefm.trust.listing import MAX_BYTES
+from support.consortium_certificates import Authority, write_job
 
 JOB_ID = "11111111-2222-3333-4444-555555555555"
 

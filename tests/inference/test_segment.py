@@ -13,7 +13,6 @@ import pydicom
 import pytest
 import SimpleITK
 from PIL import Image
-from runs import CLASSES, bright, cine, pictures, square, weights
 
 from fedefm.cli import main
 from fedefm.data.normalise import normalise
@@ -24,7 +23,8 @@ from fedefm.inference.segment import Wanted, segment
 from fedefm.inference.source import open_run
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.spec import ModelSpec
-from small_networks import SMALLEST
+from support.runs import CLASSES, bright, cine, pictures, square, weights
+from support.small_networks import SMALLEST
 
 
 @pytest.fixture

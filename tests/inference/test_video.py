@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
-from runs import cine, square, weights
 
 from fedefm.cli import main
 from fedefm.errors import ConfigError
 from fedefm.inference.video import Gif, Mp4, open_film
+from support.runs import cine, square, weights
 
 
 def picture(number: int, rows: int = 70, columns: int = 90) -> np.ndarray:

@@ -5,15 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from benchmarks.fixed.tables import BASELINES
 
-from fedefm.benchmark.tables import BASELINES
 from fedefm.errors import ConfigError
 from fedefm.exchange.methods import REGISTRY
 from fedefm.exchange.schedule import Schedule
-from fedefm.runner import run_in_process
-from fedefm.simulate import simulate
-from fedefm.training.settings import Optimisation, load_settings
-from small_networks import SMALLEST
+from fedefm.foundation.run import run_in_process
+from fedefm.foundation.settings import load_settings
+from fedefm.simulation.foundation import simulate
+from fedefm.training.optimisation import Optimisation
+from support.small_networks import SMALLEST
 
 JOBS = Path(__file__).parents[2] / "jobs"
 NAMES = sorted(path.parent.name for path in (JOBS / "baselines").glob("*/meta.json"))

@@ -23,7 +23,7 @@ from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.resources import shipped
 from fedefm.trust import sign_job
-from small_networks import SMALLEST
+from support.small_networks import SMALLEST
 
 CLASSES = ("catheter", "guidewire", "vessel")
 ID = "foundation-1"

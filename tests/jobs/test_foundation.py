@@ -11,7 +11,7 @@ from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAu
 from nvflare.fuel.utils.class_loader import load_class
 
 from fedefm.exchange.messages import Stage
-from fedefm.training.settings import load_settings
+from fedefm.foundation.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted(path.parent for path in (ROOT / "jobs").glob("*/meta.json"))
@@ -60,7 +60,7 @@ def test_flare_lets_every_class_of_a_job_pass_and_can_load_it(job, workspace):
 
 
 @pytest.mark.parametrize(
-    "path", ["subprocess.Popen", "fedefm.training.hospital.Hospital", "nvflare.app_common.np.np_trainer.NPTrainer"]
+    "path", ["subprocess.Popen", "fedefm.foundation.hospital.Hospital", "nvflare.app_common.np.np_trainer.NPTrainer"]
 )
 def test_flare_stops_any_other_class(path, workspace):
     with pytest.raises(UnsafeComponentError):

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transport_problems import random_features
 
 from fedefm.errors import TransportError
 from fedefm.maths import cosine_cost
+from support.transport_problems import random_features
 
 
 def test_is_one_minus_the_cosine_of_each_pair() -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transport_problems import highs_value, random_features
 
 from fedefm.errors import TransportError
 from fedefm.maths import cosine_cost, emd_plan, emd_similarity, node_weights, regional_similarity
+from support.transport_problems import highs_value, random_features
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.integers(1, 8)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transport_problems import random_problem
 
 from fedefm.errors import TransportError
 from fedefm.maths.problem import Problem, normalised
 from fedefm.maths.solver import Solution, idle, optimal_plan, solve
+from support.transport_problems import random_problem
 
 
 def problem_with_zeros(seed: int, n: int, m: int) -> Problem:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 from torch import Tensor
-from transport_problems import highs_value, random_problem
 
 from fedefm.errors import TransportError
 from fedefm.maths import emd, emd_plan
+from support.transport_problems import highs_value, random_problem
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.integers(1, 9)

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from transport_problems import random_features
 
 from fedefm.errors import TransportError
 from fedefm.maths import cosine_cost, emd, node_weights
 from fedefm.maths.weights import node_weights_of
+from support.transport_problems import random_features
 
 
 def test_are_the_positive_part_of_the_product_with_the_other_mean() -> None:

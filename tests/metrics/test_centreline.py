@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from random_masks import EMPTY, blobs, point, wire
 from scipy import ndimage
 
 from fedefm.metrics import centreline_dice, skeleton
+from support.random_masks import EMPTY, blobs, point, wire
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,8 +1,8 @@
 import numpy as np
-from random_masks import EMPTY, point
 
 from fedefm.metrics import pieces
 from fedefm.metrics.continuity import largest_piece
+from support.random_masks import EMPTY, point
 
 
 def test_pieces_are_counted_over_corners() -> None:

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_dice, compute_iou
-from random_masks import EMPTY, blobs, point
 
 from fedefm.errors import DataError
 from fedefm.metrics import dice, iou, mean_iou
 from fedefm.metrics.overlap import check_pair
+from support.random_masks import EMPTY, blobs, point
 
 
 def one_hot(mask: np.ndarray) -> torch.Tensor:

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_hausdorff_distance
-from random_masks import EMPTY, blobs, point, wire
 from scipy import ndimage
 from scipy.spatial import distance
 
 from fedefm.metrics import hausdorff95
+from support.random_masks import EMPTY, blobs, point, wire
 
 
 @pytest.mark.parametrize("seed", range(30))

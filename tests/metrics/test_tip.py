@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from random_masks import EMPTY, point
 
 from fedefm.metrics import Tip, device_tip, tip_distance
+from support.random_masks import EMPTY, point
 
 
 def line(rows: slice, columns: slice) -> np.ndarray:

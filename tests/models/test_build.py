@@ -10,7 +10,7 @@ from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import _replace_batch_norm as replace_batch_norm
 from fedefm.models.build import build_model, feature_maps, forward_with_features, initial_weights, take_weights
 from fedefm.models.spec import ModelSpec
-from small_networks import SMALLEST
+from support.small_networks import SMALLEST
 
 NETWORKS = [
     ModelSpec("Unet", "resnet18"),

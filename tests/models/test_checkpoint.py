@@ -12,7 +12,7 @@ from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.spec import ModelSpec
-from small_networks import SMALLEST
+from support.small_networks import SMALLEST
 
 CLASSES = ("catheter", "guidewire")
 TINY = {

@@ -5,11 +5,11 @@ import os
 import stat
 
 import pytest
-from project_files import CONSORTIUM, ROOT, nvflare, project, provision
 
 from fedefm.errors import TrustError
-from fedefm.provision.lay import loose
+from fedefm.kits.lay import loose
 from fedefm.trust import KIT_ROLES, verify_folder
+from support.project_files import CONSORTIUM, ROOT, nvflare, project, provision
 
 POLICIES = ("authorization.json", "log_config.json", "privacy.json", "resources.json")
 

@@ -1,7 +1,8 @@
 from typing import Any
 
 import pytest
-from fake_report import fake_comparison, fake_report
+
+from support.fake_report import fake_comparison, fake_report
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
-from fake_report import shown_scores
-
 from fedefm.report.comparison import compared, summaries
+from support.fake_report import shown_scores
 
 
 def test_a_line_per_site_and_class_with_each_method_s_number(comparison):

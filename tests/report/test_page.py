@@ -2,11 +2,11 @@ import re
 
 import numpy as np
 import pytest
-from fake_report import SITES, drop_theta, fake_overlay, fake_report, shown_scores
-from page_reader import read
 
 from fedefm.report import Overlay
 from fedefm.report.page import render
+from support.fake_report import SITES, drop_theta, fake_overlay, fake_report, shown_scores
+from support.page_reader import read
 
 HOSTILE = "<script>alert('x')</script>\"&"
 MARKS = re.compile("[●○★]")

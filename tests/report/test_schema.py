@@ -3,11 +3,11 @@ import json
 import math
 
 import pytest
-from fake_report import fake_report
 
 from fedefm.errors import ConfigError
 from fedefm.report import validate_report
 from fedefm.report.schema import SCHEMA
+from support.fake_report import fake_report
 
 REQUIRED = sorted(set(fake_report()) - {"baselines"})
 INNER = [

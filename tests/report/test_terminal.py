@@ -1,10 +1,10 @@
 import io
 from pathlib import Path
 
-from fake_report import drop_theta, fake_report, shown_scores
 from rich.console import Console
 
 from fedefm.report import print_comparison, print_summary
+from support.fake_report import drop_theta, fake_report, shown_scores
 
 
 def printed(show, report, width: int = 120, **more) -> str:

@@ -2,11 +2,11 @@ import json
 import math
 
 import pytest
-from fake_report import fake_overlay
 
 from fedefm.errors import ConfigError
+from fedefm.files import write_together
 from fedefm.report import write_report
-from fedefm.report.write import write_together
+from support.fake_report import fake_overlay
 
 
 def test_json_comes_back_as_it_was(report, comparison, tmp_path):

@@ -12,7 +12,7 @@ from fedefm.data.dataset import Split
 from fedefm.errors import DataError
 from fedefm.exchange.messages import Stage, Task
 from fedefm.training.loop import StoppedError, draw_batches, optimise, rate
-from fedefm.training.settings import Optimisation
+from fedefm.training.optimisation import Optimisation
 
 CPU = torch.device("cpu")
 PLAIN = Optimisation(batch_size=2, augment=0.0, warmup_steps=0)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from consortium_certificates import DAY, NOW, Authority
 from fedefm.errors import TrustError
 from fedefm.trust import KIT_ROLES, lint_certificates, sign_folder, verify_folder
 from fedefm.trust.exact import canonical
+from support.consortium_certificates import DAY, NOW, Authority
 
 
 @pytest.fixture(scope="module")

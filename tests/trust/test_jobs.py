@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from consortium_certificates import DAY, NOW, Authority, Pair, write_job
 from fedefm.errors import TrustError
 from fedefm.trust import sign_job, verify_app, verify_job
+from support.consortium_certificates import DAY, NOW, Authority, Pair, write_job
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_a_signer_of_another_ca_or_time_is_refused(wrong: str, consortium: Autho
 
 
 def test_a_certificate_of_the_same_name_from_a_ca_of_the_same_name_is_refused(tmp_path: Path) -> None:
-    from consortium_certificates import new_key
+    from support.consortium_certificates import new_key
 
     ours = Authority("twin")
     new_key.cache_clear()

@@ -26,11 +26,11 @@ def add(commands: Any) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from fedefm.compare import compare
-    from fedefm.progress import Terminal
+    from fedefm.commands.progress import Terminal
+    from fedefm.foundation.compare import compare
+    from fedefm.foundation.overlays import finish
     from fedefm.report import print_comparison, write_report
-    from fedefm.simulate import check_out
-    from fedefm.summary import finish
+    from fedefm.simulation.workspace import check_out
 
     settings, folders = resolve_job(options)
     check_out(options.out)

@@ -55,8 +55,8 @@ def _add_check(commands: Any) -> None:
 
 
 def _synth(options: argparse.Namespace) -> int:
+    from fedefm.commands.progress import counter
     from fedefm.data.synth import write_consortium
-    from fedefm.progress import counter
 
     folders = write_consortium(
         options.out,

@@ -45,9 +45,9 @@ def add(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from fedefm.measuring import EVALUATION, measure
-    from fedefm.progress import Terminal
+    from fedefm.commands.progress import Terminal
     from fedefm.report.evaluation import print_evaluation
+    from fedefm.simulation.evaluation import EVALUATION, measure
 
     settings, folders, models = _resolve(options)
     record = measure(
@@ -72,8 +72,8 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], dict[st
     from fedefm.commands.job_options import free_folder, named_folders
     from fedefm.data.checks import check_sites
     from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation, load_evaluation
-    from fedefm.measuring import EVALUATION
     from fedefm.models.checkpoint import load_weights
+    from fedefm.simulation.evaluation import EVALUATION
 
     models = _models(options)
     folders = named_folders(options.site, options.sites)

@@ -30,8 +30,8 @@ def add(commands: Any) -> None:
 
 
 def _federation(options: argparse.Namespace) -> int:
+    from fedefm.commands.progress import Terminal
     from fedefm.federation import rehearse
-    from fedefm.progress import Terminal
 
     out = options.out or free_folder(Path("runs") / "federation")
     summary = rehearse(

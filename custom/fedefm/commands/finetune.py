@@ -51,9 +51,9 @@ def add(commands: Any) -> None:
 
 
 def _finetune(options: argparse.Namespace) -> int:
-    from fedefm.progress import Terminal
+    from fedefm.commands.progress import Terminal
     from fedefm.report.tuned import print_tuned
-    from fedefm.tuning import FINETUNE, fine_tune
+    from fedefm.simulation.finetune import FINETUNE, fine_tune
 
     settings, folders = _resolve(options)
     record = fine_tune(
@@ -78,12 +78,12 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     """Settings from the job folder, Theta's header and the options; all checked before any work."""
     from fedefm.commands.job_options import free_folder, named_folders, set_key, settings_given
     from fedefm.errors import CheckpointError
-    from fedefm.finetune.network import CLASSIFIER
     from fedefm.finetune.settings import CLASSIFICATION, SETTINGS_FILE, FineTune, load_finetune
     from fedefm.finetune.sites import agree_on_classes
     from fedefm.models.build import build_model
     from fedefm.models.checkpoint import load_weights
-    from fedefm.tuning import FINETUNE
+    from fedefm.models.classifier import CLASSIFIER
+    from fedefm.simulation.finetune import FINETUNE
 
     folders = named_folders(options.site, options.sites)
     options.out = options.out or free_folder(Path("runs") / "finetune")

@@ -51,7 +51,7 @@ def named_device(name: str) -> str:
     Raises:
         ConfigError: it is not there.
     """
-    from fedefm.inference.predict import resolve_device
+    from fedefm.models.device import resolve_device
 
     return str(resolve_device(name))
 
@@ -59,8 +59,8 @@ def named_device(name: str) -> str:
 def resolve_job(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     """Settings from the job folder and the options, and the hospitals' folders; all checked before any work."""
     from fedefm.data.checks import check_sites
-    from fedefm.simulate import FOUNDATION
-    from fedefm.training.settings import Settings, load_settings
+    from fedefm.foundation.settings import Settings, load_settings
+    from fedefm.simulation.workspace import FOUNDATION
 
     folders = named_folders(options.site, options.sites)
     options.device = named_device(options.device)

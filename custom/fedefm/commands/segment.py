@@ -43,10 +43,10 @@ def add(commands: Any) -> None:
 
 def _segment(options: argparse.Namespace) -> int:
     from fedefm.errors import ConfigError
+    from fedefm.files import check_free
     from fedefm.inference.predict import load_network
     from fedefm.inference.segment import Wanted, parse_formats, segment
     from fedefm.inference.source import open_run
-    from fedefm.report.write import check_free
 
     wanted = Wanted(parse_formats(options.format), options.video, options.batch)
     check_free(options.out)

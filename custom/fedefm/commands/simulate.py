@@ -32,10 +32,11 @@ def add(commands: Any) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from fedefm.progress import Terminal
+    from fedefm.commands.progress import Terminal
+    from fedefm.foundation.overlays import finish
     from fedefm.report import print_summary, write_report
-    from fedefm.simulate import FOUNDATION, check_out, check_site_names, simulate
-    from fedefm.summary import finish
+    from fedefm.simulation.foundation import simulate
+    from fedefm.simulation.workspace import FOUNDATION, check_out, check_site_names
 
     settings, folders = resolve_job(options)
     check_site_names(folders)
@@ -52,8 +53,8 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _in_process(settings: Any, folders: dict[str, Path], options: argparse.Namespace, on_event: Any) -> dict[str, Any]:
-    from fedefm.runner import run_in_process
-    from fedefm.summary import save_run
+    from fedefm.foundation.record import save_run
+    from fedefm.foundation.run import run_in_process
 
     run = run_in_process(settings, folders, [on_event], device=options.device)
     return save_run(settings, run.state, run.figures, options.out)

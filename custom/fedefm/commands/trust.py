@@ -72,7 +72,7 @@ def _add_fingerprint(commands: Any) -> None:
 
 
 def _sign(options: argparse.Namespace) -> int:
-    from fedefm.doctor.kit import open_kit
+    from fedefm.kits.kit import open_kit
     from fedefm.trust import sign_folder, sign_job
 
     kind = _kind(options.folder)
@@ -88,7 +88,7 @@ def _sign(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from fedefm.doctor.kit import open_kit
+    from fedefm.kits.kit import open_kit
     from fedefm.trust import JOB_ROLES, KIT_ROLES, verify_folder, verify_job
 
     kind = _kind(options.folder)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fedefm.doctor.certificates import dates
 from fedefm.doctor.finding import Finding, failed, passed
-from fedefm.doctor.kit import open_kit
-from fedefm.provision.lay import loose
+from fedefm.kits.kit import open_kit
+from fedefm.kits.lay import loose
 
 STATE = "state"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
-from fedefm.doctor.kit import Kit
 from fedefm.errors import TrustError
+from fedefm.kits.kit import Kit
 from fedefm.trust import lint_certificates
 from fedefm.trust.certificates import (
     check_issued,

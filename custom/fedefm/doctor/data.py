@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
-from fedefm.doctor.kit import Kit
 from fedefm.errors import ConfigError, DataError
 from fedefm.flare.site_config import SiteConfig, load_site_config
+from fedefm.kits.kit import Kit
 
 _SHOWN = 10
 

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 
 from fedefm.doctor.finding import Finding, failed, passed
-from fedefm.doctor.kit import Kit
+from fedefm.kits.kit import Kit
 
 SECONDS = 5.0
 # What an HTTP/2 client says first, and the type of the frame that a server must answer first (RFC 9113, 3.4 and 6.5).

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from fedefm.doctor import authority, certificates, data, machine, manifest, network, policies
 from fedefm.doctor.finding import Finding, failed, failed_with, guarded
-from fedefm.doctor.kit import HOSPITAL, PERSON, Kit, open_kit
 from fedefm.errors import ConfigError
 from fedefm.flare.site_config import SiteConfig
+from fedefm.kits.kit import HOSPITAL, PERSON, Kit, open_kit
 from fedefm.trust.certificates import utc_now
 
 

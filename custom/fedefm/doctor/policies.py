@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
-from fedefm.doctor.kit import HOSPITAL, Kit, read_object
 from fedefm.errors import ConfigError
+from fedefm.kits.kit import HOSPITAL, Kit, read_object
 
 GUARD = "fedefm.flare.job_guard.JobGuard"
 NEVER = ("byoc", "server-predeployed-flwr")  # code that a job brings along

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ from torch import nn
 from fedefm.data.dataset import SiteData, Split, load_site
 from fedefm.errors import DataError, ProtocolError
 from fedefm.evaluation.settings import Evaluation
-from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task
+from fedefm.exchange.messages import STUDENT, Stage, Task
 from fedefm.metrics import Case, score_cases, suppress_small
 from fedefm.models.build import Weights, build_model
+from fedefm.training.site import Site, Work
 
 CARRIERS = {"guidewire": "catheter"}
 """A guidewire comes out of a catheter: that is the end of it which is no tip."""
 
 
-class Measurer:
+class Measurer(Site):
     """One site at work. A result depends only on the assignment and on the site's own images.
 
     Args:
@@ -35,9 +36,8 @@ class Measurer:
     def __init__(
         self, name: str, folder: Path, settings: Evaluation, *, device: str = "cpu", threads: int = 1, least: int = 1
     ):
-        self.name = name
-        self._folder, self._settings, self._threads = folder, settings, threads
-        self._device, self._least = torch.device(device), max(least, settings.least_images)
+        super().__init__(name, device=device, threads=threads)
+        self._folder, self._settings, self._least = folder, settings, max(least, settings.least_images)
         self._data: SiteData | None = None
 
     @property
@@ -49,32 +49,25 @@ class Measurer:
                 raise DataError(f"{self.name}: no test image; put at least one patient into the test split")
         return self._data
 
-    def perform(
-        self, assignment: Assignment[Weights], should_stop: Callable[[], bool] = lambda: False
-    ) -> Result[Weights]:
-        """Do what the task asks.
+    @property
+    def stages(self) -> Mapping[Stage, Work]:
+        """What the hospital does in each stage."""
+        return {Stage.PREPARE: self._prepare, Stage.MEASURE: self._measure}
 
-        Raises:
-            FedefmError: the data, the task or the weights that came with it cannot be used.
-        """
-        task = assignment.task
-        if task.site != self.name:
-            raise ProtocolError(f"task {task.id} is for '{task.site}', this is '{self.name}'")
-        torch.set_num_threads(self._threads)
-        stages = {Stage.PREPARE: self._prepare, Stage.MEASURE: self._measure}
-        if task.stage not in stages:
-            raise ProtocolError(f"task {task.id}: an evaluation job has no such stage")
-        return Result(task.id, None, stages[task.stage](task, assignment.models))
+    @property
+    def images(self) -> int:
+        """0: no weight hangs on how many test images there are, so their number stays at home."""
+        return 0
 
-    def _prepare(self, task: Task, models: Any) -> dict[str, Any]:
+    def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
         count = len(self.data.test)
-        return {
+        return None, {
             "corpus": list(self.data.test_corpus),
             "images": {"test": count if count >= self._least else None},
             "synthetic": self.data.synthetic,
         }
 
-    def _measure(self, task: Task, models: Mapping[str, Weights]) -> dict[str, Any]:
+    def _measure(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
         if set(models) != {STUDENT}:
             raise ProtocolError(f"task {task.id}: needs the weights of '{STUDENT}' and no others")
         settings, data = self._settings, self.data
@@ -86,7 +79,7 @@ class Measurer:
             carriers={device: out for device, out in CARRIERS.items() if {device, out} <= set(data.test_corpus)},
             seed=settings.seed,
         )
-        return {"scores": suppress_small(scores, self._least)}
+        return None, {"scores": suppress_small(scores, self._least)}
 
     def _network(self, weights: Weights) -> nn.Module:
         model = build_model(self._settings.model, len(self._settings.classes) + 1, self._settings.size)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.evaluation.settings import Evaluation
-from fedefm.finetune.network import CLASSIFIER, check_fits
 from fedefm.models.checkpoint import Checkpoint, load_weights
+from fedefm.models.classifier import CLASSIFIER, check_fits
 from fedefm.trust import JOB_ROLES, verify_folder
 
 SUFFIX = ".safetensors"

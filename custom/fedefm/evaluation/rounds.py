@@ -17,9 +17,9 @@ from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task, task_seed
 from fedefm.exchange.schedule import FEDAVG, Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete
-from fedefm.finetune.rounds import Ledger
 from fedefm.models.build import Weights
-from fedefm.training.weights import TensorOps
+from fedefm.training.ledger import Ledger
+from fedefm.training.ops import TensorOps
 
 MATRICES = ("dice", "iou", "cldice", "hd95_px", "tip_px", "tip_mm")
 

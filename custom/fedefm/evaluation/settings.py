@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.errors import ConfigError
-from fedefm.finetune.settings import check_id
 from fedefm.metrics.suppression import LEAST_IMAGES
 from fedefm.models.spec import ModelSpec
-from fedefm.training.settings import build
+from fedefm.settings import build, check_id
 
 SETTINGS_FILE = "evaluation.json"
 

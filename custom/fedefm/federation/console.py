@@ -14,7 +14,7 @@ from typing import Any
 
 from fedefm.errors import FedefmError
 from fedefm.federation.place import environment
-from fedefm.simulate import kill_tree
+from fedefm.simulation.process import kill_tree
 
 CALL_SECONDS = 90.0
 

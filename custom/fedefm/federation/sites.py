@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]
 
 from fedefm.errors import FedefmError
 from fedefm.federation.place import Place, environment
-from fedefm.simulate import kill_tree
+from fedefm.simulation.process import kill_tree
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0

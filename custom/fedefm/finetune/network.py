@@ -6,38 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.finetune.lora import add_lora, merge_lora
 from fedefm.finetune.settings import CLASSIFICATION, FineTune
-from fedefm.models.build import Weights, build_model, feature_maps, take_weights
+from fedefm.models.build import Weights, take_weights
 from fedefm.models.checkpoint import Checkpoint
+from fedefm.models.classifier import CLASSIFIER, build_tuned, check_fits
 from fedefm.models.spec import ModelSpec
-
-CLASSIFIER = "Classifier"
-
-
-class Classifier(nn.Module):
-    """An encoder with its deepest maps averaged over the image, and a linear head: one logit a class.
-
-    Args:
-        encoder: of a segmentation network.
-        classes: how many.
-        size: side of the images in pixels; a trial image tells the number of channels.
-    """
-
-    def __init__(self, encoder: nn.Module, classes: int, size: int):
-        super().__init__()
-        self.encoder = encoder
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            channels = feature_maps(encoder(torch.zeros(2, 1, size, size)))[-1].shape[1]
-        self.head = nn.Linear(channels, classes)
-
-    def forward(self, images: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b k"]:
-        """Logits."""
-        return self.head(feature_maps(self.encoder(images))[-1].mean((2, 3)))
 
 
 def tuned_spec(settings: FineTune) -> ModelSpec:
@@ -48,46 +25,11 @@ def tuned_spec(settings: FineTune) -> ModelSpec:
     return ModelSpec(CLASSIFIER, spec.encoder, {"of": spec.architecture, "options": dict(spec.options)})
 
 
-def build_tuned(spec: ModelSpec, classes: int, size: int) -> nn.Module:
-    """The network of `tuned_spec`, with random weights: published ones are never fetched, as Theta's come in anyway.
-
-    Args:
-        spec: of `tuned_spec`, or of a file.
-        classes: foreground classes.
-        size: side of the images in pixels.
-
-    Raises:
-        ConfigError: as `build_model`.
-    """
-    if spec.architecture != CLASSIFIER:
-        return build_model(spec, classes + 1, size)
-    options = spec.options.get("options")
-    plain = ModelSpec(str(spec.options.get("of")), spec.encoder, options if isinstance(options, Mapping) else {})
-    return Classifier(build_model(plain, 1, size).encoder, classes, size)
-
-
 def build_seeded(settings: FineTune) -> nn.Module:
     """The network of a job with random weights; the same seed gives the same bytes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return build_tuned(tuned_spec(settings), len(settings.classes), settings.size)
-
-
-def check_fits(found: Checkpoint, where: str) -> None:
-    """Refuse a file whose tensors are not those of the network that its header names.
-
-    Raises:
-        CheckpointError: so; ConfigError: there is no such network.
-    """
-    schema = {
-        name: value.shape
-        for name, value in build_tuned(found.spec, len(found.classes), found.size).state_dict().items()
-    }
-    if {name: value.shape for name, value in found.weights.items()} != schema:
-        raise CheckpointError(
-            f"{where}: its tensors are not those of {found.spec.architecture} with {len(found.classes)} classes; "
-            "fetch it again"
-        )
 
 
 def check_theta(found: Checkpoint, settings: FineTune, where: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fedefm.exchange.coordinator import Coordinator, Transport
-from fedefm.exchange.events import Event, Listener, StageEnded, TaskDone, TaskLost
+from fedefm.exchange.events import Listener
 from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task, task_seed
 from fedefm.exchange.schedule import FEDAVG, Schedule
 from fedefm.exchange.state import RoundState
@@ -18,38 +18,8 @@ from fedefm.finetune.rounds_kept import Progress, RoundsKept
 from fedefm.finetune.settings import FineTune
 from fedefm.finetune.tuner import START, TUNED, part
 from fedefm.models.build import Weights
-from fedefm.training.weights import TensorOps
-
-
-@dataclass
-class Ledger:
-    """A listener that keeps what the record of a job tells.
-
-    Attributes:
-        listen: is told every event too.
-        seconds: by stage.
-        bytes: by stage.
-        lost: work that did not come back.
-        reports: of a stage, by site.
-    """
-
-    listen: Listener
-    seconds: dict[str, float] = field(default_factory=dict)
-    bytes: dict[str, int] = field(default_factory=dict)
-    lost: list[dict[str, Any]] = field(default_factory=list)
-    reports: dict[Stage, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
-
-    def __call__(self, event: Event) -> None:
-        """Keep one event."""
-        if isinstance(event, TaskDone):
-            self.reports.setdefault(event.task.stage, {})[event.task.site] = event.report
-        elif isinstance(event, TaskLost):
-            self.lost.append(event.lost.to_dict())
-        elif isinstance(event, StageEnded):
-            name = event.stage.value
-            self.seconds[name] = self.seconds.get(name, 0.0) + event.seconds
-            self.bytes[name] = self.bytes.get(name, 0) + event.bytes
-        self.listen(event)
+from fedefm.training.ledger import Ledger
+from fedefm.training.ops import TensorOps
 
 
 @dataclass(frozen=True)

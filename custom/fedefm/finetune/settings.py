@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +11,14 @@ from typing import Any
 
 from fedefm.errors import ConfigError
 from fedefm.models.spec import ModelSpec
-from fedefm.training.settings import Optimisation, build
+from fedefm.settings import build, check_id
+from fedefm.training.optimisation import Optimisation
 
 SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
 MODES = ("full", "head", "lora")
 METRICS = {SEGMENTATION: ("dice", "iou", "loss"), CLASSIFICATION: ("auc", "f1", "loss")}
 LAST = "last"
 SETTINGS_FILE = "finetune.json"
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -118,17 +117,6 @@ class FineTune:
     def steps_of(self, round_: int) -> int:
         """Gradient steps of a round; together they are `steps`."""
         return self.steps * (round_ + 1) // self.rounds - self.steps * round_ // self.rounds
-
-
-def check_id(text: str) -> str:
-    """A job's id as it came; never a path.
-
-    Raises:
-        ConfigError: it has characters that no id has.
-    """
-    if not _ID.fullmatch(text):
-        raise ConfigError(f"{text[:80]!r}: not the id of a job; letters, digits, '-' and '_' only, no path")
-    return text
 
 
 def check_metric(metric: str, task: str, classes: Sequence[str]) -> None:

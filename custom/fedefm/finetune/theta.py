@@ -6,8 +6,9 @@ from pathlib import Path
 
 from fedefm.errors import CheckpointError
 from fedefm.finetune.network import check_theta
-from fedefm.finetune.settings import FineTune, check_id
+from fedefm.finetune.settings import FineTune
 from fedefm.models.checkpoint import Checkpoint, load_weights
+from fedefm.settings import check_id
 from fedefm.trust import JOB_ROLES, verify_folder
 
 THETA_FILE = "theta.safetensors"

@@ -7,25 +7,24 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from fedefm.errors import ProtocolError
-from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task, task_seed
+from fedefm.exchange.messages import STUDENT, Stage, Task, task_seed
 from fedefm.finetune.metric import Best, is_better
 from fedefm.finetune.network import build_seeded, check_state, close_tuning, open_for_tuning, tuned_spec
 from fedefm.finetune.settings import FineTune
 from fedefm.finetune.work import Work, figures, load_work, reported
 from fedefm.models.build import Weights, take_weights
 from fedefm.models.checkpoint import save_weights
-from fedefm.training.hospital import OnStep
+from fedefm.training import site
 from fedefm.training.loop import optimise
 
 START, TUNED = "start", "tuned"
 OWN_FILE = "tuned.safetensors"
 
 
-class Tuner:
+class Tuner(site.Site):
     """One site at work. A result depends only on the assignment and on the site's own images.
 
     Args:
@@ -47,11 +46,10 @@ class Tuner:
         device: str = "cpu",
         threads: int = 1,
         keep: Path | None = None,
-        on_step: OnStep = lambda task, step, loss: None,
+        on_step: site.OnStep = lambda task, step, loss: None,
     ):
-        self.name = name
+        super().__init__(name, device=device, threads=threads, on_step=on_step)
         self._folder, self._settings, self._keep = folder, settings, keep
-        self._device, self._threads, self._on_step = torch.device(device), threads, on_step
         self._work: Work | None = None
 
     @property
@@ -61,31 +59,20 @@ class Tuner:
             self._work = load_work(self._folder, self._settings)
         return self._work
 
-    def perform(
-        self, assignment: Assignment[Weights], should_stop: Callable[[], bool] = lambda: False
-    ) -> Result[Weights]:
-        """Do what the task asks.
-
-        Raises:
-            FedefmError: the data, the task or the weights that came with it cannot be used.
-        """
-        task = assignment.task
-        if task.site != self.name:
-            raise ProtocolError(f"task {task.id} is for '{task.site}', this is '{self.name}'")
-        torch.set_num_threads(self._threads)
-        torch.manual_seed(task.seed)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        alone = self._alone if not self._settings.federated else self._tune
-        stages = {
+    @property
+    def stages(self) -> Mapping[Stage, site.Work]:
+        """What the hospital does in each stage."""
+        return {
             Stage.PREPARE: self._prepare,
-            Stage.TUNE: alone,
+            Stage.TUNE: self._tune if self._settings.federated else self._alone,
             Stage.VALIDATE: self._validate,
             Stage.EVALUATE: self._evaluate,
         }
-        if task.stage not in stages:
-            raise ProtocolError(f"task {task.id}: a fine-tune job has no such stage")
-        weights, report = stages[task.stage](task, assignment.models, should_stop)
-        return Result(task.id, weights, report, images=len(self.work.splits["train"]))
+
+    @property
+    def images(self) -> int:
+        """Number of training images."""
+        return len(self.work.splits["train"])
 
     def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
         work = self.work

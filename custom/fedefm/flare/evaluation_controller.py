@@ -11,8 +11,8 @@ from fedefm.evaluation.models import find_models
 from fedefm.evaluation.rounds import evaluate
 from fedefm.evaluation.settings import SETTINGS_FILE, load_evaluation
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.flare.controller import FoundationController, connected_sites, write_record
 from fedefm.flare.finetune_controller import log_event
+from fedefm.flare.foundation_controller import FoundationController, connected_sites, write_record
 from fedefm.flare.job_files import output_folder, settings_path
 from fedefm.flare.progress import FINISHED
 from fedefm.flare.server_config import consortium_root, models_folder

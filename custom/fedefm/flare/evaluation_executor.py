@@ -8,7 +8,7 @@ from nvflare.apis.fl_context import FLContext
 
 from fedefm.evaluation.measurer import Measurer
 from fedefm.evaluation.settings import SETTINGS_FILE, load_evaluation
-from fedefm.flare.executor import HospitalExecutor
+from fedefm.flare.foundation_executor import HospitalExecutor
 from fedefm.flare.job_files import settings_path, site_folder
 from fedefm.flare.site_config import SiteConfig, load_site_config
 

@@ -18,7 +18,7 @@ from fedefm.finetune.rounds import tune
 from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
 from fedefm.finetune.theta import find_theta, read_theta
-from fedefm.flare.controller import FoundationController, connected_sites, write_record
+from fedefm.flare.foundation_controller import FoundationController, connected_sites, write_record
 from fedefm.flare.job_files import output_folder, settings_path
 from fedefm.flare.progress import FINISHED, to_line, to_text
 from fedefm.flare.server_config import consortium_root, models_folder

@@ -8,7 +8,7 @@ from nvflare.apis.fl_context import FLContext
 
 from fedefm.finetune.settings import SETTINGS_FILE, load_finetune
 from fedefm.finetune.tuner import Tuner
-from fedefm.flare.executor import HospitalExecutor
+from fedefm.flare.foundation_executor import HospitalExecutor
 from fedefm.flare.job_files import output_folder, settings_path, site_folder
 from fedefm.flare.site_config import SiteConfig, load_site_config
 

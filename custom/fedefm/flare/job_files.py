@@ -7,7 +7,7 @@ from pathlib import Path
 from nvflare.apis.fl_context import FLContext
 
 from fedefm.errors import ConfigError
-from fedefm.training.settings import Settings, load_settings
+from fedefm.foundation.settings import Settings, load_settings
 
 SETTINGS_FILE = "foundation.json"
 OUTPUT = "foundation"

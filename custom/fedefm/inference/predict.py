@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fedefm.data.letterbox import Letterbox, fit_images
-from fedefm.errors import CheckpointError, ConfigError
+from fedefm.errors import CheckpointError
 from fedefm.inference.scale import Scale
 from fedefm.models.checkpoint import Checkpoint, load_weights
+from fedefm.models.device import resolve_device
 from fedefm.models.restore import restore
 
 MOST_CLASSES = 254  # labels are 8 bits
@@ -56,22 +57,6 @@ def load_network(path: Path, device: str = "auto") -> Network:
             f"{path}: {len(checkpoint.classes)} classes, more than the {MOST_CLASSES} that a label map holds"
         )
     return Network(restore(checkpoint, str(path)).to(place), checkpoint, place)
-
-
-def resolve_device(name: str) -> torch.device:
-    """A device by name.
-
-    Raises:
-        ConfigError: it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # `meta` has nothing to give
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"--device {name}: not on this machine; use cpu, cuda or cuda:NUMBER") from error
-    return device
 
 
 def label_frames(

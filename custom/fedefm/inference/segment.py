@@ -14,6 +14,7 @@ from PIL import Image
 
 from fedefm.data.formats import Format
 from fedefm.errors import ConfigError, DataError
+from fedefm.files import new_folder
 from fedefm.inference.dicom_seg import SegObject
 from fedefm.inference.nifti_stack import NiftiStack
 from fedefm.inference.picture import draw_overlay
@@ -21,7 +22,6 @@ from fedefm.inference.predict import Labelled, Network, label_frames
 from fedefm.inference.source import Run
 from fedefm.inference.tips import TipTable, devices, find_tips
 from fedefm.inference.video import Film, open_film
-from fedefm.report.write import new_folder
 
 FORMATS = ("png", "nifti", "seg", "overlay")
 SUMMARY = "summary.json"

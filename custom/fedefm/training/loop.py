@@ -14,7 +14,7 @@ from fedefm.data.dataset import Split
 from fedefm.errors import DataError, FedefmError
 from fedefm.exchange.messages import Task
 from fedefm.training import augment
-from fedefm.training.settings import Optimisation
+from fedefm.training.optimisation import Optimisation
 
 Batch = tuple[Float[Tensor, "b 1 h w"], Int64[Tensor, "b h w"]]
 OnStep = Callable[[int, float], None]

@@ -14,7 +14,7 @@ from nvflare.lighter.impl.cert import DEFAULT_CERT_VALID_DAYS, CertBuilder
 from nvflare.lighter.utils import serialize_cert
 
 from fedefm.errors import ConfigError
-from fedefm.provision.request import read_request
+from fedefm.kits.request import read_request
 from fedefm.trust.certificates import role_of
 
 ROLES = ("project_admin", "org_admin", "lead", "member")

@@ -10,8 +10,8 @@ from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
-from fedefm.provision.lay import lay, replace_once, tighten
-from fedefm.provision.seal import seal
+from fedefm.kits.lay import lay, replace_once, tighten
+from fedefm.kits.seal import seal
 from fedefm.resources import shipped
 
 TEMPLATES = {ParticipantType.SERVER: "server", ParticipantType.CLIENT: "hospital"}

@@ -1,0 +1,98 @@
+"""Results on disk: one JSON file a run, so that a sweep can be broken off and taken up again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fixed.definition import Case, Definition
+from benchmarks.fixed.run import plain_config
+from benchmarks.fixed.settings import case_settings
+
+from fedefm.errors import ConfigError
+from fedefm.exchange.methods import REGISTRY
+from fedefm.exchange.reputation import comparable
+from fedefm.exchange.topology import resolve
+
+_NO_MATTER = ("name", "stage_timeout")
+
+NEUTRAL: Mapping[str, Mapping[str, Any]] = {
+    "distillation": {"even_nodes": False, "static_limit": 1.0},
+    "schedule": {"order": "parallel", "reputation_limit": 0.0},
+}
+"""Settings that are younger than the first results, at the value under which a run is what it was without them."""
+
+
+def result_path(definition: Definition, case: Case) -> Path:
+    """File of a case's result."""
+    return definition.folder / "results" / f"{case.key}.json"
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A result as it was written.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not a readable result ({error}); remove it and run again") from error
+
+
+def write_json(path: Path, plain: Any) -> None:
+    """Write beside, then rename, so that no reader sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    partial.replace(path)
+
+
+def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
+    """Whether a result is of this definition and of the settings that its method has today."""
+    case = Case(**result["case"])
+    if result["definition"] != definition.sha256(case.consortium):
+        return False
+    try:
+        settings = case_settings(definition, case)
+    except ConfigError:  # an ablation that is no longer there
+        return False
+    found = {part: _with_neutral(part, value) for part, value in result["config"].items()}
+    topology, corpora = resolve(settings.topology, definition.sites_of(case)), result["corpora"]
+    rated = any(comparable(topology, corpora, i, j) for i in topology.sites for j in topology.neighbours(i))
+    return _what_matters(found, rated) == _what_matters(plain_config(settings), rated)
+
+
+def _what_matters(config: Mapping[str, Any], rated: bool) -> dict[str, Any]:
+    """The parts of a configuration that tell one result of its method from another.
+
+    Args:
+        config: a run's settings.
+        rated: whether any three hospitals annotate one class; else no silo is assessed.
+    """
+    rules, parts = REGISTRY[config["schedule"]["method"]], {k: v for k, v in config.items() if k not in _NO_MATTER}
+    used = {"order": rules.exchanges, "server_rate": rules.rated, "reputation_limit": rules.exchanges and rated}
+    parts["schedule"] = {key: value for key, value in config["schedule"].items() if used.get(key, True)}
+    return parts if rules.exchanges else {key: value for key, value in parts.items() if key != "distillation"}
+
+
+def _with_neutral(part: str, value: Any) -> Any:
+    return {**NEUTRAL[part], **value} if part in NEUTRAL else value
+
+
+def left_over(definition: Definition, cases: Iterable[Case]) -> list[Case]:
+    """Cases that have no current result, in their order."""
+    return [case for case in dict.fromkeys(cases) if not _is_done(definition, case)]
+
+
+def _is_done(definition: Definition, case: Case) -> bool:
+    path = result_path(definition, case)
+    return path.is_file() and is_current(definition, read_result(path))
+
+
+def current_results(definition: Definition) -> list[dict[str, Any]]:
+    """All results that count today, in the order of their files."""
+    found = [read_result(file) for file in sorted((definition.folder / "results").glob("*/*.json"))]
+    return [result for result in found if is_current(definition, result)]

@@ -1,0 +1,145 @@
+"""The tables of the page, as Markdown, from `summary.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.fixed.definition import ABSENT
+from benchmarks.fixed.settings import OURS
+
+BASELINES = (
+    "fedefm",
+    "pooled",
+    "pooled_all",
+    "fedavg",
+    "fedavg_rate",
+    "fedavg_bytes",
+    "fedprox",
+    "moon",
+    "scaffold",
+    "condist",
+    "ring",
+    "matcha",
+    "cyclic",
+    "uniform",
+    "lone",
+)
+SHARES = ("0", "25", "50", "75", "100")
+RIVALS = ("pooled", "pooled_all", "fedavg", "fedavg_rate", "fedavg_bytes", "moon", "ring", "matcha")
+SCENARIOS = ("shifted", "swapped", "retina", "absent")
+
+Table = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+def all_tables(summary: Mapping[str, Any]) -> str:
+    """Every table that has a result, each under its heading."""
+    dice, validation = summary.get("dice", {}), summary.get("validation", {})
+    named = [name for name in BASELINES if name in dice]
+    parts = [
+        ("Test Dice by share of unseen labels", by_share(dice, named)),
+        ("FedEFM's test Dice over that of others, all labels unseen", ratios(dice)),
+        ("What a run costs, all labels unseen", costs(summary, named)),
+        ("Our settings, by validation Dice", ablation(dice, validation)),
+        ("One bad hospital, half of the labels unseen: test Dice at the others", bad_hospital(summary)),
+        ("One bad hospital: FedEFM's test Dice less that of others, by seed", bad_differences(summary)),
+        ("Eleven hospitals on the Gaia ring, all labels unseen", by_share(summary.get("dice gaia honest", {}))),
+        ("Real images, ARCADE and CHASE_DB1", by_share(summary.get("dice real honest", {}))),
+    ]
+    return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts if table)
+
+
+def by_share(dice: Table, methods: Sequence[str] | None = None) -> str:
+    """Methods down, unseen shares across."""
+    rows = sorted(dice) if methods is None else methods
+    shares = [share for share in SHARES if any(share in dice[name] for name in rows)]
+    cells = [[f"`{name}`", *(spread(dice[name].get(share, ())) for share in shares)] for name in rows]
+    return markdown(["method", *(f"{share} % unseen" for share in shares)], cells)
+
+
+def ratios(dice: Table) -> str:
+    """FedEFM over each rival, from the seeds that both have."""
+    ours = dice.get("fedefm", {}).get("100", ())
+    rows = []
+    for name in (rival for rival in RIVALS if dice.get(rival, {}).get("100")):
+        theirs = dice[name]["100"]
+        count = min(len(ours), len(theirs))
+        if count:
+            rows.append([f"`{name}`", f"{_mean(ours[:count]) / _mean(theirs[:count]):.2f}", str(count)])
+    return markdown(["FedEFM over", "ratio of means", "seeds"], rows)
+
+
+def costs(summary: Mapping[str, Any], methods: Sequence[str]) -> str:
+    """Megabytes through the server, minutes, and the Dice of each hospital's own model at home."""
+    rows = []
+    for name in methods:
+        found = [summary.get(figure, {}).get(name, {}).get("100", ()) for figure in ("megabytes", "minutes", "own")]
+        if found[0]:
+            own = f"{_mean(found[2]):.3f}" if all(value is not None for value in found[2]) else "-"
+            rows.append([f"`{name}`", f"{_mean(found[0]):.0f}", f"{_mean(found[1]):.1f}", own])
+    return markdown(["method", "MB of weights in training", "minutes", "own models at home"], rows)
+
+
+def ablation(dice: Table, validation: Table) -> str:
+    """Our settings and their changes, best first on validation frames with all labels unseen."""
+    names = [name for name in validation if name == "fedefm" or name not in BASELINES]
+    known = sorted((n for n in names if validation[n].get("100")), key=lambda n: -_mean(validation[n]["100"]))
+    rows = [
+        [f"`{name}`", spread(validation[name]["100"]), spread(dice[name]["100"]), spread(dice[name].get("0", ()))]
+        for name in known
+    ]
+    head = ["setting", "validation, 100 % unseen", "test, 100 % unseen", "test, 0 % unseen"]
+    return markdown(head, rows if len(rows) > 1 else [])
+
+
+def bad_hospital(summary: Mapping[str, Any]) -> str:
+    """Methods down, what is wrong across."""
+    return _by_scenario(summary, "method", SCENARIOS, lambda table, method: spread(_half(table, method)))
+
+
+def bad_differences(summary: Mapping[str, Any]) -> str:
+    """FedEFM less each other method where one hospital is bad: mean, and each of the seeds that both have."""
+    bad = [name for name in SCENARIOS if name != ABSENT]
+    return _by_scenario(summary, "FedEFM less", bad, _differences, without=OURS)
+
+
+def _by_scenario(
+    summary: Mapping[str, Any],
+    head: str,
+    scenarios: Sequence[str],
+    cell: Callable[[Table, str], str],
+    without: str = "",
+) -> str:
+    tables = [summary.get(f"dice four {name}", {}) for name in scenarios]
+    methods = sorted({method for table in tables for method in table} - {without})
+    return markdown([head, *scenarios], [[f"`{m}`", *(cell(table, m) for table in tables)] for m in methods])
+
+
+def _half(table: Table, method: str) -> Sequence[float]:
+    return table.get(method, {}).get("50", ())
+
+
+def _differences(table: Table, method: str) -> str:
+    found = [a - b for a, b in zip(_half(table, OURS), _half(table, method), strict=False)]
+    return f"{_mean(found):+.3f} ({', '.join(f'{value:+.3f}' for value in found)})" if found else ""
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean, and lowest to highest of several seeds."""
+    if not values:
+        return ""
+    if len(values) == 1:
+        return f"{values[0]:.3f} (one seed)"
+    return f"{_mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; nothing without rows."""
+    if not rows:
+        return ""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,1 @@
+"""The foundation job: hospitals exchange experts and learn from them."""

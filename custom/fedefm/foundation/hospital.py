@@ -1,0 +1,205 @@
+"""Everything that a hospital does in a job: one plain function a stage, chosen by the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fedefm.data.dataset import SiteData, load_site
+from fedefm.errors import ConfigError, ProtocolError
+from fedefm.exchange.messages import STUDENT, Stage, Task
+from fedefm.foundation.agreement import agreement
+from fedefm.foundation.distil import DistillationObjective, Teacher
+from fedefm.foundation.settings import Settings
+from fedefm.foundation.terms import TERMS, LocalWork, Loss, alternating, correction_of, pooled, supervised
+from fedefm.losses.corpus import corpus_channels
+from fedefm.maths.averaging import weighted_mean
+from fedefm.models.build import Weights, build_model, take_weights
+from fedefm.training.loop import optimise, rate_sum
+from fedefm.training.scores import mean_dice, score
+from fedefm.training.site import OnStep, Site, Work
+
+
+class Hospital(Site):
+    """One site at work. A result depends only on the assignment and on the site's own images.
+
+    Args:
+        name: the site.
+        folder: its images, masks and `dataset.json`.
+        settings: the job.
+        device: `cpu`, `cuda` or `cuda:1`.
+        threads: of torch; another number may give another last bit.
+        on_step: is told every gradient step.
+        others: images of the other hospitals, for pooled training in one process; None refuses it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        settings: Settings,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        on_step: OnStep = lambda task, step, loss: None,
+        others: Callable[[], Sequence[SiteData]] | None = None,
+    ):
+        super().__init__(name, device=device, threads=threads, on_step=on_step)
+        self._folder, self._settings, self._others = folder, settings, others
+        self._data: SiteData | None = None
+        self._networks: dict[str, nn.Module] = {}
+
+    @property
+    def data(self) -> SiteData:
+        """The site's images, read when first wanted."""
+        if self._data is None:
+            self._data = load_site(self._folder, self._settings.classes, self._settings.size)
+        return self._data
+
+    @property
+    def stages(self) -> Mapping[Stage, Work]:
+        """What the hospital does in each stage."""
+        return {
+            Stage.PREPARE: self._prepare,
+            Stage.LOCAL: self._local,
+            Stage.OVERSEAS: self._train,
+            Stage.DISTIL: self._distil,
+            Stage.ASSESS: self._assess,
+            Stage.LONE: self._lone,
+            Stage.EVALUATE: self._evaluate,
+        }
+
+    @property
+    def images(self) -> int:
+        """Number of training images."""
+        return len(self.data.train.images)
+
+    def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
+        data = self.data
+        counts = {"train": len(data.train.images), "val": len(data.val.images), "test": len(data.test.images)}
+        return None, {
+            "corpus": list(data.corpus),
+            "images": counts,
+            "quarantined": data.quarantined,
+            "synthetic": data.synthetic,
+        }
+
+    def _local(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[Weights, dict[str, Any]]:
+        """Training of the silo's own weights, with what the job's method adds to it."""
+        work = self._work(task, models)
+        return self._fit(work, self._loss(work), should_stop, correction_of(work))
+
+    def _train(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[Weights, dict[str, Any]]:
+        """Supervised training of a visitor's weights (Eq. 1), or of a lone model's."""
+        work = self._work(task, models)
+        return self._fit(work, supervised(work), should_stop)
+
+    def _work(self, task: Task, models: Mapping[str, Weights]) -> LocalWork:
+        channels = corpus_channels(self.data.corpus, self._settings.classes)
+        return LocalWork(self._network(STUDENT, models), task, models, channels, self._settings, self._network)
+
+    def _loss(self, work: LocalWork) -> Loss:
+        rules = self._settings.schedule.rules
+        if not rules.pooled:
+            return TERMS[rules.term](work)
+        if self._others is None:
+            raise ConfigError("pooled training needs all images in one process; run it with --in-process")
+        return (alternating if rules.alternates else pooled)(work, self._others())
+
+    def _fit(
+        self,
+        work: LocalWork,
+        loss_of: Loss,
+        should_stop: Callable[[], bool],
+        correct: Callable[[float], None] | None = None,
+    ) -> tuple[Weights, dict[str, Any]]:
+        task, settings = work.task, self._settings.optimisation
+        loss = optimise(
+            work.model,
+            self.data.train,
+            task,
+            settings,
+            loss_of,
+            should_stop,
+            lambda step, value: self._on_step(task, step, value),
+            correct=correct,
+        )
+        report = {"loss": loss, "val_dice": self._validate(work.model), "rate_sum": rate_sum(task, settings)}
+        return take_weights(work.model), report
+
+    def _distil(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[Weights, dict[str, Any]]:
+        """Distillation of the returned experts into the silo's own weights (Eq. 2, 11)."""
+        if set(models) != {STUDENT, *task.teachers}:
+            raise ProtocolError(f"task {task.id}: the experts that came along are not those that it names")
+        distillation, classes = self._settings.distillation, self._settings.classes
+        if distillation.average_experts and task.teachers:
+            shares = {name: task.reputation.get(name, 1.0) for name in models}
+            models = {**models, STUDENT: weighted_mean(models, shares)}
+        teachers = {
+            host: Teacher(
+                self._network(host, models).eval().requires_grad_(False),
+                corpus_channels(corpus, classes),
+                task.reputation.get(host, 1.0),
+            )
+            for host, corpus in task.teachers.items()
+        }
+        student = self._network(STUDENT, models)
+        objective = DistillationObjective(student, teachers, corpus_channels(self.data.corpus, classes), distillation)
+        loss = optimise(
+            student,
+            self.data.train,
+            task,
+            self._settings.optimisation,
+            objective,
+            should_stop,
+            lambda step, value: self._on_step(task, step, value),
+        )
+        report = {"loss": loss, "val_dice": self._validate(student), "emd_similarity": objective.similarities()}
+        return take_weights(student), report
+
+    def _assess(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
+        """Hold another silo's weights against the site's own labels; only the agreement by class leaves."""
+        model = self._network(STUDENT, models)
+        return None, {"agreement": agreement(model, self.data.train, self._settings.classes, self.data.corpus)}
+
+    def _lone(
+        self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
+    ) -> tuple[None, dict[str, Any]]:
+        """A model of the hospital's own for comparison; only its scores leave."""
+        self._train(task, models, should_stop)
+        return None, {"scores": self._test(self._networks[STUDENT])}
+
+    def _evaluate(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
+        """Measure every model on the site's test split."""
+        return None, {"scores": {name: self._test(self._network(STUDENT, {STUDENT: models[name]})) for name in models}}
+
+    def _network(self, role: str, models: Mapping[str, Weights]) -> nn.Module:
+        """A network that holds the weights of a role; kept, because building one takes longer than loading it."""
+        if role not in models:
+            raise ProtocolError(f"no weights of '{role}' came with the task")
+        if role not in self._networks:
+            settings = self._settings
+            with torch.random.fork_rng(devices=[]):  # else dropout would tell a first task from a later one
+                model = build_model(settings.model, len(settings.classes) + 1, settings.size)
+            self._networks[role] = model.to(self._device)
+        try:
+            self._networks[role].load_state_dict(models[role])
+        except RuntimeError as error:
+            raise ProtocolError(f"the weights of '{role}' do not fit this job's network") from error
+        return self._networks[role]
+
+    def _validate(self, model: nn.Module) -> float | None:
+        return mean_dice(score(model, self.data.val, self._settings.classes, self.data.corpus))
+
+    def _test(self, model: nn.Module) -> dict[str, Any]:
+        return score(model, self.data.test, self._settings.classes, self.data.test_corpus)

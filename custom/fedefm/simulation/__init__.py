@@ -1,0 +1,1 @@
+"""Jobs on one machine, in FLARE's simulator or in one process."""

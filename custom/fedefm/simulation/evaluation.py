@@ -1,0 +1,72 @@
+"""Evaluation on one machine: checks everything, runs the job, and leaves a report with its page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedefm.evaluation.models import check_models
+from fedefm.evaluation.run import evaluate_in_process
+from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation
+from fedefm.exchange.events import Listener
+from fedefm.exchange.record import RECORD_FILE
+from fedefm.files import write_together
+from fedefm.foundation.record import versions
+from fedefm.report.evaluation import render_evaluation
+from fedefm.report.write import HTML_NAME, JSON_NAME
+from fedefm.resources import shipped
+from fedefm.simulation.job import Simulated, run_simulated
+from fedefm.simulation.workspace import check_out, check_site_names
+
+JOB = "evaluation"
+EVALUATION = shipped("jobs", JOB)
+
+
+def measure(
+    settings: Evaluation,
+    folders: Mapping[str, Path],
+    models: Mapping[str, Path],
+    out: Path,
+    *,
+    simulator: bool = True,
+    job: Path = EVALUATION,
+    threads: int = 1,
+    device: str = "cpu",
+    on_event: Listener = lambda event: None,
+) -> dict[str, Any]:
+    """Measure models with all hospitals on this machine.
+
+    Args:
+        settings: the job; each model is taken for a job of its own, whose id is its name.
+        folders: data folder of every hospital, by its name.
+        models: file of each model.
+        out: folder for `report.json` and `report.html`.
+        simulator: run the FLARE job in the simulator; else in this process, with the same figures.
+        job: FLARE job folder to run with these settings.
+        threads: CPU threads of each hospital.
+        device: torch device of all hospitals.
+        on_event: told every event as it happens.
+
+    Returns:
+        The content of `report.json`.
+
+    Raises:
+        FedefmError: data, models or settings cannot be used, or the run failed. Then `out` holds a log at most.
+    """
+    check_site_names(folders)
+    check_out(out, (JSON_NAME, RECORD_FILE))
+    check_models(models, settings)
+    if simulator:
+        places = {f"{name}/{name}.safetensors": path for name, path in models.items()}
+        limits = {"least_images": settings.least_images}  # who runs all hospitals speaks for each of them
+        run = Simulated(job, SETTINGS_FILE, settings.to_dict(), places, folders, threads, device, limits)
+        with run_simulated(run, out, on_event) as (found, _):
+            record = found
+    else:
+        record = evaluate_in_process(settings, folders, models, on_event, device=device)
+    record = record | {"versions": versions()}
+    content = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    write_together(out, {JSON_NAME: content, HTML_NAME: render_evaluation(record)})
+    return record

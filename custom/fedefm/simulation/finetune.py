@@ -1,0 +1,106 @@
+"""Fine-tuning on one machine: checks everything, runs the job, and leaves weights and a report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedefm.exchange.events import Listener
+from fedefm.exchange.record import RECORD_FILE
+from fedefm.files import write_together
+from fedefm.finetune.record import TUNED_FILE, build_record, save_tuned
+from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE
+from fedefm.finetune.run import tune_in_process
+from fedefm.finetune.settings import SETTINGS_FILE, FineTune
+from fedefm.finetune.theta import THETA_FILE, read_theta
+from fedefm.finetune.tuner import OWN_FILE
+from fedefm.report.write import JSON_NAME
+from fedefm.resources import shipped
+from fedefm.simulation.job import Simulated, results_of, run_simulated
+from fedefm.simulation.process import SCRATCH
+from fedefm.simulation.workspace import check_out, check_site_names
+
+JOB = "finetune"
+FINETUNE = shipped("jobs", JOB)
+HERE = "theta"  # the id under which a file of the command line lies at the simulated server
+
+
+def fine_tune(
+    settings: FineTune,
+    folders: Mapping[str, Path],
+    theta: Path | None,
+    out: Path,
+    *,
+    root: Path | None = None,
+    simulator: bool = True,
+    job: Path = FINETUNE,
+    threads: int = 1,
+    device: str = "cpu",
+    on_event: Listener = lambda event: None,
+) -> dict[str, Any]:
+    """Fine-tune with all hospitals on this machine.
+
+    Args:
+        settings: the job.
+        folders: data folder of every hospital, by its name.
+        theta: file of weights to start from; None starts from random weights.
+        out: folder for `tuned.safetensors` (or one folder for each hospital that tunes alone) and `report.json`. The
+            same federated job goes on from its last round if one that was killed left it there.
+        root: the consortium's root certificate; with it the folder of `theta` must be signed.
+        simulator: run the FLARE job in the simulator; else in this process, with the same result.
+        job: FLARE job folder to run with these settings.
+        threads: CPU threads of each hospital.
+        device: torch device of all hospitals.
+        on_event: told every event as it happens.
+
+    Returns:
+        The content of `report.json`; the paths in it are relative to `out`.
+
+    Raises:
+        FedefmError: data, Theta or settings cannot be used, or the run failed. Then `out` holds a log at most.
+    """
+    check_site_names(folders)
+    check_out(out, (TUNED_FILE, JSON_NAME, RECORD_FILE))
+    found = None if theta is None else read_theta(theta, settings, root)
+    kept = _rescue_rounds(out)
+    if simulator:
+        plain = settings.to_dict() | {"theta": HERE if theta else ""}
+        models = {f"{HERE}/{THETA_FILE}": theta} if theta else {}
+        models |= kept
+        run = Simulated(job, SETTINGS_FILE, plain, models, folders, threads, device)
+        with run_simulated(run, out, on_event) as (record, workspace):
+            _collect(record, workspace, sorted(folders), out)
+    else:
+        tuned = tune_in_process(settings, folders, found, on_event, device=device, keep=out)
+        source = None if found is None else {"id": HERE, "sha256": found.sha256}
+        record = build_record(settings, {"theta": source, **tuned.figures}, save_tuned(settings, tuned.weights, out))
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
+    write_together(out, {JSON_NAME: json.dumps(record, indent=2, allow_nan=False) + "\n"})
+    return record
+
+
+def _rescue_rounds(out: Path) -> dict[str, Path]:
+    """Rounds of a job that was killed here, moved out of its workspace; their files by their place at the server."""
+    states = sorted((out / SCRATCH).rglob(f"{FOLDER}/*/{STATE_FILE}"), key=lambda path: path.stat().st_mtime)
+    if states:  # the simulator gives every site a copy of what the server began with: the newest is the server's own
+        shutil.rmtree(out / FOLDER, ignore_errors=True)
+        shutil.copytree(states[-1].parent, out / FOLDER / states[-1].parent.name)
+    return {
+        path.relative_to(out).as_posix(): path
+        for path in sorted((out / FOLDER).rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def _collect(record: Mapping[str, Any], workspace: Path, sites: list[str], out: Path) -> None:
+    """Move weights into `out`; those of hospitals that tuned alone come from their own run folders."""
+    if record["model"]:
+        shutil.move(results_of(workspace) / TUNED_FILE, out / TUNED_FILE)
+    for site in sites:
+        own = results_of(workspace, site) / OWN_FILE
+        if own.is_file():
+            (out / site).mkdir(exist_ok=True)
+            shutil.move(own, out / site / OWN_FILE)

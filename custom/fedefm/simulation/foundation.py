@@ -1,0 +1,94 @@
+"""A whole federation on one machine: prepares a workspace, starts `nvflare simulator`, and collects what it leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedefm.errors import ConfigError, FedefmError
+from fedefm.exchange.events import Listener
+from fedefm.exchange.record import RECORD_FILE
+from fedefm.foundation.settings import Settings
+from fedefm.models.checkpoint import load_weights
+from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, environment, failure, run_command, simulator_command
+from fedefm.simulation.workspace import FOUNDATION, JOB, check_out, check_site_names, write_job, write_workspace
+
+
+def simulate(
+    settings: Settings,
+    folders: Mapping[str, Path],
+    out: Path,
+    *,
+    threads: int = 1,
+    device: str = "cpu",
+    job: Path = FOUNDATION,
+    on_event: Listener = lambda event: None,
+    keep_workspace: bool = False,
+) -> dict[str, Any]:
+    """Run a job in FLARE's simulator with one process a hospital.
+
+    Args:
+        settings: the job.
+        folders: data folder of every hospital, by its name.
+        out: folder for `theta.safetensors`, `models/`, `record.json`, `tb_events/` and the log.
+        threads: CPU threads of each hospital.
+        device: torch device of all hospitals.
+        job: FLARE job folder to run with these settings.
+        on_event: told every event as it happens.
+        keep_workspace: leave FLARE's workspace under `out/simulator`; it stays after a failure in any case.
+
+    Returns:
+        The content of `record.json`; the paths in it are relative to `out`.
+
+    Raises:
+        ConfigError: a wrong site name, a missing data folder, `out` already holds a run, or the method pools images.
+        FedefmError: the run failed; the message says why and names the log.
+    """
+    if settings.schedule.rules.pooled:
+        raise ConfigError(f"'{settings.schedule.method}' needs all images in one process; run it with --in-process")
+    check_site_names(folders)
+    check_out(out)
+    scratch = out / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    copy, workspace = scratch / JOB, scratch / "workspace"
+    write_job(copy, settings, job)
+    write_workspace(workspace, folders, threads=threads, device=device)
+    command = simulator_command(copy, workspace, sorted(folders))
+    follower = Follower(on_event)
+    code = run_command(command, environment(threads), out / LOG_FILE, follower)
+    record = collect(workspace / "server" / "simulate_job" / JOB, out, follower, code)
+    if not keep_workspace:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return record
+
+
+def collect(results: Path, out: Path, follower: Follower, code: int) -> dict[str, Any]:
+    """Move a run's results into `out`, Theta last, and read its record.
+
+    Raises:
+        FedefmError: there is no complete result; of the kind that ended the job where it told.
+    """
+    record_file = results / RECORD_FILE
+    record = json.loads(record_file.read_text()) if record_file.is_file() and not follower.failure else None
+    theta = record and record.get("theta")
+    if record is None or (theta and not (results / theta["path"]).is_file()):
+        raise failure(follower, code, out / LOG_FILE)
+    out.mkdir(parents=True, exist_ok=True)
+    if (results / "models").is_dir():
+        shutil.move(results / "models", out / "models")
+    events = results.parent / "tb_events"
+    if events.is_dir():
+        shutil.copytree(events, out / "tb_events", dirs_exist_ok=True)
+    shutil.move(record_file, out / RECORD_FILE)
+    if theta:
+        shutil.move(results / theta["path"], out / theta["path"])
+        _must_match(out / theta["path"], theta["sha256"])
+    return record
+
+
+def _must_match(path: Path, sha256: str) -> None:
+    if load_weights(path).sha256 != sha256:
+        raise FedefmError(f"{path}: is not what the record names; run again")

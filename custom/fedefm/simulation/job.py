@@ -1,0 +1,86 @@
+"""A job that starts from finished weights, in FLARE's simulator on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fedefm.exchange.events import Listener
+from fedefm.exchange.record import RECORD_FILE
+from fedefm.flare.job_files import OUTPUT
+from fedefm.flare.server_config import FILE as SERVER_FILE
+from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, environment, failure, run_command, simulator_command
+from fedefm.simulation.workspace import write_workspace
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A job and what it runs with.
+
+    Attributes:
+        job: FLARE job folder.
+        settings_file: its settings, beside its FLARE configuration.
+        settings: that take their place.
+        models: the server's folder of models: relative path to file.
+        folders: data folder of every hospital, by its name.
+        threads: CPU threads of each hospital.
+        device: torch device of all hospitals.
+        limits: what each hospital states in its own configuration besides.
+    """
+
+    job: Path
+    settings_file: str
+    settings: Mapping[str, Any]
+    models: Mapping[str, Path]
+    folders: Mapping[str, Path]
+    threads: int = 1
+    device: str = "cpu"
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+
+@contextmanager
+def run_simulated(run: Simulated, out: Path, on_event: Listener) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Run a job, give its record and FLARE's workspace, and remove the workspace in the end; after a failure it stays.
+
+    Args:
+        run: the job.
+        out: gets the log, and whatever the caller moves out of the workspace.
+        on_event: told every event as it happens.
+
+    Raises:
+        FedefmError: the run failed; the message says why and names the log.
+    """
+    scratch = out / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    copy, workspace = scratch / run.job.name, scratch / "workspace"
+    shutil.copytree(run.job, copy)
+    (copy / "app" / "config" / run.settings_file).write_text(json.dumps(run.settings, indent=2) + "\n")
+    write_workspace(workspace, run.folders, threads=run.threads, device=run.device, **run.limits)
+    _write_models(workspace / "local", run.models)
+    follower = Follower(on_event)
+    command = simulator_command(copy, workspace, sorted(run.folders))
+    code = run_command(command, environment(run.threads), out / LOG_FILE, follower)
+    record = results_of(workspace) / RECORD_FILE
+    if follower.failure or not record.is_file():
+        raise failure(follower, code, out / LOG_FILE)
+    yield json.loads(record.read_text()), workspace
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def results_of(workspace: Path, site: str = "server") -> Path:
+    """Where a job left its results at the server or at a hospital."""
+    return workspace / site / "simulate_job" / OUTPUT
+
+
+def _write_models(local: Path, models: Mapping[str, Path]) -> None:
+    """What the server's administrator would write: where the models lie."""
+    (local / SERVER_FILE).write_text(json.dumps({"models": "models"}) + "\n")
+    for place, source in models.items():
+        target = local / "models" / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)

@@ -1,0 +1,137 @@
+"""The process of FLARE's simulator: started, followed line by line, and ended with all below it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Timer
+
+import psutil  # type: ignore[import-untyped]
+
+from fedefm import errors
+from fedefm.errors import FedefmError
+from fedefm.exchange.events import Listener
+from fedefm.flare.progress import FAILED, FINISHED, from_line, payload
+
+LOG_FILE = "simulator.log"
+
+
+SCRATCH = "simulator"
+
+
+GRACE_SECONDS = 20.0  # the simulator waits for ever for a hospital that hangs, also when the job is over
+
+
+CLOSED = "Server runner finished"  # FLARE's line when the job and all its widgets are done; the rest is idle waiting
+
+
+def simulator_command(job: Path, workspace: Path, sites: list[str]) -> list[str]:
+    """The command line; as many threads as sites, else FLARE replaces a hospital's process after each task."""
+    places = ["-w", str(workspace.resolve()), "-l", str(workspace.resolve() / "local" / "log_config.json")]
+    crowd = ["-c", ",".join(sites), "-t", str(len(sites)), "-m", str(max(100, len(sites)))]
+    return [sys.executable, "-m", "nvflare.cli", "simulator", *places, *crowd, str(job.resolve())]
+
+
+@dataclass
+class Follower:
+    """Reads the simulator's output line by line.
+
+    Attributes:
+        on_event: told every event.
+        failure: kind and message of what ended the job, if something did.
+        over: whether the job itself has ended.
+        closed: whether FLARE has closed the job too, metric files included.
+        last_error: FLARE's last line of level ERROR, without its time.
+    """
+
+    on_event: Listener
+    failure: dict[str, str] = field(default_factory=dict)
+    over: bool = False
+    closed: bool = False
+    last_error: str = ""
+
+    def __call__(self, line: str) -> None:
+        """Take one line."""
+        event = from_line(line)
+        if event is not None:
+            self.on_event(event)
+        failed = payload(line, FAILED)
+        if failed and not self.failure:
+            self.failure = failed
+        if " ERROR " in line:
+            self.last_error = line.partition(" ERROR ")[2].strip()[:200]
+        self.over = self.over or bool(failed) or payload(line, FINISHED) is not None
+        self.closed = self.closed or (self.over and CLOSED in line)
+
+
+def failure(follower: Follower, code: int, log: Path) -> FedefmError:
+    """The error that a failed run ends with."""
+    if not follower.failure:
+        reason = f": {follower.last_error}" if follower.last_error else ""
+        return FedefmError(f"the simulator ended (exit code {code}) without a result{reason}; see {log}")
+    kind = getattr(errors, follower.failure["kind"], FedefmError)
+    return kind(f"{follower.failure['message']}; see {log}")
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Few threads and few memory arenas a process: many processes share one machine."""
+    counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    return os.environ | counts | {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
+
+
+def run_command(command: list[str], variables: dict[str, str], log_file: Path, follower: Follower) -> int:
+    """Run until FLARE has closed the job, or `GRACE_SECONDS` after its end; leaves no process behind on Ctrl-C."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("w") as log, _process(command, variables) as process:
+        reaper: Timer | None = None
+        for line in process.stdout or ():
+            log.write(line)
+            log.flush()
+            follower(line)
+            if follower.over and reaper is None:
+                reaper = Timer(GRACE_SECONDS, kill_tree, (process,))
+                reaper.start()
+            if follower.closed:
+                break
+        if reaper:
+            reaper.cancel()
+        return 0 if follower.closed else process.wait()
+
+
+@contextmanager
+def _process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(  # noqa: S603 (our own interpreter and paths, no shell)
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        kill_tree(process)
+        if process.stdout:
+            process.stdout.close()
+
+
+def kill_tree(process: subprocess.Popen[str]) -> None:
+    """End a process and all below it; FLARE starts each hospital in a session of its own, out of a group's reach."""
+    try:
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        family = []
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait()

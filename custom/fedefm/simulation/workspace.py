@@ -1,0 +1,79 @@
+"""A workspace of FLARE's simulator: the job with its settings, its policy, and what every hospital would state."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fedefm.errors import ConfigError
+from fedefm.exchange.messages import RESERVED
+from fedefm.exchange.record import RECORD_FILE
+from fedefm.foundation.settings import Settings
+from fedefm.resources import shipped
+
+JOB = "foundation"
+
+
+FOUNDATION = shipped("jobs", JOB)
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+_RESERVED = ("server", "all", "simulator", "local", "startup", *RESERVED)
+
+
+def check_site_names(folders: Mapping[str, Path]) -> None:
+    """Refuse names that FLARE cannot carry, and folders that are not there.
+
+    Raises:
+        ConfigError: no site, a wrong name, two names that differ in case only, or a missing folder.
+    """
+    if not folders:
+        raise ConfigError("no hospital: name at least one data folder")
+    for name, folder in folders.items():
+        if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
+            raise ConfigError(
+                f"site name '{name[:80]}': use letters, digits, '-' and '_', and none of FLARE's own names"
+            )
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder; give the data folder of '{name}'")
+    if len({name.lower() for name in folders}) != len(folders):
+        raise ConfigError("two site names differ in upper and lower case only; give each its own")
+
+
+def check_out(out: Path, names: Sequence[str] = ("theta.safetensors", RECORD_FILE, "models", "report.json")) -> None:
+    """Refuse a folder that already holds a run, by the names of what one leaves.
+
+    Raises:
+        ConfigError: it does, or it is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is a file; name a new folder for the results")
+    if any((out / name).exists() for name in names):
+        raise ConfigError(f"{out}: already holds a run; choose another folder or move it away")
+
+
+def write_job(job: Path, settings: Settings, source: Path = FOUNDATION) -> None:
+    """A job folder with these settings in it, and a graph file that they name by path beside them."""
+    shutil.copytree(source, job)
+    config = job / "app" / "config"
+    plain = settings.to_dict()
+    if Path(settings.topology).is_file():
+        shutil.copy(settings.topology, config)
+        plain["topology"] = Path(settings.topology).name
+    (config / "foundation.json").write_text(json.dumps(plain, indent=2) + "\n")
+    meta = json.loads((job / "meta.json").read_text()) | {"min_clients": settings.schedule.min_sites}
+    (job / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
+
+
+def write_workspace(workspace: Path, folders: Mapping[str, Path], *, threads: int, device: str, **limits: int) -> None:
+    """The simulator's policy, and what each hospital would write into its own `local` folder, `limits` included."""
+    local = workspace / "local"
+    shutil.copytree(shipped("workspace_templates", "simulator", "local"), local)
+    for site, folder in folders.items():
+        plain = {"data": str(folder.resolve()), "device": device, "threads": threads, **limits}
+        (local / f"fedefm_site.{site}.json").write_text(json.dumps(plain) + "\n")

@@ -1,0 +1,41 @@
+"""What the record of a job tells, kept event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedefm.exchange.events import Event, Listener, StageEnded, TaskDone, TaskLost
+from fedefm.exchange.messages import Stage
+
+
+@dataclass
+class Ledger:
+    """A listener that keeps what the record of a job tells.
+
+    Attributes:
+        listen: is told every event too.
+        seconds: by stage.
+        bytes: by stage.
+        lost: work that did not come back.
+        reports: of a stage, by site.
+    """
+
+    listen: Listener
+    seconds: dict[str, float] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    reports: dict[Stage, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def __call__(self, event: Event) -> None:
+        """Keep one event."""
+        if isinstance(event, TaskDone):
+            self.reports.setdefault(event.task.stage, {})[event.task.site] = event.report
+        elif isinstance(event, TaskLost):
+            self.lost.append(event.lost.to_dict())
+        elif isinstance(event, StageEnded):
+            name = event.stage.value
+            self.seconds[name] = self.seconds.get(name, 0.0) + event.seconds
+            self.bytes[name] = self.bytes.get(name, 0) + event.bytes
+        self.listen(event)

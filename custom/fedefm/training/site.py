@@ -1,0 +1,63 @@
+"""One hospital at work, whatever the job: it checks a task, seeds, and calls the function of the task's stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from fedefm.errors import ProtocolError
+from fedefm.exchange.messages import Assignment, Result, Stage, Task
+from fedefm.models.build import Weights
+
+OnStep = Callable[[Task, int, float], None]
+ShouldStop = Callable[[], bool]
+Work = Callable[[Task, Mapping[str, Weights], ShouldStop], tuple[Weights | None, dict[str, Any]]]
+"""The function of a stage: from a task and the weights that came with it to trained weights, if any, and figures."""
+
+
+class Site:
+    """One hospital at work. A result depends only on the assignment and on the hospital's own images.
+
+    Each job has its own subclass, which says by `stages` what it does.
+
+    Args:
+        name: the site.
+        device: torch device, such as `cpu`, `cuda` or `cuda:1`.
+        threads: of torch; another number may give another last bit.
+        on_step: is told every gradient step.
+    """
+
+    def __init__(
+        self, name: str, *, device: str = "cpu", threads: int = 1, on_step: OnStep = lambda task, step, loss: None
+    ):
+        self.name = name
+        self._device, self._threads, self._on_step = torch.device(device), threads, on_step
+
+    @property
+    def stages(self) -> Mapping[Stage, Work]:
+        """What the hospital does in each stage of its job."""
+        raise NotImplementedError
+
+    @property
+    def images(self) -> int:
+        """Number of images that the hospital's work draws from."""
+        raise NotImplementedError
+
+    def perform(self, assignment: Assignment[Weights], should_stop: ShouldStop = lambda: False) -> Result[Weights]:
+        """Do what the task asks.
+
+        Raises:
+            FedefmError: the data, the task or the weights that came with it cannot be used.
+        """
+        task = assignment.task
+        if task.site != self.name:
+            raise ProtocolError(f"task {task.id} is for '{task.site}', this is '{self.name}'")
+        if task.stage not in self.stages:
+            raise ProtocolError(f"task {task.id}: a hospital has nothing to do in this stage of this job")
+        torch.set_num_threads(self._threads)
+        torch.manual_seed(task.seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        weights, report = self.stages[task.stage](task, assignment.models, should_stop)
+        return Result(task.id, weights, report, images=self.images)

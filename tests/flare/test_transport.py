@@ -1,0 +1,340 @@
+"""The transport over FLARE's own task scheduling; hospitals are threads that speak to it as FLARE's server would."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy
+import pytest
+import torch
+from nvflare.apis.client import Client
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl.controller import Controller
+from nvflare.apis.impl.wf_comm_server import WFCommServer
+from nvflare.apis.shareable import make_reply
+from nvflare.apis.signal import Signal
+from nvflare.fuel.utils.fobs.decomposers.via_downloader import LazyDownloadRef
+
+from fedefm.errors import DataError, ProtocolError, QuorumError
+from fedefm.exchange.coordinator import Coordinator
+from fedefm.exchange.events import TaskLost
+from fedefm.exchange.messages import STUDENT, Assignment, Lost, Result, Stage, Task
+from fedefm.exchange.schedule import Schedule
+from fedefm.exchange.topology import complete
+from fedefm.flare import transport
+from fedefm.flare.envelope import WEIGHTS, decode_assignment, encode_error, encode_result
+from fedefm.flare.transport import FlareTransport, open_reply
+from fedefm.training.ops import TensorOps
+
+SITES = ("a", "b", "c")
+CLASSES = ("vessel",)
+
+
+class Cell:
+    """As much of FLARE's end point as leaving tensors at their sender asks for; what it fetches, it cannot get."""
+
+    def __init__(self):
+        self.decode_pass_through_topics = set()
+
+    def get_fobs_context(self, props):
+        raise ConnectionError("the sender is gone")
+
+
+class Engine:
+    """As much of FLARE's server engine as task scheduling asks for."""
+
+    def __init__(self):
+        self.cell = Cell()
+
+    def get_cell(self):
+        return self.cell
+
+    @contextmanager
+    def new_context(self):
+        yield context(self)
+
+    def get_clients(self):
+        return [Client(site, site) for site in SITES]
+
+    def fire_event(self, event_type, fl_ctx):
+        assert event_type != EventType.FATAL_SYSTEM_ERROR, fl_ctx.get_prop(FLContextKey.EVENT_DATA)
+
+
+def context(engine):
+    fl_ctx = FLContext()
+    fl_ctx.set_prop(ReservedKey.ENGINE, engine, private=True, sticky=False)
+    fl_ctx.set_prop(FLContextKey.JOB_META, {"job_id": "job", "min_clients": 1}, private=True, sticky=False)
+    return fl_ctx
+
+
+class Server(Controller):
+    def start_controller(self, fl_ctx): ...
+
+    def stop_controller(self, fl_ctx): ...
+
+    def control_flow(self, abort_signal, fl_ctx): ...
+
+    def process_result_of_unknown_task(self, client, task_name, client_task_id, result, fl_ctx):
+        self.late = getattr(self, "late", [])
+        self.late.append((client.name, task_name))
+
+
+class Federation:
+    """Hospitals that ask for a task, work on it by `answer`, and hand the result in."""
+
+    def __init__(self, answer, timeout=30.0):
+        self.engine, self.server, self.comm = Engine(), Server(0.02), WFCommServer(0.02)
+        self.server.set_communicator(self.comm)
+        self.comm.initialize_run(context(self.engine))
+        self.answer, self.over, self.abort = answer, threading.Event(), Signal()
+        self.transport = FlareTransport(self.server, context(self.engine), self.abort, timeout)
+        self.threads = [threading.Thread(target=self.hospital, args=(site,), daemon=True) for site in SITES]
+
+    def hospital(self, site):
+        client = Client(site, site)
+        while not self.over.wait(0.01):
+            name, task_id, data = self.comm.process_task_request(client, context(self.engine))
+            if not name:
+                continue
+            reply = self.answer(decode_assignment(data, site, name))
+            if reply is not None:
+                self.comm.process_submission(client, name, task_id, reply, context(self.engine))
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        self.comm.finalize_run(context(self.engine))
+
+
+def weights(value):
+    return {"w": torch.full((3,), float(value))}
+
+
+def report(stage):
+    return {
+        Stage.PREPARE: {"corpus": ["vessel"], "images": {"train": 1}},
+        Stage.ASSESS: {"agreement": {"vessel": 0.5}},
+        Stage.EVALUATE: {"scores": {}},
+    }.get(stage, {"loss": 1.0, "val_dice": 0.5})
+
+
+def work(assignment):
+    """Add one to the student's weights, so that a mixed-up model shows."""
+    task = assignment.task
+    student = assignment.models.get(STUDENT)
+    trained = None if student is None or task.stage in (Stage.ASSESS, Stage.EVALUATE) else {"w": student["w"] + 1}
+    return encode_result(Result(task.id, trained, report(task.stage), 1))
+
+
+def visits():
+    pairs = [(i, j) for i in SITES for j in SITES if i != j]
+    tasks = [Task(Stage.OVERSEAS, 0, host, visitor, steps=1) for visitor, host in pairs]
+    return [Assignment(task, {STUDENT: weights(SITES.index(task.visitor) * 10)}) for task in tasks]
+
+
+def outcomes(federation, assignments):
+    with federation:
+        return {task.id: outcome for task, outcome in federation.transport.perform(assignments)}
+
+
+def test_every_visitor_comes_back_from_every_host_with_its_own_weights():
+    got = outcomes(Federation(work), visits())
+    assert len(got) == 6
+    for assignment in visits():
+        assert torch.equal(got[assignment.task.id].weights["w"], assignment.models[STUDENT]["w"] + 1)
+
+
+def test_an_error_of_one_pair_is_named_and_costs_no_other():
+    def answer(assignment):
+        task = assignment.task
+        return encode_error(DataError("/secret/file")) if (task.visitor, task.site) == ("a", "b") else work(assignment)
+
+    got = outcomes(Federation(answer), visits())
+    lost = [outcome for outcome in got.values() if isinstance(outcome, Lost)]
+    assert [(x.visitor, x.site, x.stage) for x in lost] == [("a", "b", Stage.OVERSEAS)]
+    assert lost[0].reason.startswith("DataError")
+    assert "secret" not in lost[0].reason
+    assert len(got) == 6
+
+
+def test_a_hospital_that_hangs_loses_all_its_tasks_and_its_late_result_is_refused():
+    freed = threading.Event()
+
+    def answer(assignment):
+        if assignment.task.site == "c":
+            freed.wait()
+        return work(assignment)
+
+    federation = Federation(answer, timeout=0.5)
+    with federation:
+        begin = time.monotonic()
+        got = {task.id: outcome for task, outcome in federation.transport.perform(visits())}
+        assert time.monotonic() - begin < 5
+        time.sleep(0.3)  # FLARE's monitor drops the ended tasks
+        freed.set()
+        time.sleep(0.3)
+    lost = {(x.visitor, x.site): x.reason for x in got.values() if isinstance(x, Lost)}
+    assert lost == dict.fromkeys([("a", "c"), ("b", "c")], "no answer for 0.5 s")
+    assert ("c", "overseas") in federation.server.late
+
+
+def test_a_hospital_that_never_starts_is_said_to_have_been_waited_for_as_long_as_it_was(monkeypatch):
+    monkeypatch.setattr(transport, "START_SECONDS", 0.5)
+    freed = threading.Event()
+
+    def answer(assignment):
+        freed.wait()
+        return work(assignment)
+
+    federation = Federation(answer, timeout=0.25)
+    with federation:
+        got = list(federation.transport.perform([Assignment(Task(Stage.PREPARE, 0, "a", "a"), {})]))
+        freed.set()
+    assert [outcome.reason for _, outcome in got] == ["no answer for 0.75 s"]
+
+
+def test_a_slow_host_with_a_queue_is_not_late():
+    def answer(assignment):
+        time.sleep(0.35 if assignment.task.site == "c" else 0)
+        return work(assignment)
+
+    got = outcomes(Federation(answer, timeout=0.6), visits())
+    assert not [x for x in got.values() if isinstance(x, Lost)]
+
+
+def test_a_dead_client_is_given_up_without_waiting_for_the_time_out():
+    federation = Federation(lambda assignment: None if assignment.task.site == "b" else work(assignment), timeout=60.0)
+    federation.comm._dead_client_grace = 0.1
+    federation.comm.process_dead_client_report("b", context(federation.engine))
+    begin = time.monotonic()
+    got = outcomes(federation, visits())
+    assert time.monotonic() - begin < 5
+    assert {(x.site, x.reason) for x in got.values() if isinstance(x, Lost)} == {("b", "its job process died")}
+
+
+def test_tensors_that_can_no_longer_be_fetched_from_their_hospital_are_its_loss_alone():
+    def answer(assignment):
+        reply = work(assignment)
+        if assignment.task.site == "b":
+            reply[WEIGHTS] = {"w": LazyDownloadRef("b.job", "ref", "T0")}  # as FLARE leaves what it did not fetch
+        return reply
+
+    federation = Federation(answer)
+    assert federation.engine.cell.decode_pass_through_topics == {("server_command", "submit_update")}
+    got = outcomes(federation, visits())
+    lost = [x for x in got.values() if isinstance(x, Lost)]
+    assert {(x.visitor, x.site) for x in lost} == {("a", "b"), ("c", "b")}
+    assert all("could not be fetched" in x.reason for x in lost)
+    assert len(got) == 6
+
+
+def test_an_aborted_run_ends_at_once_and_leaves_no_task_though_clients_asked_twice():
+    federation = Federation(lambda assignment: None)
+    with federation:
+        threading.Timer(0.2, federation.abort.trigger, (True,)).start()
+        with pytest.raises(ProtocolError, match="aborted"):
+            list(federation.transport.perform(visits()))
+        time.sleep(0.2)
+        assert federation.server.get_num_standing_tasks() == 0  # FLARE's monitor lives
+
+
+def test_no_weights_stay_with_a_finished_task():
+    federation = Federation(work)
+    sent = []
+    send = federation.server.send
+    federation.server.send = lambda task, **rest: (sent.append(task), send(task, **rest))
+    outcomes(federation, visits())
+    assert len(sent) == 6
+    assert all(task.data is None and not any(ct.result for ct in task.client_tasks) for task in sent)
+
+
+def altered(assignment):
+    reply = work(assignment)
+    reply[WEIGHTS] = {"w": reply[WEIGHTS]["w"] * 2}
+    return reply
+
+
+def swapped(assignment):
+    task = assignment.task
+    other = Task(Stage.OVERSEAS, task.round, task.site, next(s for s in SITES if s not in (task.site, task.visitor)))
+    return encode_result(Result(other.id, weights(1), report(task.stage), 1))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(altered, "altered"), (swapped, "another task"), (lambda a: make_reply("BAD_PEER_CONTEXT"), "return code")],
+    ids=["altered", "swapped", "code"],
+)
+def test_a_reply_that_cannot_be_trusted_is_a_loss(answer, reason):
+    got = outcomes(Federation(lambda a: answer(a) if a.task.site == "a" else work(a)), visits())
+    lost = [x for x in got.values() if isinstance(x, Lost)]
+    assert {x.site for x in lost} == {"a"}
+    assert all(reason in x.reason for x in lost)
+
+
+def array_id(assignment):
+    reply = work(assignment)
+    reply["task_id"] = numpy.zeros(2)
+    return reply
+
+
+def array_code(assignment):
+    reply = work(assignment)
+    reply.set_return_code(numpy.zeros(2))
+    return reply
+
+
+def no_headers(assignment):
+    reply = work(assignment)
+    reply["__headers__"] = 5
+    return reply
+
+
+@pytest.mark.parametrize("answer", [array_id, array_code, no_headers])
+def test_a_reply_of_nonsense_is_its_senders_loss_alone(answer):
+    def answer_of(assignment):
+        return answer(assignment) if assignment.task.site == "a" else work(assignment)
+
+    federation = Federation(answer_of, timeout=2.0)
+    got = outcomes(federation, visits())
+    lost = [x for x in got.values() if isinstance(x, Lost)]
+    assert {x.site for x in lost} == {"a"} and len(got) == 6
+
+
+def test_a_reply_from_another_hospital_is_a_loss():
+    task = visits()[0].task
+    assert isinstance(open_reply(task, "c", work(visits()[0])), Lost)
+
+
+def run(answer, min_sites, events):
+    initial = weights(0)
+    with Federation(answer) as federation:
+        steps = {"local_steps": 1, "overseas_steps": 1, "distil_steps": 1}
+        plan = Schedule(rounds=2, **steps, server_rate=1.0, order="parallel", min_sites=min_sites)
+        topology, ops = complete(SITES), TensorOps(initial)
+        return Coordinator(plan, topology, CLASSES, federation.transport, ops, events.append).run(initial)
+
+
+def test_rounds_go_on_without_a_hospital_that_refuses_visitors():
+    def answer(assignment):
+        refuses = assignment.task.stage is Stage.OVERSEAS and assignment.task.site == "b"
+        return encode_error(ProtocolError("max_steps")) if refuses else work(assignment)
+
+    events = []
+    state = run(answer, 3, events)
+    lost = {(e.lost.round, e.lost.visitor, e.lost.site) for e in events if isinstance(e, TaskLost)}
+    assert lost == {(k, visitor, "b") for k in (0, 1) for visitor in ("a", "c")}
+    assert torch.equal(state.theta["w"], weights(3)["w"])  # local, then distil twice
+
+
+def test_too_few_hospitals_end_the_run():
+    with pytest.raises(QuorumError):
+        run(lambda a: encode_error(DataError("x")) if a.task.site != "a" else work(a), 2, [])

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fedefm.data.dataset import Split
+from fedefm.exchange.messages import Assignment, Stage, Task
+from fedefm.foundation.agreement import FRAMES, agreement
+from fedefm.foundation.hospital import Hospital
+from fedefm.foundation.settings import Settings
+from fedefm.models.build import initial_weights
+from support.small_networks import SMALLEST
+
+CLASSES = ("catheter", "guidewire", "vessel")
+
+
+class Reads(nn.Module):
+    """Sees in an image what its grey values say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.one_hot(images[:, 0].long(), 4).movedim(-1, 1) * self.scale
+
+
+def split_of(images: Tensor, masks: Tensor) -> Split:
+    names = tuple(map(str, range(len(images))))
+    return Split(images.float().unsqueeze(1), masks.long(), names, names, (None,) * len(images))
+
+
+def lines(count: int = 3) -> Tensor:
+    masks = torch.zeros(count, 32, 32)
+    masks[:, 8, 4:28], masks[:, 16, 4:28] = 1, 2
+    return masks
+
+
+def test_by_class_of_the_corpus_over_the_frames_that_hold_it() -> None:
+    seen, labelled = lines(), lines()
+    seen[seen == 2] = 0  # blind for guidewires
+    labelled[0][labelled[0] == 1] = 0  # a catheter that the first frame does not hold
+    found = agreement(Reads(), split_of(seen, labelled), CLASSES, ("catheter", "guidewire", "vessel"))
+    assert found == {"catheter": pytest.approx(1), "guidewire": 0}
+    assert agreement(Reads(), split_of(seen, labelled), CLASSES, ("catheter",)) == {"catheter": pytest.approx(1)}
+
+
+def test_swapped_classes_and_shifted_masks_agree_with_nobody() -> None:
+    masks = lines()
+    swapped = torch.where(masks > 0, 3 - masks, masks)
+    for seen in (swapped, masks.roll(4, 1)):
+        found = agreement(Reads(), split_of(seen, masks), CLASSES, CLASSES)
+        assert found == pytest.approx({"catheter": 0, "guidewire": 0}, abs=1e-9)
+
+
+def test_of_many_frames_some_are_looked_at_evenly() -> None:
+    masks = lines(4 * FRAMES)
+    looked_at: list[int] = []
+
+    class Counts(Reads):
+        def forward(self, images: Tensor) -> Tensor:
+            looked_at.append(len(images))
+            return super().forward(images)
+
+    assert agreement(Counts(), split_of(masks, masks), CLASSES, ("catheter",)) == {"catheter": pytest.approx(1)}
+    assert sum(looked_at) == FRAMES
+
+
+def test_a_hospital_says_how_a_visitor_agrees_and_returns_no_weights(consortium: dict[str, Path]) -> None:
+    settings = Settings(CLASSES, size=64, model=SMALLEST)
+    hospital = Hospital("east", consortium["east"], settings)
+    weights = initial_weights(SMALLEST, 4, 64, seed=1)
+    task = Task(Stage.ASSESS, 0, "east", "west")
+    result = hospital.perform(Assignment(task, {"student": weights}))
+    assert result.weights is None and set(result.report) == {"agreement"}
+    assert set(result.report["agreement"]) <= set(hospital.data.corpus)
+    assert all(0 <= value <= 1 for value in result.report["agreement"].values())

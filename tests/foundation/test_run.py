@@ -1,0 +1,135 @@
+import json
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedefm.errors import QuorumError
+from fedefm.exchange.coordinator import Coordinator
+from fedefm.exchange.events import Event, TaskDone
+from fedefm.exchange.in_process import InProcessTransport
+from fedefm.exchange.messages import Assignment, Stage
+from fedefm.exchange.record import Recorder
+from fedefm.exchange.schedule import METHODS, Schedule
+from fedefm.exchange.state import RoundState
+from fedefm.exchange.topology import complete
+from fedefm.foundation.hospital import Hospital
+from fedefm.foundation.run import Run, run_in_process
+from fedefm.foundation.settings import Settings
+from fedefm.maths import weights_sha256
+from fedefm.models.build import Weights, initial_weights
+from fedefm.training.ops import TensorOps
+from fedefm.training.optimisation import Optimisation
+from support.small_networks import SMALLEST
+
+CLASSES = ("catheter", "guidewire", "vessel")
+SCHEDULE = Schedule(rounds=2, local_steps=3, overseas_steps=2, distil_steps=2)
+JOB = Settings(CLASSES, size=32, schedule=SCHEDULE, model=SMALLEST, optimisation=Optimisation(batch_size=2))
+
+
+def theta_hash(state: RoundState[Weights]) -> str:
+    assert state.theta is not None
+    return weights_sha256(state.theta)
+
+
+@pytest.fixture(scope="module")
+def run(consortium: dict[str, Path]) -> Run:
+    return run_in_process(JOB, consortium)
+
+
+@pytest.fixture
+def broken(consortium: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
+    """The consortium, where one hospital's manifest was damaged."""
+    shutil.copytree(consortium["west"], tmp_path / "west")
+    (tmp_path / "west" / "dataset.json").write_text("{")
+    return {**consortium, "west": tmp_path / "west"}
+
+
+def test_the_same_seed_gives_the_same_theta_in_any_order_of_sites(run: Run, consortium: dict[str, Path]) -> None:
+    again = run_in_process(JOB, dict(reversed(consortium.items())))
+    assert theta_hash(again.state) == theta_hash(run.state)
+    assert {s: weights_sha256(w) for s, w in again.state.silos.items()} == {
+        s: weights_sha256(w) for s, w in run.state.silos.items()
+    }
+    assert {k: again.figures[k] for k in again.figures if k != "seconds"} == {
+        k: run.figures[k] for k in run.figures if k != "seconds"
+    }
+
+
+def test_another_seed_gives_another_theta(run: Run, consortium: dict[str, Path]) -> None:
+    other = run_in_process(replace(JOB, schedule=replace(SCHEDULE, seed=1)), consortium)
+    assert theta_hash(other.state) != theta_hash(run.state)
+
+
+class Shuffled(InProcessTransport):
+    """Hospitals answer in another order than they were asked."""
+
+    def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[Any]:
+        mixed = list(assignments)
+        random.Random(5).shuffle(mixed)
+        yield from super().perform(mixed)
+
+
+def test_neither_the_order_of_arrival_nor_a_restart_changes_theta(run: Run, consortium: dict[str, Path]) -> None:
+    """Fault P1: a run whose answers come in another order, broken off after its first round and resumed."""
+    initial, saved = initial_weights(JOB.model, len(CLASSES) + 1, JOB.size, SCHEDULE.seed), []
+
+    def server() -> Coordinator[Weights]:
+        hospitals = {name: Hospital(name, folder, JOB) for name, folder in consortium.items()}
+        recorder = Recorder(CLASSES)
+        return Coordinator(
+            SCHEDULE,
+            complete(list(consortium)),
+            CLASSES,
+            Shuffled(hospitals),
+            TensorOps(initial),
+            recorder,
+            saved.append,
+        )
+
+    first = server()
+    saved.append(first.one_round(first.prepare(RoundState(0, dict.fromkeys(consortium, initial)))))
+    assert theta_hash(server().run(initial, resume=saved[0])) == theta_hash(run.state)
+    assert [state.round for state in saved] == [1, 2]
+
+
+def test_figures_are_json_without_nan_and_complete(run: Run) -> None:
+    figures = json.loads(json.dumps(run.figures, allow_nan=False))
+    assert figures["sites"] == ["east", "north", "west"] and figures["lost"] == []
+    assert figures["corpora"] == {"east": ["catheter"], "north": ["guidewire", "vessel"], "west": ["vessel"]}
+    assert [entry["round"] for entry in figures["history"]] == [0, 1]
+    assert set(figures["dice"]["by_model"]) == {"theta", "east", "north", "west"}
+    assert all(set(by_class) == set(CLASSES) for by_class in figures["dice"]["by_site"].values())
+    assert all(0 <= v <= 1 for by_class in figures["dice"]["by_site"].values() for v in by_class.values())
+    assert all(len(figures["emd_similarity"][k]) == 3 for k in ("0", "1"))
+
+
+def test_training_moved_every_silo_and_a_rate_of_one_gives_their_mean(consortium: dict[str, Path]) -> None:
+    state = run_in_process(replace(JOB, schedule=replace(SCHEDULE, server_rate=1.0)), consortium).state
+    assert len({weights_sha256(w) for w in state.silos.values()}) == 3
+    assert theta_hash(state) == weights_sha256(
+        TensorOps(state.theta).average(state.silos, dict.fromkeys(state.silos, 1.0))
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_broken_site_is_named_and_the_rest_goes_on(broken: dict[str, Path], method: str) -> None:
+    told: list[Event] = []
+    job = replace(JOB, schedule=replace(SCHEDULE, method=method, rounds=1))
+    found = run_in_process(job, broken, [told.append])
+    [lost] = found.figures["lost"]
+    assert (lost["site"], lost["stage"]) == ("west", "prepare") and "DataError" in lost["reason"]
+    assert found.figures["sites"] == ["east", "north"]
+    assert found.state.trained == (set() if method.startswith("pooled") else {"east", "north"})
+    assert (found.state.theta is None) == (method == "lone")
+    worked = {e.task.site for e in told if isinstance(e, TaskDone) and e.task.stage is not Stage.PREPARE}
+    assert worked == {"east", "north"}
+
+
+def test_with_too_few_hospitals_there_is_no_theta(broken: dict[str, Path]) -> None:
+    with pytest.raises(QuorumError, match="no global model"):
+        run_in_process(replace(JOB, schedule=replace(SCHEDULE, min_sites=3)), broken)

@@ -1,0 +1,1 @@
+"""What tests share: small networks, scripted hospitals, certificates, files to read."""

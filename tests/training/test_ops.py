@@ -1,0 +1,64 @@
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fedefm.training.ops import TensorOps
+
+
+def weights(value: float = 1.0) -> dict[str, Tensor]:
+    return {"a": torch.full((2, 3), value), "b": torch.full((4,), value, dtype=torch.float64)}
+
+
+OPS = TensorOps(weights())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"a": torch.full((2, 3), math.nan)}, "'a'"),
+        ({"b": torch.tensor([0, 0, 0, math.inf], dtype=torch.float64)}, "'b'"),
+        ({"b": torch.tensor([0, 0, 0, -math.inf], dtype=torch.float64)}, "'b'"),
+        ({"a": torch.ones(3, 2)}, "'a'"),
+        ({"a": torch.ones(6)}, "'a'"),
+        ({"a": torch.ones(2, 3, dtype=torch.float64)}, "'a'"),
+        ({"a": torch.ones(2, 3, dtype=torch.int32)}, "'a'"),
+        ({"a": [1.0] * 6}, "'a'"),
+        ({"a": None}, "'a'"),
+        ({"c": torch.ones(1)}, "additional"),
+    ],
+)
+def test_weights_that_break_the_schema_are_refused(change: dict[str, Any], told: str) -> None:
+    reason = TensorOps.refusal.__wrapped__(OPS, weights() | change)  # past the type check of tests: peers have none
+    assert reason is not None and told in reason and "\n" not in reason
+
+
+def test_missing_tensors_and_other_things_are_refused() -> None:
+    refusal = TensorOps.refusal.__wrapped__
+    assert refusal(OPS, {"a": weights()["a"]}) and refusal(OPS, {}) and refusal(OPS, [1]) and refusal(OPS, "weights")
+
+
+def test_absurd_weights_are_refused_before_they_spoil_the_mean() -> None:
+    for value in (3e38, -2e4):
+        assert "beyond" in (OPS.refusal(weights(value)) or "")
+
+
+def test_good_weights_pass() -> None:
+    assert OPS.refusal(weights(-7.0)) is None
+    assert OPS.refusal(dict(reversed(weights().items()))) is None
+
+
+def test_the_mean_is_weighted_and_knows_no_order() -> None:
+    models = {"x": weights(1.0), "y": weights(4.0), "z": weights(-2.0)}
+    shares = {"x": 1.0, "y": 2.0, "z": 5.0}
+    mean = OPS.average(models, shares)
+    torch.testing.assert_close(mean, weights((1 + 8 - 10) / 8))
+    again = OPS.average(dict(reversed(models.items())), dict(reversed(shares.items())))
+    assert all(torch.equal(mean[name], again[name]) for name in mean)
+
+
+def test_interpolation_and_size() -> None:
+    torch.testing.assert_close(OPS.interpolate(weights(1.0), weights(5.0), 0.25), weights(2.0))
+    assert OPS.nbytes(weights()) == 2 * 3 * 4 + 4 * 8
