@@ -1,0 +1,99 @@
+"""What can be said against a peer's weights before anybody works with them.
+
+Plain functions on state dicts; server, host and student call the same ones. Each gives the reason in a few words, or
+None. A peer's weights are refused for what no honest training could have made of what the peer was sent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from fedefm.models.build import Weights
+
+MAX_WEIGHT = 1e4  # weights lie around 1; a mean with 1e38 in it would be lost, and with it the honest hospitals
+BETAS = (0.9, 0.999)  # of AdamW, torch's defaults, which every training task uses
+SLACK = 1.05  # of a bound that is exact in real numbers: rounding in float32 over a task's steps stays far below
+MOST = 3.0  # an update this many times as long as the others' is cut to that length
+
+Schema = Mapping[str, tuple[torch.Size, torch.dtype]]
+
+
+def schema_of(weights: Weights) -> Schema:
+    """Names, shapes and dtypes."""
+    return {name: (value.shape, value.dtype) for name, value in weights.items()}
+
+
+def misfit(weights: object, schema: Schema) -> str | None:
+    """Why these cannot be weights of the job's network: names, shapes, dtypes, values that no network has."""
+    if not isinstance(weights, dict) or set(weights) != set(schema):
+        return "weights with missing or additional tensors"
+    for name, value in weights.items():
+        if not isinstance(value, Tensor) or (value.shape, value.dtype) != schema[name]:
+            return f"tensor '{name}' has another shape or dtype"
+        if not bool(value.isfinite().all()):
+            return f"tensor '{name}' holds NaN or infinity"
+        if value.is_floating_point() and bool((value.abs() > MAX_WEIGHT).any()):
+            return f"tensor '{name}' holds a value beyond {MAX_WEIGHT:g}, which no training gives"
+    return None
+
+
+def beyond_reach(sent: Weights, returned: Weights, rates: Sequence[float], weight_decay: float) -> str | None:
+    """Why no training with these learning rates can have led from one to the other.
+
+    A step of AdamW from a fresh optimiser moves a weight w by at most lr (r_t + decay |w|), whatever the gradients:
+    r_t = sup |m_t| / sqrt(v_t) = sqrt(sum_i a_i^2 / b_i) by Cauchy and Schwarz, where a_i and b_i are the
+    bias-corrected shares of the gradient of step i in the two moments. So the sum over the steps bounds every weight,
+    and what passes it was not trained: weights that are negated, set to zero, or scaled.
+
+    Args:
+        sent: what the peer was sent.
+        returned: what came back, of the same schema.
+        rates: learning rate of every step.
+        weight_decay: of AdamW.
+    """
+    reach = SLACK * sum(rate * steepest(step) for step, rate in enumerate(rates, 1))
+    shrink = SLACK * weight_decay * math.fsum(rates)
+    for name, value in returned.items():
+        if not value.is_floating_point():
+            if not torch.equal(value, sent[name]):
+                return f"tensor '{name}' of whole numbers was changed"
+            continue
+        moved, allowed = (value - sent[name]).abs(), reach + shrink * (sent[name].abs() + reach)
+        if bool((moved > allowed).any()):
+            times = float((moved / allowed).max())
+            return f"tensor '{name}' moved {times:.3g} times as far as {len(rates)} steps can move it"
+    return None
+
+
+def steepest(step: int) -> float:
+    """Greatest ratio of AdamW's moments, |m_t| / sqrt(v_t), over all gradients; 1 at the first step."""
+    ages = range(step)  # 0: the gradient of this step
+    one, two = BETAS
+    first, second = (1 - one) / (1 - one**step), (1 - two) / (1 - two**step)
+    return math.sqrt(math.fsum((first * one**k) ** 2 / (second * two**k) for k in ages))
+
+
+def length(sent: Weights, returned: Weights) -> float:
+    """Euclidean length of the update."""
+    parts = [
+        float((returned[name].double() - value.double()).square().sum())
+        for name, value in sorted(sent.items())
+        if value.is_floating_point()
+    ]
+    return math.sqrt(math.fsum(parts))
+
+
+def too_long(lengths: Mapping[str, float], name: str) -> float | None:
+    """Factor that brings a peer's update down to `MOST` times the median of the others'; None where it need not.
+
+    Two others at least have to be there: with one, either could be the one that is wrong.
+    """
+    others = [value for other, value in sorted(lengths.items()) if other != name]
+    if len(others) < 2 or lengths[name] <= MOST * median(others):
+        return None
+    return MOST * median(others) / lengths[name]
