@@ -8,7 +8,7 @@ client-side cross-validation (Zhao et al., Shielding Collaborative Learning, 202
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
+from statistics import median, median_high
 
 from fedefm.exchange.topology import Topology
 
@@ -31,24 +31,26 @@ def comparable(topology: Topology, corpora: Corpora, silo: str, host: str) -> tu
 def reputation(agreement: Agreement, silo: str, limit: float) -> float:
     """Share in [0, 1] of its weight that a silo keeps: 1 until it has been compared.
 
-    At every host and class its agreement is divided by the best other silo's; the median of these ratios counts, so
-    that neither one host that lies nor one class that looks otherwise at the silo decides. From `limit` on the share is
-    1, it falls in a straight line, and at half of `limit` it is 0.
+    At every host and class its agreement is divided by the best other silo's. A host has one vote, the median over its
+    classes, so that no class that looks otherwise at the silo decides. Of the votes the upper median counts: a silo
+    falls only where more than half of its hosts say so, and two at least. So one host that lies takes nothing from an
+    honest silo, nor do two of four; two of three can. From `limit` on the share is 1, it falls in a straight line, and
+    at half of `limit` it is 0.
     """
-    ratios = _ratios(agreement, silo)
-    if not ratios or limit == 0:
+    votes = [vote for classes in agreement.values() if (vote := _vote(classes, silo)) is not None]
+    if len(votes) < 2 or limit == 0:
         return 1.0
-    return min(max(2 * median(ratios) / limit - 1, 0.0), 1.0)
+    return min(max(2 * median_high(votes) / limit - 1, 0.0), 1.0)
 
 
-def _ratios(agreement: Agreement, silo: str) -> list[float]:
-    """The silo's agreement over the best other silo's at every host and class where both were assessed."""
+def _vote(classes: Mapping[str, Mapping[str, float]], silo: str) -> float | None:
+    """What one host says: the silo's agreement over the best other silo's, median over classes; None if nothing."""
     ratios = []
-    for silos in (found for classes in agreement.values() for found in classes.values()):
+    for silos in classes.values():
         best = max((value for other, value in silos.items() if other != silo), default=0.0)
         if silo in silos and best > BLIND:
             ratios.append(silos[silo] / best)
-    return ratios
+    return median(ratios) if ratios else None
 
 
 def assessed(agreement: Agreement) -> list[str]:
