@@ -16,8 +16,8 @@ from benchmarks.fixed.settings import case_settings
 
 from fedefm.data.dataset import load_site
 from fedefm.exchange.events import Event, TaskDone
+from fedefm.exchange.messages import TRAINING
 from fedefm.exchange.record import mean
-from fedefm.exchange.schedule import TRAINING
 from fedefm.foundation.record import versions
 from fedefm.foundation.run import Run, run_in_process
 from fedefm.foundation.settings import Settings

@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.fixed.definition import ABSENT, Case, Definition
 
 from fedefm.errors import ConfigError
+from fedefm.exchange.tasks import total_steps
 from fedefm.exchange.topology import Topology, resolve
 from fedefm.foundation.settings import Settings, load_settings
 from fedefm.resources import shipped
@@ -53,7 +54,7 @@ def check_steps(settings: Settings, topology: Topology, steps: int) -> None:
         ConfigError: a hospital would take another number of steps over the run.
     """
     for site in topology.sites:
-        taken = settings.schedule.total_steps(topology, site)
+        taken = total_steps(settings.schedule, topology, site)
         if taken != steps:
             raise ConfigError(
                 f"{settings.name}: {taken} gradient steps at {site}, the benchmark has {steps}; change them"

@@ -61,19 +61,23 @@ def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
         return False
     found = {part: _with_neutral(part, value) for part, value in result["config"].items()}
     topology, corpora = resolve(settings.topology, definition.sites_of(case)), result["corpora"]
-    rated = any(comparable(topology, corpora, i, j) for i in topology.sites for j in topology.neighbours(i))
-    return _what_matters(found, rated) == _what_matters(plain_config(settings), rated)
+    compared = any(comparable(topology, corpora, i, j) for i in topology.sites for j in topology.neighbours(i))
+    return _what_matters(found, compared) == _what_matters(plain_config(settings), compared)
 
 
-def _what_matters(config: Mapping[str, Any], rated: bool) -> dict[str, Any]:
+def _what_matters(config: Mapping[str, Any], compared: bool) -> dict[str, Any]:
     """The parts of a configuration that tell one result of its method from another.
 
     Args:
         config: a run's settings.
-        rated: whether any three hospitals annotate one class; else no silo is assessed.
+        compared: whether any three hospitals annotate one class; else no silo is assessed.
     """
     rules, parts = REGISTRY[config["schedule"]["method"]], {k: v for k, v in config.items() if k not in _NO_MATTER}
-    used = {"order": rules.exchanges, "server_rate": rules.rated, "reputation_limit": rules.exchanges and rated}
+    used = {
+        "order": rules.exchanges,
+        "server_rate": rules.takes_server_rate,
+        "reputation_limit": rules.exchanges and compared,
+    }
     parts["schedule"] = {key: value for key, value in config["schedule"].items() if used.get(key, True)}
     return parts if rules.exchanges else {key: value for key, value in parts.items() if key != "distillation"}
 

@@ -11,12 +11,11 @@ from typing import Any
 from fedefm.evaluation.figures import Scores, matrix, read_scores
 from fedefm.evaluation.models import check_models, read_model
 from fedefm.evaluation.settings import Evaluation
-from fedefm.exchange.coordinator import Coordinator, Transport
 from fedefm.exchange.events import Listener
-from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task, task_seed
-from fedefm.exchange.schedule import FEDAVG, Schedule
-from fedefm.exchange.state import RoundState
-from fedefm.exchange.topology import complete
+from fedefm.exchange.messages import STUDENT, Assignment, Stage
+from fedefm.exchange.ports import Transport
+from fedefm.exchange.stages import Stages
+from fedefm.exchange.state import Attendance
 from fedefm.models.build import Weights
 from fedefm.training.ledger import Ledger
 from fedefm.training.ops import TensorOps
@@ -49,19 +48,22 @@ def evaluate(
     """
     hashes, ledger = check_models(models, settings), Ledger(listen)
     first = read_model(next(iter(models.values())), settings).weights
-    plan = Schedule(FEDAVG, rounds=len(models), min_sites=settings.min_sites, seed=settings.seed)
-    coordinator = Coordinator(plan, complete(sites), settings.classes, transport, TensorOps(first), ledger)
-    state = coordinator.prepare(RoundState(0, dict.fromkeys(sites, first)))
+    stages = Stages(
+        transport,
+        TensorOps(first),
+        settings.classes,
+        ledger,
+        rounds=len(models),
+        seed=settings.seed,
+        min_sites=settings.min_sites,
+    )
+    state = stages.prepare(Attendance(0), sites)
     scores: dict[str, dict[str, Scores]] = {}
     for number, (name, path) in enumerate(models.items()):
         weights = read_model(path, settings).weights
-        tasks = [
-            Task(Stage.MEASURE, number, site, site, seed=task_seed(settings.seed, Stage.MEASURE, number, site, site))
-            for site in coordinator.present(state)
-        ]
-        assignments = [Assignment(task, {STUDENT: weights}) for task in tasks]
-        done, state = coordinator.stage(replace(state, round=number), Stage.MEASURE, assignments)
-        coordinator.quorum(len(done), Stage.MEASURE, number)
+        assignments = [Assignment(task, {STUDENT: weights}) for task in stages.tasks(state, Stage.MEASURE, number)]
+        done, state = stages.perform(replace(state, round=number), Stage.MEASURE, assignments)
+        stages.quorum(len(done), Stage.MEASURE, number)
         scores[name] = {task.site: read_scores(result.report["scores"], settings.classes) for task, result in done}
     return _record(settings, hashes, scores, ledger)
 

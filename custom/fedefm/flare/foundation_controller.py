@@ -77,6 +77,7 @@ class FoundationController(Controller):
         recorder = Recorder(settings.classes)
         coordinator = Coordinator(
             settings.schedule,
+            settings.rules,
             resolve(settings.topology, connected_sites(fl_ctx), app_config_folder(fl_ctx)),
             settings.classes,
             FlareTransport(self, fl_ctx, abort_signal, float(settings.stage_timeout)),

@@ -13,12 +13,12 @@ from typing import Any
 
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Event
-from fedefm.exchange.schedule import FEDAVG, FEDEFM, LONE
+from fedefm.exchange.methods import FEDAVG, FEDEFM, LONE
 from fedefm.foundation.record import save_run
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings
 
-COMPARED = (FEDEFM, FEDAVG, LONE)
+COMPARED = tuple(method.name for method in (FEDEFM, FEDAVG, LONE))
 
 
 def compare(
@@ -38,7 +38,7 @@ def compare(
         settings: the job; its method is replaced by each of `methods`.
         folders: every hospital's images.
         out: weights of each method go into a folder of its name.
-        methods: of `exchange.schedule.METHODS`; the first one's record leads the report.
+        methods: of `exchange.methods.REGISTRY`; the first one's record leads the report.
         workers: processes at work.
         device: torch device of all hospitals.
         on_event: told the method and each event.

@@ -107,7 +107,7 @@ class Hospital(Site):
         return LocalWork(self._network(STUDENT, models), task, models, channels, self._settings, self._network)
 
     def _loss(self, work: LocalWork) -> Loss:
-        rules = self._settings.schedule.rules
+        rules = self._settings.rules
         if not rules.pooled:
             return TERMS[rules.term](work)
         if self._others is None:

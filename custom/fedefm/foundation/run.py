@@ -81,6 +81,7 @@ def run_in_process(
 
     coordinator = Coordinator(
         settings.schedule,
+        settings.rules,
         resolve(settings.topology, sorted(folders)),
         settings.classes,
         InProcessTransport(hospitals),

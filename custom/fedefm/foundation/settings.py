@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.errors import ConfigError
+from fedefm.exchange.method import Method
+from fedefm.exchange.methods import method_named
 from fedefm.exchange.schedule import Schedule
 from fedefm.models.spec import ModelSpec
 from fedefm.settings import build, check_positive
@@ -142,6 +144,12 @@ class Settings:
         if self.size < 32 or self.size % 32:
             raise ConfigError(f"size must be a multiple of 32, not {self.size}")
         check_positive(self, "stage_timeout")
+        method_named(self.schedule.method)
+
+    @property
+    def rules(self) -> Method:
+        """What the job's method does."""
+        return method_named(self.schedule.method)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""

@@ -123,7 +123,7 @@ def correction_of(work: LocalWork) -> Callable[[float], None] | None:
     With plain gradient descent that is the paper's corrected gradient. AdamW rescales gradients, so there the
     correction joins the step, whose mean the variates hold.
     """
-    if work.settings.schedule.rules.term != "variates" or CORRECTION not in work.models:
+    if work.settings.rules.term != "variates" or CORRECTION not in work.models:
         return None
     parameters = dict(work.model.named_parameters())
     sent = work.models[CORRECTION]

@@ -47,7 +47,7 @@ def simulate(
         ConfigError: a wrong site name, a missing data folder, `out` already holds a run, or the method pools images.
         FedefmError: the run failed; the message says why and names the log.
     """
-    if settings.schedule.rules.pooled:
+    if settings.rules.pooled:
         raise ConfigError(f"'{settings.schedule.method}' needs all images in one process; run it with --in-process")
     check_site_names(folders)
     check_out(out)

@@ -13,7 +13,7 @@ MAX_WEIGHT = 1e4  # weights lie around 1; a mean with 1e38 in it would be lost, 
 
 
 class TensorOps:
-    """`exchange.coordinator.WeightsOps` for state dicts.
+    """`exchange.ports.WeightsOps` for state dicts.
 
     Args:
         reference: weights whose names, shapes and dtypes every other must have.
