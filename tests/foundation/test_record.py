@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedefm.exchange.schedule import LONE, Schedule
+from fedefm.exchange.schedule import Schedule
 from fedefm.foundation.overlays import finish, to_grey
 from fedefm.foundation.record import save_run, versions
 from fedefm.foundation.run import Run, run_in_process
@@ -74,7 +74,7 @@ def test_a_hospital_that_was_left_out_costs_no_other_its_pictures(
 
 
 def test_without_theta_there_is_no_picture_and_no_entry(folders: dict[str, Path], tmp_path: Path) -> None:
-    job = replace(JOB, schedule=replace(SCHEDULE, method=LONE))
+    job = replace(JOB, schedule=replace(SCHEDULE, method="lone"))
     run = run_in_process(job, folders)
     record = save_run(job, run.state, run.figures, tmp_path)
     validate_report(record)

@@ -13,8 +13,9 @@ from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import Event, TaskDone
 from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.messages import Assignment, Stage
+from fedefm.exchange.methods import REGISTRY
 from fedefm.exchange.record import Recorder
-from fedefm.exchange.schedule import METHODS, Schedule
+from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete
 from fedefm.foundation.hospital import Hospital
@@ -83,6 +84,7 @@ def test_neither_the_order_of_arrival_nor_a_restart_changes_theta(run: Run, cons
         recorder = Recorder(CLASSES)
         return Coordinator(
             SCHEDULE,
+            JOB.rules,
             complete(list(consortium)),
             CLASSES,
             Shuffled(hospitals),
@@ -116,7 +118,7 @@ def test_training_moved_every_silo_and_a_rate_of_one_gives_their_mean(consortium
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", REGISTRY)
 def test_a_broken_site_is_named_and_the_rest_goes_on(broken: dict[str, Path], method: str) -> None:
     told: list[Event] = []
     job = replace(JOB, schedule=replace(SCHEDULE, method=method, rounds=1))

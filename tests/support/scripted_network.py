@@ -9,8 +9,10 @@ from typing import Any
 
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import Event, TaskLost
-from fedefm.exchange.messages import Assignment, Lost, Result, Stage, Task
-from fedefm.exchange.schedule import TRAINING, Schedule
+from fedefm.exchange.messages import TRAINING, Assignment, Lost, Result, Stage, Task
+from fedefm.exchange.method import Method
+from fedefm.exchange.methods import method_named
+from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import Topology
 
@@ -133,9 +135,13 @@ class Play:
     saved: list[RoundState[Any]] = field(default_factory=list)
 
     @property
+    def rules(self) -> Method:
+        return method_named(self.plan.method)
+
+    @property
     def coordinator(self) -> Coordinator[Any]:
         return Coordinator(
-            self.plan, self.topology, CLASSES, self.network, self.ops, self.events.append, self.saved.append
+            self.plan, self.rules, self.topology, CLASSES, self.network, self.ops, self.events.append, self.saved.append
         )
 
     @property

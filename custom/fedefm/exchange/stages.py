@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from fedefm.errors import ProtocolError, QuorumError
 from fedefm.exchange.events import Listener, StageEnded, StageStarted, TaskDone, TaskLost
@@ -25,9 +25,7 @@ from fedefm.exchange.messages import (
     seeded_task,
 )
 from fedefm.exchange.ports import Transport, WeightsOps
-from fedefm.exchange.state import Attendance
-
-S = TypeVar("S", bound=Attendance)
+from fedefm.exchange.state import Attendance, S
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Generic, Self
+from typing import Generic, TypeVar
 
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import W
 from fedefm.exchange.reputation import Agreement
+
+S = TypeVar("S", bound="Attendance")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Attendance:
     images: dict[str, int] = field(default_factory=dict, kw_only=True)
     misses: dict[str, int] = field(default_factory=dict, kw_only=True)
 
-    def with_outcome(self, worked: frozenset[str], failed: frozenset[str]) -> Self:
+    def with_outcome(self: S, worked: frozenset[str], failed: frozenset[str]) -> S:
         """The state after a stage: who failed has one miss more, who worked has none, all others keep theirs."""
         kept = {site: n for site, n in self.misses.items() if site not in worked}
         more = {site: self.misses.get(site, 0) + 1 for site in failed}
