@@ -81,9 +81,7 @@ def with_value(path: str, value: Any) -> dict[str, Any]:
 def test_an_unknown_method_is_named_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "foundation.json"
     path.write_text(json.dumps(with_value("schedule.method", "fedbest")))
-    with pytest.raises(
-        ConfigError, match="foundation.json: method 'fedbest' is unknown; choose one of fedefm,"
-    ) as told:
+    with pytest.raises(ConfigError, match=r"foundation\.json: method 'fedbest' is unknown; choose one of fed") as told:
         load_settings(path)
     assert "\n" not in str(told.value)
 
