@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from benchmarks.fixed.page import BEGIN, END
 
 from fedefm.cli import build_parser
 from support.markdown import anchors, blocks, code_spans, commands, links
@@ -152,3 +153,8 @@ def test_the_wheel_is_called_as_the_pages_say() -> None:
     version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
     named = {name for page in TODAY for name in re.findall(r"fedefm-[\d.]+-py3-none-any\.whl", text_of(page))}
     assert named == {f"fedefm-{version}-py3-none-any.whl"}
+
+
+def test_the_made_part_of_the_benchmark_page_has_the_marks_that_its_command_looks_for() -> None:
+    text = text_of("docs/benchmark.md")
+    assert text.count(BEGIN) == text.count(END) == 1 and text.index(BEGIN) < text.index(END)
