@@ -11,8 +11,8 @@ from benchmarks.fixed.tables import all_tables
 
 from fedefm.errors import ConfigError
 
-BEGIN = "<!-- made by fedefm benchmark tables: begin -->"
-END = "<!-- made by fedefm benchmark tables: end -->"
+BEGIN = "<!-- made by python -m benchmarks.fixed tables: begin -->"
+END = "<!-- made by python -m benchmarks.fixed tables: end -->"
 PLOT = Path("images") / "benchmark.png"
 
 

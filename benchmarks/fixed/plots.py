@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,16 +14,17 @@ from matplotlib.figure import Figure
 STRONG = ("fedefm", "fedavg", "pooled")
 
 
-def plot_shares(dice: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> None:
+def plot_shares(dice: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -> None:
     """Write a PNG: a line a method through its means, bars from the lowest to the highest seed."""
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.subplots()
     for number, method in enumerate(name for name in BASELINES if name in dice):
         shares = sorted(dice[method], key=int)
         x = [int(share) for share in shares]
-        means = [sum(dice[method][s]) / len(dice[method][s]) for s in shares]
-        low = [m - min(dice[method][s]) for m, s in zip(means, shares, strict=True)]
-        high = [max(dice[method][s]) - m for m, s in zip(means, shares, strict=True)]
+        seeds = [list(dice[method][share].values()) for share in shares]
+        means = [sum(values) / len(values) for values in seeds]
+        low = [mean - min(values) for mean, values in zip(means, seeds, strict=True)]
+        high = [max(values) - mean for mean, values in zip(means, seeds, strict=True)]
         strong = method in STRONG
         axes.errorbar(
             x,

@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.fixed.definition import HONEST, Case, Definition
 
+from fedefm.exchange.record import mean
+
 SUMMARY = "summary.json"
 FOUR = "four"
+POOLED = ("pooled", "pooled_updates")
 
 
 def summarise(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean Dice and what it cost, by method and unseen share, one value a seed.
+    """Mean Dice and what it cost, by method, unseen share and seed: results are paired by the seed's number.
 
-    `dice` and `validation` are those of four honest hospitals, as `dice[method][unseen share]`; other consortia and
+    `unseen` is the Dice of classes that a hospital never labelled, the primary endpoint. `dice`, `unseen` and
+    `validation` are those of four honest hospitals, as `dice[method][unseen share][seed]`; other consortia and
     scenarios stand under their own names. Pooled training with all labels is that where nothing is unseen.
     """
+    results = list(results)
     tables: dict[str, Any] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for result in results:
         case = Case(**result["case"])
         place = "" if (case.consortium, case.scenario) == (FOUR, HONEST) else f" {case.consortium} {case.scenario}"
         for name, value in _figures(result).items():
             tables[f"{name}{place}"][case.method][str(case.unseen)][case.seed] = value
-    for name in [name for name in tables if " " not in name and "pooled" in tables[name]]:
-        full = tables[name]["pooled"].get("0")
-        if full:
-            tables[name]["pooled_all"] = dict.fromkeys(tables[name]["pooled"], full)
+    for name in [name for name in tables if " " not in name]:
+        for method in POOLED:
+            if full := tables[name].get(method, {}).get("0"):
+                tables[name][f"{method}_all"] = dict.fromkeys(tables[name][method], full)
+    _pooled_unseen(results, tables["unseen"])
     return {name: _by_seed(table) for name, table in sorted(tables.items())}
 
 
 def _figures(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Test and validation Dice, own models' test Dice, megabytes moved for training, minutes."""
+    """Test Dice of all and of unseen classes, validation Dice, own models' test Dice, megabytes, minutes."""
     moved = sum(size for stage, size in result["bytes"].items() if stage in ("local", "overseas", "distil", "assess"))
     return {
         "dice": result["dice"]["test"],
+        "unseen": unseen_dice(result),
         "validation": result["dice"]["validation"],
         "own": result["dice"]["own"],
         "megabytes": moved / 1e6,
@@ -44,9 +51,40 @@ def _figures(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _pooled_unseen(results: Sequence[Mapping[str, Any]], table: dict[str, Any]) -> None:
+    """Pooled training with all labels, on the pairs of hospital and class that are unseen to the others' runs."""
+    for method in POOLED:
+        table.pop(f"{method}_all", None)
+    cases = [(Case(**result["case"]), result) for result in results]
+    honest = [(case, result) for case, result in cases if (case.consortium, case.scenario) == (FOUR, HONEST)]
+    corpora = {(case.unseen, case.seed): result["corpora"] for case, result in honest}
+    for case, result in honest:
+        if case.method in POOLED and case.unseen == 0:
+            for unseen, seed in corpora:
+                if seed == case.seed and unseen:
+                    value = unseen_dice(result, corpora[unseen, seed])
+                    table[f"{case.method}_all"].setdefault(str(unseen), {})[seed] = value
+
+
+def unseen_dice(result: Mapping[str, Any], corpora: Mapping[str, Any] | None = None) -> float | None:
+    """Mean test Dice over the pairs of a hospital and a class that it does not label; None where there is none.
+
+    Args:
+        result: of a run.
+        corpora: label corpus by hospital that tells which pairs these are; by default the run's own.
+    """
+    dice, corpora = result["dice"].get("by_site", {}), corpora or result["corpora"]
+    return mean(
+        value for site in sorted(dice) for name, value in sorted(dice[site].items()) if name not in corpora[site]
+    )
+
+
 def _by_seed(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Sorted, and with seeds as the text that JSON makes of a number."""
     return {
-        method: {share: [values[seed] for seed in sorted(values)] for share, values in sorted(shares.items())}
+        method: {
+            share: {str(seed): values[seed] for seed in sorted(values)} for share, values in sorted(shares.items())
+        }
         for method, shares in sorted(table.items())
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.fixed.definition import ABSENT
 from benchmarks.fixed.settings import OURS
+from benchmarks.fixed.statistics import difference, holm
 
 BASELINES = (
     "fedefm",
@@ -29,16 +30,30 @@ SHARES = ("0", "25", "50", "75", "100")
 RIVALS = ("pooled", "pooled_all", "fedavg", "fedavg_rate", "fedavg_bytes", "moon", "ring", "matcha")
 SCENARIOS = ("shifted", "swapped", "retina", "absent")
 
-Table = Mapping[str, Mapping[str, Sequence[float]]]
+PRIMARY = ("fedavg", "fedavg_split_rate", "fedavg_45_rate", "turns", "pooled_updates", "pooled_updates_all")
+FRESH = frozenset(map(str, range(3, 11)))
+"""Seeds that no setting was ever chosen by; claims stand on these alone."""
+
+BySeed = Mapping[str, float]
+Table = Mapping[str, Mapping[str, BySeed]]
 
 
 def all_tables(summary: Mapping[str, Any]) -> str:
     """Every table that has a result, each under its heading."""
     dice, validation = summary.get("dice", {}), summary.get("validation", {})
+    unseen = summary.get("unseen", {})
     named = [name for name in BASELINES if name in dice]
     parts = [
         ("Test Dice by share of unseen labels", by_share(dice, named)),
         ("FedEFM's test Dice over that of others, all labels unseen", ratios(dice)),
+        *(
+            (
+                f"Unseen classes, fresh seeds: `{ours}`, {share} % unseen",
+                differences(unseen, ours, rest, share),
+            )
+            for share in ("100", "50")
+            for ours, rest in (("fedefm", ("at_home", *PRIMARY)), ("at_home", PRIMARY))
+        ),
         ("What a run costs, all labels unseen", costs(summary, named)),
         ("Our settings, by validation Dice", ablation(dice, validation)),
         ("One bad hospital, half of the labels unseen: test Dice at the others", bad_hospital(summary)),
@@ -53,19 +68,19 @@ def by_share(dice: Table, methods: Sequence[str] | None = None) -> str:
     """Methods down, unseen shares across."""
     rows = sorted(dice) if methods is None else methods
     shares = [share for share in SHARES if any(share in dice[name] for name in rows)]
-    cells = [[f"`{name}`", *(spread(dice[name].get(share, ())) for share in shares)] for name in rows]
+    cells = [[f"`{name}`", *(spread(dice[name].get(share, {})) for share in shares)] for name in rows]
     return markdown(["method", *(f"{share} % unseen" for share in shares)], cells)
 
 
 def ratios(dice: Table) -> str:
     """FedEFM over each rival, from the seeds that both have."""
-    ours = dice.get("fedefm", {}).get("100", ())
+    ours = dice.get("fedefm", {}).get("100", {})
     rows = []
     for name in (rival for rival in RIVALS if dice.get(rival, {}).get("100")):
         theirs = dice[name]["100"]
-        count = min(len(ours), len(theirs))
-        if count:
-            rows.append([f"`{name}`", f"{_mean(ours[:count]) / _mean(theirs[:count]):.2f}", str(count)])
+        if both := sorted(set(ours) & set(theirs)):
+            ratio = _mean([ours[seed] for seed in both]) / _mean([theirs[seed] for seed in both])
+            rows.append([f"`{name}`", f"{ratio:.2f}", str(len(both))])
     return markdown(["FedEFM over", "ratio of means", "seeds"], rows)
 
 
@@ -73,7 +88,8 @@ def costs(summary: Mapping[str, Any], methods: Sequence[str]) -> str:
     """Megabytes through the server, minutes, and the Dice of each hospital's own model at home."""
     rows = []
     for name in methods:
-        found = [summary.get(figure, {}).get(name, {}).get("100", ()) for figure in ("megabytes", "minutes", "own")]
+        figures = ("megabytes", "minutes", "own")
+        found = [list(summary.get(figure, {}).get(name, {}).get("100", {}).values()) for figure in figures]
         if found[0]:
             own = f"{_mean(found[2]):.3f}" if all(value is not None for value in found[2]) else "-"
             rows.append([f"`{name}`", f"{_mean(found[0]):.0f}", f"{_mean(found[1]):.1f}", own])
@@ -83,9 +99,10 @@ def costs(summary: Mapping[str, Any], methods: Sequence[str]) -> str:
 def ablation(dice: Table, validation: Table) -> str:
     """Our settings and their changes, best first on validation frames with all labels unseen."""
     names = [name for name in validation if name == "fedefm" or name not in BASELINES]
-    known = sorted((n for n in names if validation[n].get("100")), key=lambda n: -_mean(validation[n]["100"]))
+    means = {name: _mean(list(validation[name]["100"].values())) for name in names if validation[name].get("100")}
+    known = sorted(means, key=lambda name: -means[name])
     rows = [
-        [f"`{name}`", spread(validation[name]["100"]), spread(dice[name]["100"]), spread(dice[name].get("0", ()))]
+        [f"`{name}`", spread(validation[name]["100"]), spread(dice[name]["100"]), spread(dice[name].get("0", {}))]
         for name in known
     ]
     head = ["setting", "validation, 100 % unseen", "test, 100 % unseen", "test, 0 % unseen"]
@@ -115,17 +132,44 @@ def _by_scenario(
     return markdown([head, *scenarios], [[f"`{m}`", *(cell(table, m) for table in tables)] for m in methods])
 
 
-def _half(table: Table, method: str) -> Sequence[float]:
-    return table.get(method, {}).get("50", ())
+def _half(table: Table, method: str) -> BySeed:
+    return table.get(method, {}).get("50", {})
 
 
 def _differences(table: Table, method: str) -> str:
-    found = [a - b for a, b in zip(_half(table, OURS), _half(table, method), strict=False)]
+    ours, theirs = _half(table, OURS), _half(table, method)
+    found = [ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs), key=int)]
     return f"{_mean(found):+.3f} ({', '.join(f'{value:+.3f}' for value in found)})" if found else ""
 
 
-def spread(values: Sequence[float]) -> str:
+def differences(table: Table, ours: str, rivals: Sequence[str], share: str) -> str:
+    """Ours less each rival over the fresh seeds that both have: mean with its 95 % interval, p, and Holm's p."""
+    found = {}
+    for name in rivals:
+        pair = [_fresh(table.get(method, {}).get(share, {})) for method in (ours, name)]
+        if (one := difference(*pair)) is not None and len(one.seeds) > 1:
+            found[name] = one
+    adjusted = holm({name: one.p for name, one in found.items()})
+    rows = [
+        [
+            f"`{name}`",
+            f"{one.mean:+.3f} ({one.low:+.3f} to {one.high:+.3f})",
+            f"{one.p:.3f}",
+            f"{adjusted[name]:.3f}",
+            str(len(one.seeds)),
+        ]
+        for name, one in found.items()
+    ]
+    return markdown([f"`{ours}` less", "mean (95 % interval)", "p", "Holm's p", "seeds"], rows)
+
+
+def _fresh(values: BySeed) -> dict[int, float]:
+    return {int(seed): value for seed, value in values.items() if seed in FRESH and value is not None}
+
+
+def spread(by_seed: BySeed) -> str:
     """Mean, and lowest to highest of several seeds."""
+    values = list(by_seed.values())
     if not values:
         return ""
     if len(values) == 1:

@@ -92,7 +92,7 @@ def _models(options: argparse.Namespace) -> dict[str, Path]:
     """Files of `--run` and `--model`, by the names of the models.
 
     Raises:
-        ConfigError: none, one of another form, or two of one name.
+        ConfigError: there is none, one is not NAME=WEIGHTS, or two have the same name.
     """
     from fedefm.errors import ConfigError
     from fedefm.evaluation.models import files_of

@@ -1,4 +1,4 @@
-"""The options that every training command shares, and what they come to: settings and hospitals' folders."""
+"""The options that every training command shares, and the settings and hospitals' folders that they lead to."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def named_device(name: str) -> str:
     """A device of this machine by its torch name.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: this machine has no such device.
     """
     from fedefm.models.device import resolve_device
 
@@ -105,7 +105,7 @@ def settings_given(pairs: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Dotted keys and values of `--set KEY=VALUE`.
 
     Raises:
-        ConfigError: one of another form.
+        ConfigError: one is not KEY=VALUE.
     """
     for text in pairs:
         key, sign, value = text.partition("=")
@@ -137,7 +137,7 @@ def named_folders(pairs: Sequence[str], parent: Path | None) -> dict[str, Path]:
     """The hospitals of `--site NAME=FOLDER` and `--sites FOLDER`.
 
     Raises:
-        ConfigError: none, one named twice, or an option of another form.
+        ConfigError: there is none, one is named twice, or an option is not NAME=FOLDER.
     """
     folders: dict[str, Path] = {}
     if parent is not None:

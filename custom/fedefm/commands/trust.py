@@ -111,7 +111,7 @@ def _fingerprint(options: argparse.Namespace) -> int:
 
 
 def _kind(folder: Path) -> str:
-    """What a folder is decides who must have signed it; so a kit is one whatever else lies in it."""
+    """The kind of a folder, which decides who must have signed it: a kit stays one, whatever else lies in it."""
     if (folder / "startup").exists():
         return "kit"
     if (folder / "meta.json").is_file():

@@ -15,12 +15,12 @@ STATE = "state"
 
 
 def is_authority(folder: Path) -> bool:
-    """Whether `nvflare provision` keeps a consortium's CA here, and it is no kit: a kit must not choose its checks."""
+    """Whether `nvflare provision` keeps a consortium's CA here. A kit never counts: it must not choose its checks."""
     return (folder / STATE / "cert.json").is_file() and not (folder / "startup").exists()
 
 
 def modes(folder: Path) -> Iterator[Finding]:
-    """The CA's key and the last kits are their owner's alone; a private key that others could read is no longer one."""
+    """Only their owner may read the CA's key and the last kits; a key that others could read is no longer private."""
     for place in (folder / STATE, last_kits(folder)):
         open_ones = loose(place)
         for path in open_ones:

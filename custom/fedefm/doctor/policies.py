@@ -131,7 +131,7 @@ def _may(given: Any, right: str) -> bool:
 
 
 def _narrow(entry: str) -> bool:
-    """Fedefm, or one class by its full name; a class begins with a capital and names its module."""
+    """Whether an entry allows `fedefm`, or one class of FLARE by its full name: its module, then a capital letter."""
     parts = entry.split(".")
     return _ours(entry) or (parts[0] == "nvflare" and len(parts) > 2 and parts[-1][:1].isupper())
 

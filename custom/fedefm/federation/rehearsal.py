@@ -93,7 +93,7 @@ def rehearse(
 
 
 def must_match(kits: Path, found: str, recorded: str, expected: str) -> None:
-    """Refuse another Theta than that of one process.
+    """Refuse a Theta that is not that of the run in one process.
 
     Raises:
         FedefmError: the file or its record differs.
@@ -127,7 +127,7 @@ class Stopwatch:
 
 @contextmanager
 def federation(place: Place, folders: Mapping[str, Path], clock: Stopwatch) -> Iterator[dict[str, Process]]:
-    """`running`, with the time that starting and stopping take."""
+    """The same as `running`, with the time that starting and stopping take."""
     stage = running(place, folders)
     with clock("start"):
         processes = stage.__enter__()
@@ -140,7 +140,7 @@ def federation(place: Place, folders: Mapping[str, Path], clock: Stopwatch) -> I
 
 @dataclass
 class JobLog:
-    """Reads the events of a job in the server's log of it, as they come.
+    """Reads a job's events from the server's log of that job, as they come.
 
     Attributes:
         place: the federation.
@@ -171,7 +171,7 @@ class JobLog:
 
 
 def job_log(place: Place, job_id: str) -> Path:
-    """The server's log of a job that runs."""
+    """The server's log of a job that is running."""
     return place.kit(place.server) / job_id / "log.txt"
 
 

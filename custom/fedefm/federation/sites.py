@@ -61,11 +61,11 @@ def write_site_config(kit: Path, data: Path) -> None:
 
 @contextmanager
 def site_process(kit: Path, script: str = "start.sh") -> Iterator[Process]:
-    """One site, in the foreground of a session of its own; ended with all below it, first politely.
+    """One site, in the foreground of a session of its own; in the end it is asked to stop, then killed with all below.
 
     Args:
         kit: its kit.
-        script: what of its `startup` folder is run; FLARE's own `sub_start.sh` checks nothing.
+        script: the file of its `startup` folder that is run; FLARE's own `sub_start.sh` checks nothing.
     """
     with (kit / CONSOLE).open("wb") as console:
         process = subprocess.Popen(  # noqa: S603 (our own kit, no shell)

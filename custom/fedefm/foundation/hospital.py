@@ -1,4 +1,4 @@
-"""Everything that a hospital does in a job: one plain function a stage, chosen by the task."""
+"""Everything that a hospital does in the foundation job: one function for each stage, chosen by the task."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Hospital(Site):
         folder: its images, masks and `dataset.json`.
         settings: the job.
         device: `cpu`, `cuda` or `cuda:1`.
-        threads: of torch; another number may give another last bit.
+        threads: of torch; with another number the last bit of a result may differ.
         on_step: is told every gradient step.
         others: images of the other hospitals, for pooled training in one process; None refuses it.
     """
@@ -189,7 +189,7 @@ class Hospital(Site):
             raise ProtocolError(f"no weights of '{role}' came with the task")
         if role not in self._networks:
             settings = self._settings
-            with torch.random.fork_rng(devices=[]):  # else dropout would tell a first task from a later one
+            with torch.random.fork_rng(devices=[]):  # building must not shift a first task's dropout
                 model = build_model(settings.model, len(settings.classes) + 1, settings.size)
             self._networks[role] = model.to(self._device)
         try:

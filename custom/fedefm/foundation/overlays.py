@@ -44,7 +44,7 @@ def to_grey(image: Tensor) -> np.ndarray:
 
 
 def _telling_frames(split: Split, count: int) -> Sequence[int]:
-    """Frames with most classes first, the earlier of equals."""
+    """Numbers of the frames that show most classes; of those with equally many, the earlier."""
     richness = [len(mask.unique()) for mask in split.masks]
     return sorted(range(len(richness)), key=lambda k: (-richness[k], k))[:count]
 

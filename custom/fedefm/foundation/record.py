@@ -1,4 +1,4 @@
-"""From a finished run to `report.json`, overlays and weights on disk."""
+"""From a finished run to its record and its weights on disk."""
 
 from __future__ import annotations
 
@@ -69,6 +69,6 @@ def save_models(
 def save_run(
     settings: Settings, state: RoundState[Weights], figures: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """Write the models of a run that was not FLARE's, and give its record."""
+    """Write the models of a run without FLARE, and give its record."""
     silos = {site: state.silos[site] for site in state.trained}
     return build_record(settings, figures, save_models(settings, state.theta, silos, folder))

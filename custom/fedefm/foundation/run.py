@@ -39,7 +39,7 @@ class Run:
 
 
 def open_hospitals(settings: Settings, folders: Mapping[str, Path], device: str) -> dict[str, Hospital]:
-    """All hospitals of a job; each can be asked for the images of the others, which pooled training alone does."""
+    """All hospitals of a job; each can ask for the images of the others, which only pooled training does."""
     hospitals: dict[str, Hospital] = {}
     for name, folder in sorted(folders.items()):
         others = partial(_readable, hospitals, name)
@@ -48,7 +48,7 @@ def open_hospitals(settings: Settings, folders: Mapping[str, Path], device: str)
 
 
 def _readable(hospitals: Mapping[str, Hospital], name: str) -> list[SiteData]:
-    """Images of all hospitals but one; who cannot read its own was named when the run prepared."""
+    """Images of all hospitals but one; a hospital that cannot read its own was named when the run prepared."""
     found = []
     for other in (hospital for key, hospital in hospitals.items() if key != name):
         with suppress(DataError):

@@ -1,4 +1,4 @@
-"""Lay a folder of templates into a kit, and keep everyone else's eyes and hands off it."""
+"""Copy a folder of templates into a kit, and close the kit to everybody but its owner."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def replace_once(path: Path, old: str, new: str) -> None:
     """Change one line of a file that FLARE made.
 
     Raises:
-        ConfigError: it does not stand there exactly once: another version of FLARE.
+        ConfigError: the line is not there exactly once; FLARE is of another version.
     """
     text = path.read_text()
     if text.count(old) != 1:

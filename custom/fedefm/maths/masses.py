@@ -1,4 +1,4 @@
-"""How close two masses on one image are, by an Earth Mover's Distance that far and missing masses cannot outweigh."""
+"""How close two masses on one image are, by an Earth Mover's Distance with one price for all that is far or missing."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ CELLS = 32
 """Cells a side of the grid on which masses are moved: at most 1024 nodes, and few of them hold a thin device."""
 
 REACH = 1 / 16
-"""Distance, in sides of the image, from which mass is elsewhere: two cells."""
+"""Distance, in sides of the image, beyond which all mass counts as equally far: two cells."""
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ def mass_similarity(a: Float[Tensor, "h w"], b: Float[Tensor, "h w"]) -> float:
     elif more < 0:
         mass, cost = torch.cat([mass, mass.new_tensor([-more])]), F.pad(cost, (0, 0, 0, 1), value=REACH)
     similarity = 1 - float(emd(cost[None], mass[None], wanted[None])) / REACH
-    return min(max(similarity, 0.0), 1.0)  # the last bit of a sum may lie beyond, and a share beyond is refused
+    return min(max(similarity, 0.0), 1.0)  # rounding may leave [0, 1], and the server refuses such a share
 
 
 def _nodes(mass: Float[Tensor, "h w"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, " n"]]:

@@ -17,7 +17,7 @@ def emd_similarity(u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"], even: b
 
     The cost is `cosine_cost`, the weights are `node_weights`, x* is the optimal flow. As the flow sums to 1, s is
     1 - `emd`. Features with signs can give s < 0, which as a factor of a loss would climb instead of descend: s is
-    clamped at zero, where its gradient is zero too. Exact gradients through cost and weights, once.
+    clamped at zero, where its gradient is zero too. Gradients through cost and weights are exact; once differentiable.
 
     Args:
         u: (B,N,C) the student's features, one row a node.
@@ -54,7 +54,7 @@ def regional_similarity(
 
 
 def _compare(u: Tensor, v: Tensor, even: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """`cosine_cost` and `node_weights` from one matrix product; ones in place of the weights where they are even."""
+    """`cosine_cost` and `node_weights` from one matrix product; with `even`, ones in place of the weights."""
     u, v = as_features(u, v)
     with torch.autocast(u.device.type, enabled=False):
         dots = dot_products(u, v)

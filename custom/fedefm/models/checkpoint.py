@@ -107,7 +107,7 @@ def _checkpoint(weights: Weights, header: Mapping[str, Any]) -> Checkpoint:
 
 
 def _seal(header: Mapping[str, Any]) -> str:
-    """SHA-256 of the header: the weights' own hash knows nothing of class names."""
+    """SHA-256 of the header, whose class names the hash of the weights does not cover."""
     plain = {key: value for key, value in header.items() if key != "seal"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 

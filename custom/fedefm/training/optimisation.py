@@ -1,4 +1,4 @@
-"""How every training task steps."""
+"""The optimiser of every training task: batch size, learning rate, augmentation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Optimisation:
     """How every training task steps.
 
     Attributes:
-        batch_size: images a gradient step.
+        batch_size: images in one gradient step.
         learning_rate: peak rate of AdamW; falls by half a cosine over the run.
         weight_decay: of AdamW.
         warmup_steps: steps over which a fresh optimiser comes up to its rate (a visitor's starts cold).

@@ -81,7 +81,7 @@ def check_pair(certificate: x509.Certificate, key: RSAPrivateKey, name: str) -> 
     """Refuse a private key that does not belong to the certificate.
 
     Raises:
-        TrustError: another key.
+        TrustError: the key is that of another certificate.
     """
     if certificate.public_key() != key.public_key():
         raise TrustError(f"{name}: the private key belongs to another certificate; fetch or request both again")
@@ -119,7 +119,7 @@ def check_root(root: x509.Certificate, now: datetime, name: str = "rootCA.pem") 
     """Refuse a root that is no CA, did not sign itself, or is out of time.
 
     Raises:
-        TrustError: so.
+        TrustError: it has one of these faults.
     """
     if not _is_ca(root) or not _issued_by(root, root):
         raise TrustError(f"{name}: not the root of a consortium; name the rootCA.pem of your kit")
@@ -130,7 +130,7 @@ def check_issued(certificate: x509.Certificate, root: x509.Certificate, now: dat
     """Refuse a certificate that the root did not issue itself, that is out of time, or that could issue others.
 
     Raises:
-        TrustError: so.
+        TrustError: it has one of these faults.
     """
     if certificate == root:
         return
@@ -145,7 +145,7 @@ def check_time(certificate: x509.Certificate, now: datetime, name: str) -> None:
     """Refuse a certificate outside its dates.
 
     Raises:
-        TrustError: so.
+        TrustError: it is not valid yet, or no longer.
     """
     if now < certificate.not_valid_before_utc:
         raise TrustError(f"{name}: not valid before {_day(certificate.not_valid_before_utc)}; set this machine's clock")

@@ -91,7 +91,7 @@ def verify_folder(
         root: the consortium's root certificate; whoever calls must know it to be the right one.
         kind: `kit`, `job` or `model`.
         roles: who may sign: `KIT_ROLES` or `JOB_ROLES`.
-        subject: the name that it must have been signed for; any when not given.
+        subject: the name that it must have been signed for; None allows any.
         now: the time, with its zone; this moment by default.
 
     Raises:

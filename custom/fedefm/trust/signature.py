@@ -28,7 +28,7 @@ def check(data: bytes, signature: bytes, certificate: x509.Certificate) -> None:
     """Refuse a signature that the certificate's key did not make over `data`.
 
     Raises:
-        TrustError: so.
+        TrustError: it was made with another key, or over other data.
     """
     key = certificate.public_key()
     try:

@@ -5,14 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.fixed.__main__ import build_parser
 from benchmarks.fixed.definition import Case
 from benchmarks.fixed.page import BEGIN, END, write_page
 from benchmarks.fixed.run import plain_config
 from benchmarks.fixed.settings import case_settings
 from benchmarks.fixed.summary import summarise
-from benchmarks.fixed.tables import ablation, all_tables, bad_differences, bad_hospital, by_share, ratios, spread
+from benchmarks.fixed.tables import (
+    ablation,
+    all_tables,
+    bad_differences,
+    bad_hospital,
+    by_share,
+    differences,
+    ratios,
+    spread,
+)
 
-from fedefm.cli import main
+from fedefm.cli import run
 from fedefm.errors import ConfigError
 from support.tiny_benchmark import tiny_definition
 
@@ -23,7 +33,12 @@ def result(method: str, test: float, unseen: int = 100, seed: int = 0, **where: 
         "definition": "d",
         "case": case,
         "corpora": {site: ["vessel"] for site in ("animal", "human", "phantom", "simulation")},
-        "dice": {"test": test, "validation": test - 0.01, "own": test + 0.1},
+        "dice": {
+            "test": test,
+            "validation": test - 0.01,
+            "own": test + 0.1,
+            "by_site": {"animal": {"vessel": 0.9, "catheter": test}, "human": {"vessel": None, "catheter": test - 0.1}},
+        },
         "bytes": {"prepare": 0, "local": 1_000_000, "overseas": 2_000_000, "evaluate": 9, "total": 3_000_009},
         "seconds": {"total": 120.0},
     }
@@ -46,18 +61,24 @@ RESULTS = [
 
 def test_the_summary_has_one_dice_a_seed_by_method_and_share() -> None:
     summary = summarise(RESULTS)
-    assert summary["dice"]["fedefm"] == {"0": [0.7], "100": [0.4, 0.6]}
-    assert summary["dice"]["pooled_all"] == {"0": [0.8], "100": [0.8]}  # all labels: as where nothing is unseen
-    assert summary["validation"]["fedavg"] == {"100": [0.24]} and summary["megabytes"]["fedavg"] == {"100": [3.0]}
-    assert summary["dice four shifted"] == {"fedavg": {"50": [0.3]}, "fedefm": {"50": [0.35, 0.4]}}
-    assert summary["dice gaia honest"] == {"fedefm": {"100": [0.2]}}
+    assert summary["dice"]["fedefm"] == {"0": {"0": 0.7}, "100": {"0": 0.4, "1": 0.6}}
+    assert summary["dice"]["pooled_all"] == {
+        "0": {"0": 0.8},
+        "100": {"0": 0.8},
+    }  # all labels
+    assert summary["validation"]["fedavg"] == {"100": {"0": 0.24}}
+    assert summary["megabytes"]["fedavg"] == {"100": {"0": 3.0}}
+    assert summary["dice four shifted"] == {
+        "fedavg": {"50": {"0": 0.3}}, "fedefm": {"50": {"0": 0.35, "1": 0.4}}
+    }  # fmt: skip
+    assert summary["dice gaia honest"] == {"fedefm": {"100": {"0": 0.2}}}
     assert summarise(reversed(RESULTS)) == summary and json.loads(json.dumps(summary)) == summary
-    assert summarise([]) == {}
+    assert summarise([]) == {"unseen": {}}
 
 
 def test_spread_tells_how_many_seeds_there_were() -> None:
-    assert spread([]) == "" and spread([0.5]) == "0.500 (one seed)"
-    assert spread([0.2, 0.6, 0.1]) == "0.300 (0.100 to 0.600)"
+    assert spread({}) == "" and spread({"4": 0.5}) == "0.500 (one seed)"
+    assert spread({"0": 0.2, "1": 0.6, "2": 0.1}) == "0.300 (0.100 to 0.600)"
 
 
 def test_tables_by_hand() -> None:
@@ -73,6 +94,21 @@ def test_tables_by_hand() -> None:
     assert "| `fedavg` | +0.050 (+0.050) |  |  |" in bad_differences(summary)  # of the one seed that both have
     settings = ablation(summary["dice"], summary["validation"]).splitlines()[2:]
     assert [line.split("`")[1] for line in settings] == ["fedefm", "constant"]  # by validation, best first
+
+
+def test_unseen_classes_are_those_that_a_hospital_does_not_label() -> None:
+    unseen = summarise(RESULTS)["unseen"]
+    assert unseen["fedefm"]["100"] == pytest.approx({"0": 0.35, "1": 0.55})
+    assert unseen["pooled_all"] == {"100": {"0": pytest.approx(0.75)}}  # of the pairs unseen to others' runs
+
+
+def test_differences_stand_on_fresh_seeds_alone() -> None:
+    table = {
+        "fedefm": {"100": {"0": 0.9, "3": 0.5, "4": 0.6, "5": 0.7}},
+        "fedavg": {"100": {"0": 0.1, "4": 0.5, "5": 0.5, "6": 0.9}},
+    }
+    [line] = differences(table, "fedefm", ["fedavg", "turns"], "100").splitlines()[2:]
+    assert line.startswith("| `fedavg` | +0.150 (") and line.endswith("| 0.500 | 0.500 | 2 |")
 
 
 def test_tables_of_nothing_are_empty() -> None:
@@ -107,9 +143,9 @@ def test_the_command_writes_summary_and_page(tmp_path: Path, capsys: pytest.Capt
     (folder / "old.json").write_text(json.dumps(result("fedefm", 0.99) | {"definition": "older"}))
     page = tmp_path / "page.md"
     page.write_text(f"{BEGIN}\n{END}\n")
-    assert main(["benchmark", "tables", "--folder", str(definition.folder), "--page", str(page)]) == 0
+    assert run(build_parser(), ["tables", "--folder", str(definition.folder), "--page", str(page)]) == 0
     written = json.loads((definition.folder / "results" / "summary.json").read_text())
     assert written == summarise(RESULTS)
     assert "0.500 (0.400 to 0.600)" in page.read_text()
-    assert main(["benchmark", "run", "--folder", str(definition.folder), "--group", "quick", "--list"]) == 0
+    assert run(build_parser(), ["run", "--folder", str(definition.folder), "--group", "quick", "--list"]) == 0
     assert "6 of 6 runs left" in capsys.readouterr().out
