@@ -14,7 +14,7 @@ GROUND = "errors"
 def layers() -> list[list[str]]:
     """The parts by layer, the highest first, as the contract in `pyproject.toml` has them."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (found,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    (found,) = [contract["layers"] for contract in contracts if contract.get("containers") == ["fedefm"]]
     return [[part.strip() for part in layer.split("|")] for layer in found]
 
 
