@@ -1,6 +1,7 @@
 """What all jobs need of the server: to have a stage done, to prepare the hospitals, and to know who is left.
 
-Nothing here knows rounds, a method or a topology: a job that tunes or measures uses the same as the expert exchange.
+Nothing here knows a method, a topology or the weights of silos, so a job that tunes or measures uses it as the expert
+exchange does.
 """
 
 from __future__ import annotations
