@@ -10,8 +10,8 @@ from benchmarks.fixed.definition import ABSENT, Case, Definition
 from fedefm.errors import ConfigError
 from fedefm.exchange.tasks import total_steps
 from fedefm.exchange.topology import Topology, resolve
-from fedefm.foundation.settings import Settings, load_settings
-from fedefm.resources import shipped
+from fedefm.foundation.methods import job_settings
+from fedefm.foundation.settings import Settings
 
 OURS = "fedefm"
 BYTES = "_bytes"
@@ -67,8 +67,4 @@ def _topology(definition: Definition, consortium: Mapping[str, Any]) -> str:
 
 
 def _job_of(definition: Definition, method: str) -> Settings:
-    if method == OURS or method in definition.ablations:
-        folder = shipped("jobs", "foundation")
-    else:
-        folder = shipped("jobs", "baselines", method.removesuffix(BYTES))
-    return load_settings(folder / "app" / "config" / "foundation.json")
+    return job_settings(method=None if method in definition.ablations else method.removesuffix(BYTES))

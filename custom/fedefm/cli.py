@@ -16,13 +16,14 @@ from fedefm.commands import (
     export,
     federation,
     finetune,
+    job,
     segment,
     simulate,
     trust,
 )
 from fedefm.errors import FedefmError
 
-COMMANDS = (simulate, compare, finetune, evaluate, segment, export, data, federation, doctor, trust)
+COMMANDS = (simulate, compare, finetune, evaluate, segment, export, data, job, trust, doctor, federation)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -73,12 +73,13 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], dict[st
     from fedefm.data.checks import check_sites
     from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation, load_evaluation
     from fedefm.models.checkpoint import load_weights
+    from fedefm.resources import JOB_CONFIG
     from fedefm.simulation.evaluation import EVALUATION
 
     models = _models(options)
     folders = named_folders(options.site, options.sites)
     options.out = options.out or free_folder(Path("runs") / "evaluation")
-    plain = load_evaluation((options.job or EVALUATION) / "app" / "config" / SETTINGS_FILE).to_dict()
+    plain = load_evaluation((options.job or EVALUATION) / JOB_CONFIG / SETTINGS_FILE).to_dict()
     first = load_weights(next(iter(models.values())))
     check_sites(folders, list(first.classes))
     plain |= {"model": first.spec.to_dict(), "size": first.size, "classes": list(first.classes)}

@@ -83,11 +83,12 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     from fedefm.models.build import build_model
     from fedefm.models.checkpoint import load_weights
     from fedefm.models.classifier import CLASSIFIER
+    from fedefm.resources import JOB_CONFIG
     from fedefm.simulation.finetune import FINETUNE
 
     folders = named_folders(options.site, options.sites)
     options.out = options.out or free_folder(Path("runs") / "finetune")
-    plain = load_finetune((options.job or FINETUNE) / "app" / "config" / SETTINGS_FILE).to_dict()
+    plain = load_finetune((options.job or FINETUNE) / JOB_CONFIG / SETTINGS_FILE).to_dict()
     plain["name"], plain["theta"] = options.out.name, ""
     if options.theta:
         theta = load_weights(options.theta)

@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fedefm.commands.job_options import add_job_options, resolve_job
+from fedefm.commands.job_options import add_job_options, add_method, resolve_job
 from fedefm.commands.output import show
 from fedefm.commands.parser import add_command
 
 EXAMPLES = """examples:
   fedefm simulate --site a=data/hospital-a --site b=data/hospital-b --out runs/first
   fedefm simulate --sites runs/demo-data --rounds 4 --topology ring --out runs/ring
+  fedefm simulate --sites runs/demo-data --method fedavg --out runs/fedavg
   fedefm simulate --site a=data/a --site b=data/b --model Segformer:mit_b0 --size 128 --out runs/mit
 """
 
@@ -21,6 +22,7 @@ def add(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "simulate", "train a foundation model with all hospitals on this machine", EXAMPLES)
     add_job_options(parser)
+    add_method(parser)
     parser.add_argument(
         "--no-lone", action="store_true", help="skip the lone models that each hospital is compared with"
     )
@@ -33,10 +35,11 @@ def add(commands: Any) -> None:
 
 def _simulate(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import Terminal
+    from fedefm.flare.job_folder import FOUNDATION
     from fedefm.foundation.overlays import finish
     from fedefm.report import print_summary, write_report
     from fedefm.simulation.foundation import simulate
-    from fedefm.simulation.workspace import FOUNDATION, check_out, check_site_names
+    from fedefm.simulation.workspace import check_out, check_site_names
 
     settings, folders = resolve_job(options)
     check_site_names(folders)

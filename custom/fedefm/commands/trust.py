@@ -112,9 +112,12 @@ def _fingerprint(options: argparse.Namespace) -> int:
 
 def _kind(folder: Path) -> str:
     """The kind of a folder, which decides who must have signed it: a kit stays one, whatever else lies in it."""
-    if (folder / "startup").exists():
+    from fedefm.kits.kit import STARTUP
+    from fedefm.trust.job import META
+
+    if (folder / STARTUP).exists():
         return "kit"
-    if (folder / "meta.json").is_file():
+    if (folder / META).is_file():
         return "job"
     return "model" if any(folder.glob("*.safetensors")) else "kit"
 

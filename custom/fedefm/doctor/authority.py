@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fedefm.doctor.certificates import dates
 from fedefm.doctor.finding import Finding, failed, passed
-from fedefm.kits.kit import open_kit
+from fedefm.kits.kit import KIT_FOLDERS, open_kit
 from fedefm.kits.lay import loose
 
 STATE = "state"
@@ -46,4 +46,4 @@ def ends(folder: Path, now: datetime) -> Iterator[Finding]:
 
 def last_kits(folder: Path) -> Path:
     """The newest folder of kits."""
-    return max(folder.glob("prod_*"))
+    return max(folder.glob(KIT_FOLDERS))

@@ -11,6 +11,7 @@ from typing import Any
 
 from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
 from fedefm.errors import ConfigError
+from fedefm.kits import policy_files
 from fedefm.kits.kit import HOSPITAL, Kit, read_object
 
 GUARD = "fedefm.flare.job_guard.JobGuard"
@@ -28,7 +29,7 @@ _SECURE = re.compile(r"^\s*export\s+NVFLARE_SECURE_LOGGING=[\"']?(true|1)\b", re
 def policies(kit: Kit) -> Iterator[Finding]:
     """All policy files of `local/`."""
     files = {}
-    for name in ("resources.json", "authorization.json", "privacy.json", "log_config.json"):
+    for name in policy_files.POLICIES:
         try:
             files[name] = read_object(kit.local / name)
         except ConfigError as error:

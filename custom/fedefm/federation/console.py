@@ -17,6 +17,7 @@ from fedefm.federation.place import environment
 from fedefm.simulation.process import kill_tree
 
 CALL_SECONDS = 90.0
+COMPLETED = "FINISHED:COMPLETED"  # FLARE's status of a job that ended well
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fedefm.errors import ConfigError, FedefmError
+from fedefm.kits.kit import KIT_FOLDERS
 from fedefm.resources import shipped
 
 PROJECT = "project.local.yml"
@@ -118,7 +119,7 @@ def _provision(project: Path, root: Path) -> Path:
     if done.returncode != 0:
         raise FedefmError(f"nvflare provision failed: {_last_line(done.stderr) or _last_line(done.stdout)}")
     name = yaml.safe_load(project.read_text())["name"]
-    return max((root / "provision" / name).glob("prod_*"))
+    return max((root / "provision" / name).glob(KIT_FOLDERS))
 
 
 def _last_line(text: str) -> str:

@@ -20,6 +20,7 @@ from fedefm.models.spec import ModelSpec
 from fedefm.settings import build, check_positive
 from fedefm.training.optimisation import Optimisation
 
+SETTINGS_FILE = "foundation.json"
 WEIGHTINGS = ("uniform", "emd", "regional", "sharpened", "normalised", "constant")
 
 

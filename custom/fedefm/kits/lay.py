@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fedefm.errors import ConfigError
+from fedefm.kits import policy_files
+from fedefm.kits.kit import LOCAL
 
-POLICIES = ("resources.json", "authorization.json", "log_config.json", "privacy.json")
 _PLACEHOLDER = re.compile(r"\{~~(\w+)~~\}")  # as in FLARE's own templates
 _EXECUTABLE = 0o100
 
@@ -32,7 +33,7 @@ def lay(template: Path, kit: Path, values: Mapping[str, str]) -> None:
         target = kit / source.relative_to(template)
         target.parent.mkdir(parents=True, exist_ok=True)
         _write(target, text, source.stat().st_mode & _EXECUTABLE)
-        if target.parent.name == "local" and target.name in POLICIES:
+        if target.parent.name == LOCAL and target.name in policy_files.POLICIES:
             _write(target.with_name(f"{target.name}.default"), text)
 
 

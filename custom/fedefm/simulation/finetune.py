@@ -17,9 +17,10 @@ from fedefm.finetune.run import tune_in_process
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune
 from fedefm.finetune.theta import THETA_FILE, read_theta
 from fedefm.finetune.tuner import OWN_FILE
+from fedefm.flare.simulator import results_of
 from fedefm.report.write import JSON_NAME
 from fedefm.resources import shipped
-from fedefm.simulation.job import Simulated, results_of, run_simulated
+from fedefm.simulation.job import Simulated, run_simulated
 from fedefm.simulation.process import SCRATCH
 from fedefm.simulation.workspace import check_out, check_site_names
 
