@@ -11,7 +11,7 @@ import functools
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, field, fields, is_dataclass
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, get_type_hints
 
@@ -37,9 +37,9 @@ _MUST_BE = {
     "dict_type": "of type object",
     "mapping_type": "of type object",
     _NO_OBJECT: "an object with named values",
-    "greater_than": "above {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than_equal": "at most {le}",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
     "multiple_of": "a multiple of {multiple_of}",
 }
 
@@ -60,7 +60,11 @@ class Fault(NamedTuple):
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def settings_class(cls: type[T]) -> type[T]:
-    """Make a class a frozen dataclass that checks its values when it is made, and raises `ConfigError`."""
+    """Make a class a frozen dataclass whose values are checked against its type hints when it is made.
+
+    A field may carry a range or a check of its own in `Annotated`; what binds several fields stands in `__post_init__`.
+    Nothing is converted but an int where a float belongs. A wrong value raises `ConfigError`.
+    """
     made: Any = validated_dataclass(frozen=True, config=_CONFIG)(cls)
     take = made.__init__
 
@@ -124,7 +128,7 @@ def load(cls: type[T], path: Path) -> T:
     try:
         plain = json.loads(path.read_text())
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}); correct it") from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid JSON ({error}); correct it") from error
     return build(cls, plain, str(path))
@@ -174,9 +178,16 @@ def _check_classes(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 ClassNames = Annotated[tuple[str, ...], AfterValidator(_check_classes)]
+"""Foreground classes in label order, each once."""
+
 JobId = Annotated[str, AfterValidator(check_id)]
+"""The id of a finished job."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
+"""A number in [0, 1]."""
+
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
+"""A number above 0 and not above 1."""
 
 
 def _line(cls: Any, fault: Fault) -> str:
@@ -188,7 +199,7 @@ def _line(cls: Any, fault: Fault) -> str:
     place = "".join(f"{section}: " for section in sections)
     if fault.kind == _UNKNOWN:
         near = difflib.get_close_matches(name, _names_in(cls, sections), 1)
-        return f"{place}'{name}' is unknown" + (f"; did you mean '{near[0]}'?" if near else "")
+        return f"{place}{name!r:.60} is unknown" + (f"; did you mean '{near[0]}'?" if near else "")
     item = "".join(f".{part}" for part in fault.path if isinstance(part, int))
     return f"{place}{name}{item} {fault.text}"
 
@@ -197,4 +208,4 @@ def _names_in(cls: Any, sections: Sequence[str]) -> list[str]:
     """Names of the settings in a section of a settings class."""
     for section in sections:
         cls = get_type_hints(cls)[section]
-    return [one.name for one in fields(cls)] if is_dataclass(cls) else []
+    return [one.name for one in fields(cls)]
