@@ -30,8 +30,7 @@ VALUES = {
     Distillation: {
         "temperature": AMOUNT, "beta": SHARE, "weighting": st.sampled_from(WEIGHTINGS), "tau": AMOUNT,
         "constant": AMOUNT,
-        "feature_level": st.integers(-4, 4), "even_nodes": st.booleans(),
-        "class_aware": st.booleans(), "condition_on_labels": st.booleans(),
+        "feature_level": st.integers(-4, 4), "class_aware": st.booleans(), "condition_on_labels": st.booleans(),
         "negatives": SHARE, "static_limit": st.floats(0.01, 1), "paper_exact": st.booleans(),
         "differentiate_emd": SHARE, "average_experts": st.booleans(),
     },

@@ -157,10 +157,8 @@ def test_the_same_features_give_the_same_bits() -> None:
         assert all(np.array_equal(x.detach(), y.detach()) for x, y in zip(run, runs[0], strict=True))
 
 
-def test_even_nodes_count_alike() -> None:
-    """Two nodes that agree, one of them ten times as long: cross-references favour it, even weights do not."""
+def test_a_long_node_counts_more() -> None:
+    """Two nodes, one of them ten times as long and alike in both maps: cross-references favour it."""
     u = torch.tensor([[[10.0, 0.0], [0.0, 1.0]]])
     v = torch.tensor([[[10.0, 0.0], [1.0, 0.0]]])
-    assert float(emd_similarity(u, v, even=True)) == pytest.approx(0.5)  # the second node has nothing that is like it
-    assert float(emd_similarity(u, v)) > 0.9
-    assert regional_similarity(u, v, even=True)[0].tolist() == pytest.approx([1.0, 0.0])
+    assert float(emd_similarity(u, v)) > 0.9  # were all nodes alike it would be 0.5: the second has nothing like it

@@ -1,6 +1,8 @@
 """What crosses between server and hospitals: small frozen values, validated when made.
 
-Weights ride beside a message and are opaque here (`W`): this package knows neither torch nor FLARE.
+Weights ride beside a message and are opaque here (`W`): this package knows neither torch nor FLARE. The checks are
+written by hand: a message comes from a peer that may be hostile, so nothing in it is converted, each bound is exact,
+and what is refused depends on no version of a library.
 """
 
 from __future__ import annotations

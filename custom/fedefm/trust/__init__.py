@@ -16,6 +16,9 @@ A kit is signed by the consortium's root key itself (`roles=KIT_ROLES`): whoever
 keeps it off line, while an administrator's key works every day on a laptop and must not be able to rewrite a hospital's
 policies. A job is signed by a person, `lead` or `project_admin` (`roles=JOB_ROLES`); the role is the one that
 `nvflare provision` writes into the certificate. Certificates of sites and servers carry no role: they sign nothing.
+
+All that is read here is read by hand, with no library but `cryptography`: these bytes come before any trust, so there
+is exactly one text for each manifest, and as little code as can be between a byte and its refusal.
 """
 
 from fedefm.trust.certificates import JOB_ROLES, KIT_ROLES, Finding, fingerprint, lint_certificates
