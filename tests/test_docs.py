@@ -6,6 +6,7 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import nvflare
 import pytest
 from benchmarks.fixed.page import BEGIN, END
 
@@ -23,6 +24,8 @@ TODAY = [page for page in PAGES if page != "CHANGELOG.md"]  # which tells of fil
 WIDTH, README_LINES = 120, 150
 MODULES = ROOT / "custom" / "fedefm"
 NAMED = re.compile(r"[\w.-]+(?:/[\w.-]+)+")
+PLACEHOLDER = re.compile(r"(^|/)[A-Z_]+(\.\w+)?(/|$)")  # such as NAME.json
+PACKAGES = Path(nvflare.__file__).parents[1]
 OURS = ("benchmarks", "custom", "docs", "jobs", "provisioning", "tests", "workspace_templates")
 
 
@@ -81,13 +84,13 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def is_there(name: str) -> bool:
-    """Whether a file that a page names is there: paths of modules are those under `custom/fedefm`."""
-    return any((folder / name).exists() for folder in (ROOT, MODULES))
+    """Whether a file that a page names is there: ours, a module under `custom/fedefm`, or one of FLARE's own."""
+    return any((folder / name).exists() for folder in (ROOT, MODULES, PACKAGES))
 
 
 def named_files(text: str) -> list[str]:
     """Paths in inline code that are ours by their first folder, or Python files; those with a placeholder are none."""
-    found = [name for span in code_spans(text) for name in NAMED.findall(span) if name.upper() != name]
+    found = [name for span in code_spans(text) for name in NAMED.findall(span) if not PLACEHOLDER.search(name)]
     return [name for name in found if name.endswith(".py") or name.split("/")[0] in OURS]
 
 
