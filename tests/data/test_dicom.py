@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from fedefm.data.dicom import stream_size
 from fedefm.data.dicom_header import read_header
+from fedefm.data.formats.dicom import stream_size
 from fedefm.data.readers import read_image, read_mask, read_shape
 from fedefm.errors import DataError
 from support.dicom_files import (
