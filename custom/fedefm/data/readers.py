@@ -19,8 +19,8 @@ from fedefm.data.formats.reader import Frame, ImageFrames, Reader
 from fedefm.data.formats.tiff import Tiff
 from fedefm.errors import DataError
 
-# The first that recognises a file has it. DICOM before TIFF and NIfTI: its preamble may be that of a TIFF file.
-READERS: tuple[type[Reader], ...] = (Png, Jpeg, Dicom, Tiff, Nifti)
+# Every format; nothing else in the package lists them.
+READERS: tuple[type[Reader], ...] = (Png, Jpeg, Tiff, Nifti, Dicom)
 
 HEAD_BYTES = 352
 MAX_SIDE = 8192  # pixels; flat detectors reach about 4300
@@ -36,10 +36,12 @@ def open_file(path: Path) -> Reader:
     path, ending = Path(path), _ending(path)
     head = _head(path)
     stated = next(reader for reader in READERS if ending in reader.endings)
-    found = next((reader for reader in READERS if reader.recognises(head, ending)), None)
-    if found is None:
-        raise DataError(f"cannot read {path.name}: truncated or not a {stated.format} file; re-export it or remove it")
-    if found is not stated:
+    if not stated.recognises(head, ending):
+        found = next((reader for reader in READERS if reader.recognises(head, ending)), None)
+        if found is None:
+            raise DataError(
+                f"cannot read {path.name}: truncated or not a {stated.format} file; re-export it or remove it"
+            )
         raise DataError(f"{path.name} holds {found.format}, not {stated.format}; give it the extension of its format")
     file = stated(path)
     _check_size(file, file.shape[1:])

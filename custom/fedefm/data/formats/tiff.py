@@ -23,8 +23,8 @@ class Tiff(Reader):
 
     @staticmethod
     def recognises(head: bytes, ending: str) -> bool:
-        """By its byte order and version."""
-        return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+        """By its byte order and version; a DICOM file, too, may begin with those."""
+        return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and head[128:132] != b"DICM"
 
     def __init__(self, path: Path) -> None:
         self.path, self.shape = path, raster_shape(path, _IMAGE_IO, self.format)
