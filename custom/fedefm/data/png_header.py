@@ -1,7 +1,7 @@
 """The first bytes of a PNG file (W3C PNG, 11.2.2 IHDR): its size and how its values are stored.
 
-Read by hand, so that the declared size is known before a library that trusts it allocates anything. It is quicker, too:
-most files of a hospital are PNG, and SimpleITK takes longer to look into one than to decode it.
+Read by hand, so that the declared size is known before a library that trusts it allocates anything, and because these
+files are the most: SimpleITK takes longer to look into one.
 """
 
 import struct
