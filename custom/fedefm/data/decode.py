@@ -1,4 +1,4 @@
-"""The one place that calls SimpleITK to read pixels, and that puts its errors and chatter into plain words."""
+"""Pixels by SimpleITK, as grey values or labels; its errors and chatter are put into plain words here."""
 
 import os
 import sys
@@ -6,15 +6,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK
+from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
-from fedefm.data.formats import Format
-from fedefm.data.limits import check_declared
+from fedefm.data.formats.reader import ImageFrames
 from fedefm.errors import DataError
 
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
@@ -23,62 +22,47 @@ SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 _CHATTER = (b"Unsupported JPEG data precision", b"Invalid SOS parameters for sequential JPEG")
 _stderr_lock = threading.Lock()
 
-
-@dataclass(frozen=True)
-class RasterHeader:
-    """What SimpleITK finds in a file's header.
-
-    Attributes:
-        shape: frames, rows, columns.
-        components: values a pixel, 1 or 3 or 4.
-        pixel_type: its name in SimpleITK.
-        spacing: of columns and rows.
-        tags: the metadata the format has.
-    """
-
-    shape: tuple[int, int, int]
-    components: int
-    pixel_type: str
-    spacing: tuple[float, ...]
-    tags: dict[str, str]
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601; what a colour photograph looks like in grey
 
 
-def read_raster_header(path: Path, kind: Format) -> RasterHeader:
-    """The header of a file, without decoding its pixels.
+def raster_shape(path: Path, image_io: str, kind: str) -> tuple[int, int, int]:
+    """Frames, rows and columns by the header of a file.
+
+    Args:
+        path: the file.
+        image_io: the name of SimpleITK's reader.
+        kind: the format's name, for the message.
 
     Raises:
-        DataError: where it cannot be read, has more than three dimensions, or declares too large a picture.
+        DataError: where it cannot be read, has more than three dimensions or neither grey nor colour values.
     """
-    reader = _reader(path, kind)
+    reader = _reader(path, image_io)
     with _plain_words(path.name, kind):
         reader.ReadImageInformation()
     size = [int(side) for side in reader.GetSize()]
-    if len(size) > 3 and max(size[3:]) > 1:
+    if len(size) < 2 or (len(size) > 3 and max(size[3:]) > 1):
         raise DataError(f"{path.name} has {len(size)} dimensions; save one 2-D image or one stack of frames a file")
-    frames, rows, columns = (1, *size[1::-1]) if len(size) == 2 else (size[2], size[1], size[0])
-    check_declared(path.name, (frames, rows, columns))
-    return RasterHeader(
-        shape=(frames, rows, columns),
-        components=reader.GetNumberOfComponents(),
-        pixel_type=SimpleITK.GetPixelIDValueAsString(reader.GetPixelID()),
-        spacing=tuple(reader.GetSpacing()),
-        tags={key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()} if kind is Format.NIFTI else {},
-    )
+    if reader.GetNumberOfComponents() not in (1, 3, 4):
+        raise DataError(f"{path.name} has {reader.GetNumberOfComponents()} values a pixel; save it as grey or RGB")
+    return (1, size[1], size[0]) if len(size) == 2 else (size[2], size[1], size[0])
 
 
-def decode(path: Path, kind: Format, *, name: str | None = None, chatty: bool = False) -> NDArray[np.generic]:
+def decode(
+    path: Path, image_io: str, kind: str, *, name: str | None = None, chatty: bool = False
+) -> NDArray[np.generic]:
     """The pixels of a file: (frames, rows, columns), and a fourth axis for colour.
 
     Args:
         path: the file.
-        kind: its format.
+        image_io: the name of SimpleITK's reader.
+        kind: the format's name, for the message.
         name: what to call it in an error, if not its own name.
         chatty: hold back what the JPEG library prints about 12-bit frames.
 
     Raises:
         DataError: where SimpleITK cannot decode it.
     """
-    reader = _reader(path, kind)
+    reader = _reader(path, image_io)
     with _plain_words(name or path.name, kind):
         if chatty:
             with _without_chatter():
@@ -91,22 +75,60 @@ def decode(path: Path, kind: Format, *, name: str | None = None, chatty: bool = 
     return pixels[None] if image.GetDimension() == 2 else pixels
 
 
-def _reader(path: Path, kind: Format) -> SimpleITK.ImageFileReader:
+def picture(pixels: NDArray[np.generic], kind: str, spacing_mm: float | None = None) -> ImageFrames:
+    """An image of decoded pixels, whose type says how many bits they were stored with."""
+    low, high = _range(pixels)
+    return ImageFrames(to_grey(pixels), spacing_mm, pixels.itemsize * 8, low, high, kind)
+
+
+def to_grey(pixels: NDArray[np.generic]) -> Float32[np.ndarray, "f h w"]:
+    """Decoded pixels as grey values; of colour its luminance, and a fourth channel is opacity."""
+    if pixels.ndim == 3:
+        return pixels.astype(np.float32)
+    return (pixels[..., :3] @ np.array(LUMINANCE)).astype(np.float32)
+
+
+def to_labels(pixels: NDArray[np.generic], name: str) -> Int64[np.ndarray, "f h w"]:
+    """Decoded pixels as the numbers of a mask.
+
+    Args:
+        pixels: of `decode`.
+        name: the file's name, for the message.
+
+    Raises:
+        DataError: they are in colour, or no whole numbers.
+    """
+    if pixels.ndim == 4:
+        if not (pixels[..., :1] == pixels[..., :3]).all():
+            raise DataError(f"{name}: a mask in colour (or with a palette); save one grey channel of class numbers")
+        pixels = pixels[..., 0]
+    if pixels.dtype.kind == "f" and not (np.isfinite(pixels) & (np.floor(pixels) == pixels)).all():
+        raise DataError(f"{name}: a mask of fractions or NaN; save whole class numbers")
+    labels: NDArray[np.int64] = pixels.astype(np.int64)
+    return labels
+
+
+def _range(pixels: NDArray[np.generic]) -> tuple[float, float]:
+    if pixels.dtype.kind == "f":
+        return float(np.min(pixels)), float(np.max(pixels))
+    bits, signed = 8 * pixels.itemsize, pixels.dtype.kind == "i"
+    return (float(-(1 << bits - 1)), float((1 << bits - 1) - 1)) if signed else (0.0, float((1 << bits) - 1))
+
+
+def _reader(path: Path, image_io: str) -> SimpleITK.ImageFileReader:
     reader = SimpleITK.ImageFileReader()
-    reader.SetImageIO(kind.value)  # by format, so that no other of its many readers is tried on a damaged file
+    reader.SetImageIO(image_io)  # by format, so that no other of its many readers is tried on a damaged file
     reader.SetFileName(str(path))
     return reader
 
 
 @contextmanager
-def _plain_words(name: str, kind: Format) -> Iterator[None]:
+def _plain_words(name: str, kind: str) -> Iterator[None]:
     """SimpleITK reports damage as a missing reader or a failed cast; say what it means."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        raise DataError(
-            f"cannot read {name}: truncated or not a {kind.name} file; re-export it or remove it"
-        ) from error
+        raise DataError(f"cannot read {name}: truncated or not a {kind} file; re-export it or remove it") from error
 
 
 @contextmanager

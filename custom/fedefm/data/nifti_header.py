@@ -1,17 +1,20 @@
 """The header of a NIfTI file, as far as a stack of frames needs it: where the pixels are, and how they lie in space.
 
-SimpleITK reads single slices of a plain `.nii`, but decodes a `.nii.gz` whole for each, and writes whole stacks only.
+Read by hand, so that the declared size is known before anything is unpacked, and so that one frame can be taken out:
+SimpleITK reads single slices of a plain `.nii`, but decodes a `.nii.gz` whole for each.
 Layout: https://nifti.nimh.nih.gov, nifti1.h and nifti2.h.
 """
 
+import math
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fedefm.errors import DataError
 
 HEAD_BYTES = 544
-MAX_FRAMES = 32767  # a side is 16 bits in NIfTI-1
-_UINT8 = 2
+_VECTORS = (1006, 1007)  # intents with which the fifth side counts the values of a pixel
+_TO_MM = {1: 1000.0, 3: 0.001}  # xyzt_units: metres, microns; anything else is taken for millimetres
 _LARGEST = 3e38  # of float32, which NIfTI-1 holds
 
 
@@ -33,6 +36,11 @@ class Geometry:
     affine: tuple[float, ...]
     units: int
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all its numbers mean something."""
+        return all(abs(value) < _LARGEST for value in (*self.pixdim, *self.quaternion, *self.affine))  # false for NaN
+
     @staticmethod
     def flat(spacing_mm: float | None) -> "Geometry":
         """Frames of a run that lies nowhere in particular: the axes of a screen, 1 where the spacing is unknown."""
@@ -43,22 +51,28 @@ class Geometry:
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """What a reader of single frames needs.
+    """What a reader needs to know.
 
     Attributes:
         order: byte order, `<` or `>`.
         version: 1 or 2.
         shape: frames, rows, columns.
         bits: of one pixel.
+        planes: values of a pixel that lie in as many stacks, one after the other; 1 for grey.
         offset: where the pixels start, in bytes.
-        geometry: how the stack lies in space.
+        length: bytes of the file to the end of the pixels.
+        pixel_mm: width and height of a pixel, not checked.
+        geometry: how the stack lies in space, not checked.
     """
 
     order: str
     version: int
     shape: tuple[int, int, int]
     bits: int
+    planes: int
     offset: int
+    length: int
+    pixel_mm: tuple[float, float]
     geometry: Geometry
 
 
@@ -70,14 +84,14 @@ def parse_header(name: str, head: bytes) -> NiftiHeader:
         head: at least `HEAD_BYTES` of it, or all.
 
     Raises:
-        DataError: it is no header, or of more than three dimensions.
+        DataError: it is no header, of more than three dimensions, or its pixels start nowhere.
     """
     for order in "<>":
         size = struct.unpack(order + "i", head[:4])[0] if len(head) >= 352 else 0
         if size == 348:
-            return _build(name, order, 1, head, dims="8h@40", bits=72, offset="f@108", fields=_NIFTI_1)
+            return _build(name, order, 1, head, _NIFTI_1)
         if size == 540 and len(head) >= HEAD_BYTES:
-            return _build(name, order, 2, head, dims="8q@16", bits=14, offset="q@168", fields=_NIFTI_2)
+            return _build(name, order, 2, head, _NIFTI_2)
     raise DataError(f"cannot read {name}: truncated or not a NIFTI file; re-export it or remove it")
 
 
@@ -94,50 +108,48 @@ def one_frame(head: bytes, header: NiftiHeader, frame: bytes) -> bytes:
     return bytes(data) + frame
 
 
-def label_header(shape: tuple[int, int, int], geometry: Geometry) -> bytes:
-    """The 352 bytes before an uint8 stack of labels; free-text fields stay empty, as they hold names.
+class _Layout(NamedTuple):
+    """Where a version keeps its fields: the kinds of their numbers, and the first byte."""
 
-    Args:
-        shape: frames, rows, columns.
-        geometry: of the source.
-    """
-    frames, rows, columns = shape
-    data = bytearray(352)
-    struct.pack_into("<i", data, 0, 348)
-    struct.pack_into("<8h", data, 40, 3, columns, rows, frames, 1, 1, 1, 1)
-    struct.pack_into("<2h", data, 70, _UINT8, 8)
-    struct.pack_into("<4f", data, 76, *geometry.pixdim)
-    struct.pack_into("<3f", data, 108, 352, 1, 0)
-    struct.pack_into("<B", data, 123, geometry.units)
-    struct.pack_into("<2h6f12f", data, 252, *geometry.codes, *geometry.quaternion, *geometry.affine)
-    struct.pack_into("<4s", data, 344, b"n+1\0")
-    return bytes(data)
+    dims: str
+    intent: str
+    bits: str
+    pixdim: str
+    offset: str
+    units: str
+    codes: str
+    quaternion: str
+    affine: str
 
 
-_NIFTI_1 = ("4f@76", "2h@252", "6f@256", "12f@280", "B@123")
-_NIFTI_2 = ("4d@104", "2i@344", "6d@352", "12d@400", "i@500")
+_NIFTI_1 = _Layout("8h@40", "h@68", "h@72", "4f@76", "f@108", "B@123", "2h@252", "6f@256", "12f@280")
+_NIFTI_2 = _Layout("8q@16", "i@504", "h@14", "4d@104", "q@168", "i@500", "2i@344", "6d@352", "12d@400")
 
 
-def _build(
-    name: str, order: str, version: int, head: bytes, *, dims: str, bits: int, offset: str, fields: tuple[str, ...]
-) -> NiftiHeader:
-    sides = _take(order, dims, head)
-    count = sides[0]
-    if not 2 <= count <= 7 or any(side > 1 for side in sides[4 : 1 + count]):
+def _build(name: str, order: str, version: int, head: bytes, layout: _Layout) -> NiftiHeader:
+    count, *stated = _take(order, layout.dims, head)
+    sides = [max(1, side) if k < count else 1 for k, side in enumerate(stated)]
+    planes = sides[4] if _take(order, layout.intent, head)[0] in _VECTORS else 1
+    if not 2 <= count <= 7 or math.prod(sides[3:]) > planes:
         raise DataError(f"{name} has {count} dimensions; save one 2-D image or one stack of frames a file")
-    pixdim, codes, quaternion, affine, units = (_take(order, field, head) for field in fields)
-    if not all(abs(value) < _LARGEST for value in (*pixdim, *quaternion, *affine)):  # NaN too
-        raise DataError(f"cannot read {name}: it lies nowhere in space; re-export it or remove it")
-    start = _take(order, offset, head)[0]
-    if not 0 <= start < 1 << 40:  # NaN too
+    start = _take(order, layout.offset, head)[0]
+    if not abs(start) < 1 << 40:  # NaN too
         raise DataError(f"cannot read {name}: its pixels start nowhere; re-export it or remove it")
+    start = max(int(start), 348 if version == 1 else 540)  # many writers put 0; pixels never lie in the header
+    bits, units = _take(order, layout.bits, head)[0], _take(order, layout.units, head)[0] & 0xFF
+    pixdim, codes = _take(order, layout.pixdim, head), _take(order, layout.codes, head)
+    quaternion, affine = _take(order, layout.quaternion, head), _take(order, layout.affine, head)
+    mm = _TO_MM.get(units & 7, 1.0)
     return NiftiHeader(
-        order,
-        version,
-        (max(1, sides[3]) if count > 2 else 1, sides[2], sides[1]),
-        struct.unpack_from(order + "h", head, bits)[0],
-        int(start),
-        Geometry(pixdim, (codes[0], codes[1]), quaternion, affine, units[0] & 0xFF),
+        order=order,
+        version=version,
+        shape=(sides[2], sides[1], sides[0]),
+        bits=bits,
+        planes=planes,
+        offset=start,
+        length=start + math.prod(sides) * bits // 8,
+        pixel_mm=(mm * pixdim[1], mm * pixdim[2]),
+        geometry=Geometry(pixdim, (codes[0], codes[1]), quaternion, affine, units),
     )
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from fedefm.data.dicom import stream_size
 from fedefm.data.dicom_header import read_header
-from fedefm.data.readers import read_image, read_mask, read_shape
+from fedefm.data.formats.dicom import stream_size
+from fedefm.data.readers import open_file, read_frames, read_image, read_mask, read_shape
 from fedefm.errors import DataError
 from support.dicom_files import (
     BIG_ENDIAN,
@@ -208,11 +208,11 @@ def test_the_last_bits_of_a_segment_are_what_was_stored(tmp_path: Path, shape: t
         np.testing.assert_array_equal(read_mask(path), masks)
 
 
-def test_padding_may_be_kept_apart(tmp_path: Path) -> None:
+def test_padding_is_kept_apart_where_frames_are_read_one_by_one(tmp_path: Path) -> None:
     pixels = RANDOM.integers(300, 900, (2, 8, 8)).astype(np.uint16)
     pixels[1], pixels[0, :2] = 4000, 4000
     path = write(tmp_path / "a.dcm", dicom(pixels, 12, between=short(0x00280120, 4000)))
-    kept = read_image(path, keep_padding=True).frames
+    kept = np.stack(list(read_frames(open_file(path))))
     np.testing.assert_array_equal(np.isnan(kept), pixels == 4000)
     np.testing.assert_array_equal(read_image(path).frames, np.nan_to_num(kept, nan=np.nanmin(kept)))
 
