@@ -51,7 +51,7 @@ def check_positive(value: Any, *names: str) -> None:
     """Refuse a settings value one of whose fields is not above 0.
 
     Raises:
-        ConfigError: so.
+        ConfigError: one is 0 or below; the message names it.
     """
     for name in names:
         if not getattr(value, name) > 0:

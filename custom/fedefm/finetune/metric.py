@@ -43,7 +43,7 @@ def check_reported(metric: str, reported: Mapping[str, Iterable[str]]) -> None:
     """Refuse a metric that no hospital reports, before the first gradient step.
 
     Raises:
-        ConfigError: so; it says what they report.
+        ConfigError: no hospital reports it; the message says what they report.
     """
     known = sorted({name for names in reported.values() for name in names})
     if metric != LAST and metric not in known:

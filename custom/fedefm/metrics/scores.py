@@ -18,7 +18,7 @@ from fedefm.metrics.tip import device_tip, tip_distance
 
 
 @dataclass(frozen=True)
-class Case:
+class ScoredImage:
     """One image with what was found and what is there.
 
     Attributes:
@@ -40,7 +40,7 @@ class Case:
 
 
 def score_cases(
-    cases: Sequence[Case],
+    cases: Sequence[ScoredImage],
     classes: Sequence[str],
     annotated: Sequence[str] | None = None,
     *,
@@ -82,7 +82,7 @@ def score_cases(
 FIGURES = ("dice", "iou", "cldice", "hd95_px", "hd95_mm", "tip_px", "tip_mm", "pieces", "pieces_truth", "missed")
 
 
-def _class_row(case: Case, label: int, carrier: int | None) -> dict[str, Any]:
+def _class_row(case: ScoredImage, label: int, carrier: int | None) -> dict[str, Any]:
     p, t = case.prediction == label, case.truth == label
     row: dict[str, Any] = {"present": bool(t.any())}
     if p.any() or t.any():
@@ -94,7 +94,7 @@ def _class_row(case: Case, label: int, carrier: int | None) -> dict[str, Any]:
     return row
 
 
-def _distances(case: Case, p: Mask, t: Mask, carrier: int | None) -> dict[str, float | None]:
+def _distances(case: ScoredImage, p: Mask, t: Mask, carrier: int | None) -> dict[str, float | None]:
     tips = (
         device_tip(p, None if carrier is None else case.prediction == carrier),
         device_tip(t, None if carrier is None else case.truth == carrier),
@@ -108,11 +108,11 @@ def _distances(case: Case, p: Mask, t: Mask, carrier: int | None) -> dict[str, f
     }
 
 
-def _summarise(rows: Sequence[Mapping[str, Any]], cases: Sequence[Case], seed: int) -> dict[str, Any]:
+def _summarise(rows: Sequence[Mapping[str, Any]], cases: Sequence[ScoredImage], seed: int) -> dict[str, Any]:
     return {name: _figure([row.get(name) for row in rows], cases, seed) for name in FIGURES}
 
 
-def _figure(values: Sequence[float | None], cases: Sequence[Case], seed: int) -> dict[str, Any]:
+def _figure(values: Sequence[float | None], cases: Sequence[ScoredImage], seed: int) -> dict[str, Any]:
     kept = [(float(value), case) for value, case in zip(values, cases, strict=True) if value is not None]
     patients = [case.patient or f"image {k}" for k, (_, case) in enumerate(kept)]
     interval = bootstrap_mean([value for value, _ in kept], patients, seed=seed)
@@ -120,7 +120,7 @@ def _figure(values: Sequence[float | None], cases: Sequence[Case], seed: int) ->
     return {**figures, "support": len(kept)}
 
 
-def _over_classes(cases: Sequence[Case], labels: Sequence[int], seed: int) -> dict[str, Any]:
+def _over_classes(cases: Sequence[ScoredImage], labels: Sequence[int], seed: int) -> dict[str, Any]:
     authors = [authors_scores(case.prediction, case.truth, labels) for case in cases]
     ious = [_mean(iou(c.prediction == label, c.truth == label) for label in labels) for c in cases]
     return {
@@ -132,7 +132,7 @@ def _over_classes(cases: Sequence[Case], labels: Sequence[int], seed: int) -> di
     }
 
 
-def _calibration(cases: Sequence[Case]) -> float | None:
+def _calibration(cases: Sequence[ScoredImage]) -> float | None:
     known = [(c.confidence.ravel(), (c.prediction == c.truth).ravel()) for c in cases if c.confidence is not None]
     if not known:
         return None

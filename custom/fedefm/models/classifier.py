@@ -59,7 +59,7 @@ def check_fits(found: Checkpoint, where: str) -> None:
     """Refuse a file whose tensors are not those of the network that its header names.
 
     Raises:
-        CheckpointError: so; ConfigError: there is no such network.
+        CheckpointError: a name or a shape differs. ConfigError: there is no such network.
     """
     schema = {
         name: value.shape

@@ -29,7 +29,7 @@ from fedefm.trust.certificates import (
 from fedefm.trust.compare import check_same
 from fedefm.trust.kinds import MANIFEST_NAME, SIGNATURE_NAME, kind_named
 from fedefm.trust.listing import list_folder
-from fedefm.trust.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from fedefm.trust.manifest import MAX_MANIFEST_BYTES, SignedManifest, parse_manifest
 from fedefm.trust.names import shown
 
 
@@ -41,7 +41,7 @@ def sign_folder(
     kind: str,
     subject: str,
     claims: Mapping[str, Any] | None = None,
-) -> Manifest:
+) -> SignedManifest:
     """Write `fedefm-manifest.json` and `fedefm-manifest.sig` into a folder.
 
     Sign last: what changes afterwards is refused. What a kind leaves unsigned stands in `fedefm.trust.kinds`.
@@ -59,7 +59,7 @@ def sign_folder(
     """
     signer, private = load_certificate(certificate), load_key(key)
     check_pair(signer, private, "key")
-    manifest = Manifest(
+    manifest = SignedManifest(
         kind=kind,
         subject=subject,
         made=utc_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -83,7 +83,7 @@ def verify_folder(
     roles: Collection[str],
     subject: str | None = None,
     now: datetime | None = None,
-) -> Manifest:
+) -> SignedManifest:
     """Check that a folder is what somebody with one of `roles` signed; nothing is written.
 
     Args:
@@ -110,7 +110,7 @@ def verify_folder(
 
 def read_signed(
     folder: Path, root: Path | x509.Certificate, *, roles: Collection[str], now: datetime | None = None
-) -> Manifest:
+) -> SignedManifest:
     """The manifest of a folder, once its signature, signer and dates are checked; not yet the files.
 
     Raises:
