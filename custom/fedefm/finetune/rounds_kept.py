@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.errors import CheckpointError
+from fedefm.files import write_json
 from fedefm.finetune.metric import Best
 from fedefm.finetune.network import tuned_spec
 from fedefm.finetune.settings import FineTune
@@ -93,9 +94,7 @@ class RoundsKept:
         names = {"weights": f"weights-{done}.safetensors", "best": f"best-{done}.safetensors"}
         hashes = [self._write(names["weights"], progress.weights), self._write(names["best"], progress.best)]
         state = {"history": progress.history, "chosen": asdict(progress.chosen), "sha256": hashes, **names}
-        partial = self._folder / f".{STATE_FILE}.partial"
-        partial.write_text(json.dumps(state, allow_nan=False))
-        partial.replace(self._folder / STATE_FILE)
+        write_json(self._folder / STATE_FILE, state)
         for path in self._folder.glob("*.safetensors"):
             if path.name not in names.values():
                 path.unlink()

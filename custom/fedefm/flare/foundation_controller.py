@@ -21,6 +21,7 @@ from fedefm.exchange.events import Event
 from fedefm.exchange.record import RECORD_FILE, Recorder
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import resolve
+from fedefm.files import write_json
 from fedefm.flare.envelope import Weights, register_decomposers
 from fedefm.flare.job_files import SETTINGS_FILE, app_config_folder, output_folder, read_settings
 from fedefm.flare.persistor import PATH, THETA_PATH
@@ -144,8 +145,5 @@ def model_files(state: RoundState[Weights]) -> Files:
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write beside, then rename, so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    partial.replace(path)
+    """Write a record whole, or not at all."""
+    write_json(path, record)

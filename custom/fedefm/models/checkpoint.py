@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fedefm.errors import CheckpointError, ConfigError
+from fedefm.files import written_beside
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import Weights
 from fedefm.models.spec import ModelSpec
@@ -49,6 +51,9 @@ def save_weights(
 
     Returns:
         The fingerprint of the weights (`weights_sha256`).
+
+    Raises:
+        ConfigError: the file cannot be written; what was there is still there.
     """
     sha256 = weights_sha256(weights)
     header: dict[str, Any] = {
@@ -59,12 +64,12 @@ def save_weights(
         "sha256": sha256,
     }
     header["seal"] = _seal(header)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    save_file({k: v.contiguous() for k, v in weights.items()}, partial, {_HEADER: json.dumps(header, sort_keys=True)})
-    _flush(partial)
-    partial.replace(path)
-    _flush(path.parent)
+    whole = {name: value.contiguous() for name, value in weights.items()}
+    with written_beside(path) as part:
+        try:
+            save_file(whole, part, {_HEADER: json.dumps(header, sort_keys=True)})
+        except SafetensorError as error:
+            raise _as_os_error(error) from error
     return sha256
 
 
@@ -126,10 +131,7 @@ def _must_fit(
         )
 
 
-def _flush(path: Path) -> None:
-    """Make a file or folder survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _as_os_error(error: SafetensorError) -> OSError:
+    """What the system said: safetensors tells it in its text alone."""
+    code = re.search(r"os error (\d+)", str(error))
+    return OSError(str(error)) if code is None else OSError(int(code[1]), os.strerror(int(code[1])))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
 from collections.abc import Collection, Mapping
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fedefm.errors import TrustError
+from fedefm.files import write_whole
 from fedefm.trust import signature
 from fedefm.trust.certificates import (
     check_issued,
@@ -56,6 +56,7 @@ def sign_folder(
 
     Raises:
         TrustError: something in the folder cannot be signed, or the key is not that of the certificate.
+        ConfigError: the folder cannot be written.
     """
     signer, private = load_certificate(certificate), load_key(key)
     check_pair(signer, private, "key")
@@ -70,8 +71,8 @@ def sign_folder(
     )
     data = manifest.to_bytes()
     parse_manifest(data)  # what nobody could read must not be signed
-    _write(folder / SIGNATURE_NAME, signature.sign(data, private))
-    _write(folder / MANIFEST_NAME, data)
+    write_whole(folder / SIGNATURE_NAME, signature.sign(data, private), mode=0o600)
+    write_whole(folder / MANIFEST_NAME, data, mode=0o600)
     return manifest
 
 
@@ -152,11 +153,3 @@ def _read(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise TrustError(f"{path.name}: more than {limit} bytes; have the folder signed again")
     return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Beside, then in one step into place."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(data)
-    beside.chmod(0o600)
-    beside.replace(path)
