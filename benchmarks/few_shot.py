@@ -31,7 +31,7 @@ from benchmarks.fixed.settings import case_settings
 
 from fedefm.data.synth import CLASSES, write_site
 from fedefm.files import write_json
-from fedefm.finetune.run import tune_in_process
+from fedefm.finetune.rounds import tune_in_process
 from fedefm.finetune.settings import FineTune
 from fedefm.foundation.record import versions
 from fedefm.foundation.run import run_in_process

@@ -20,11 +20,10 @@ from fedefm.federation.console import Console
 from fedefm.federation.place import Place, provision
 from fedefm.federation.sites import Process, running
 from fedefm.flare.progress import FAILED, from_line, payload
-from fedefm.foundation.record import THETA_FILE
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings, load_settings
 from fedefm.maths.fingerprint import weights_sha256
-from fedefm.models.checkpoint import load_weights
+from fedefm.models.checkpoint import THETA_FILE, load_weights
 from fedefm.simulation.foundation import RECORD_FILE
 from fedefm.simulation.workspace import FOUNDATION, JOB, write_job
 from fedefm.trust import sign_job

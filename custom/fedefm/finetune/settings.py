@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.errors import ConfigError
+from fedefm.metrics.table import IMAGES, Over, of_finetune
 from fedefm.models.spec import ModelSpec
 from fedefm.settings import build, check_id
 from fedefm.training.optimisation import Optimisation
 
 SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
 MODES = ("full", "head", "lora")
-METRICS = {SEGMENTATION: ("dice", "iou", "loss"), CLASSIFICATION: ("auc", "f1", "loss")}
+OVER = {SEGMENTATION: (*IMAGES, Over.POOLED, Over.LOSS), CLASSIFICATION: (Over.STATED, Over.LOSS)}
 LAST = "last"
 SETTINGS_FILE = "finetune.json"
 
@@ -81,8 +82,8 @@ class FineTune:
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes) or "background" in self.classes:
             raise ConfigError("classes: name each foreground class once; background is implied")
-        if self.task not in METRICS:
-            raise ConfigError(f"task '{self.task}' is unknown; choose {' or '.join(METRICS)}")
+        if self.task not in OVER:
+            raise ConfigError(f"task '{self.task}' is unknown; choose {' or '.join(OVER)}")
         if self.mode not in MODES:
             raise ConfigError(f"mode '{self.mode}' is unknown; choose one of {', '.join(MODES)}")
         check_id(self.theta or "x")
@@ -126,11 +127,12 @@ def check_metric(metric: str, task: str, classes: Sequence[str]) -> None:
         ConfigError: names those that there are.
     """
     name, slash, label = metric.partition("/")
-    known = name in METRICS[task] and (not slash or (label in classes and name != "loss"))
+    rows = {row.name: row.over for row in of_finetune(OVER[task])}
+    known = name in rows and (not slash or (label in classes and rows[name] is not Over.LOSS))
     if metric != LAST and not known:
-        one = METRICS[task][0]
+        one = next(iter(rows))
         raise ConfigError(
-            f"metric '{metric[:80]}' is never reported in {task}; choose one of {', '.join(METRICS[task])}, "
+            f"metric '{metric[:80]}' is never reported in {task}; choose one of {', '.join(rows)}, "
             f"one of a class such as {one}/{classes[0]}, or {LAST}"
         )
 

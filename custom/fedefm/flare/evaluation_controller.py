@@ -7,7 +7,7 @@ import json
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
 
-from fedefm.evaluation.models import find_models
+from fedefm.evaluation.models import find_models, read_models
 from fedefm.evaluation.rounds import evaluate
 from fedefm.evaluation.settings import SETTINGS_FILE, load_evaluation
 from fedefm.exchange.record import RECORD_FILE
@@ -32,7 +32,7 @@ class EvaluationController(FoundationController):
 
     def _run(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         settings = load_evaluation(settings_path(fl_ctx, self._settings_file))
-        models = find_models(models_folder(fl_ctx), settings.models, consortium_root(fl_ctx))
+        models = read_models(find_models(models_folder(fl_ctx), settings.models, consortium_root(fl_ctx)))
         transport = FlareTransport(self, fl_ctx, abort_signal, float(settings.stage_timeout))
         sites = connected_sites(fl_ctx)
         record = evaluate(settings, sites, models, transport, lambda event: log_event(self, event, fl_ctx))

@@ -12,12 +12,11 @@ from nvflare.apis.signal import Signal
 
 from fedefm.exchange.events import Event
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.finetune.network import start_weights
-from fedefm.finetune.record import build_record, save_tuned
+from fedefm.finetune.record import build_record
 from fedefm.finetune.rounds import tune
 from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
-from fedefm.finetune.theta import find_theta, read_theta
+from fedefm.finetune.weights import find_theta, publish, read_theta, start_weights
 from fedefm.flare.foundation_controller import FoundationController, connected_sites, write_record
 from fedefm.flare.job_files import output_folder, settings_path
 from fedefm.flare.progress import FINISHED, to_line, to_text
@@ -48,7 +47,7 @@ class FineTuneController(FoundationController):
             return
         out = output_folder(fl_ctx)
         source = None if theta is None else {"id": settings.theta, "sha256": theta.sha256}
-        model = save_tuned(settings, tuned.weights, out)
+        model = publish(settings, tuned.weights, out)
         write_record(out / RECORD_FILE, build_record(settings, {"theta": source, **tuned.figures}, model))
         self.log_info(fl_ctx, FINISHED + json.dumps({"folder": str(out)}), fire_event=False)
 
@@ -58,7 +57,7 @@ def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
     if not settings.theta:
         return None
     path = find_theta(models_folder(fl_ctx), settings.theta)
-    return read_theta(path, settings, consortium_root(fl_ctx), settings.theta)
+    return read_theta(path, consortium_root(fl_ctx), settings.theta)
 
 
 def rounds_folder(settings: FineTune, fl_ctx: FLContext) -> Path | None:

@@ -24,12 +24,13 @@ from fedefm.exchange.topology import resolve
 from fedefm.files import write_json
 from fedefm.flare.envelope import Weights, register_decomposers
 from fedefm.flare.job_files import SETTINGS_FILE, app_config_folder, output_folder, read_settings
-from fedefm.flare.persistor import PATH, THETA_PATH
+from fedefm.flare.persistor import PATH
 from fedefm.flare.progress import FAILED, FINISHED, to_line, to_text
 from fedefm.flare.transport import FlareTransport
 from fedefm.foundation.record import build_record
 from fedefm.foundation.settings import Settings
 from fedefm.maths.fingerprint import weights_sha256
+from fedefm.models.checkpoint import THETA_FILE
 from fedefm.training.ops import TensorOps
 
 Files = dict[str, dict[str, str]]
@@ -108,7 +109,7 @@ class FoundationController(Controller):
             persistor.save(make_model_learnable(state.silos[site], {PATH: files[site]["path"]}), fl_ctx)
         write_record(output_folder(fl_ctx) / RECORD_FILE, build_record(settings, figures, files))
         if state.theta is not None:
-            persistor.save(make_model_learnable(state.theta, {PATH: THETA_PATH}), fl_ctx)
+            persistor.save(make_model_learnable(state.theta, {PATH: THETA_FILE}), fl_ctx)
         self.log_info(fl_ctx, FINISHED + json.dumps({"folder": str(output_folder(fl_ctx))}), fire_event=False)
 
     def _persistor(self, fl_ctx: FLContext) -> ModelPersistor:
@@ -140,7 +141,7 @@ def model_files(state: RoundState[Weights]) -> Files:
         for site in sorted(state.trained)
     }
     if state.theta is not None:
-        files["theta"] = {"path": THETA_PATH, "sha256": weights_sha256(state.theta)}
+        files["theta"] = {"path": THETA_FILE, "sha256": weights_sha256(state.theta)}
     return files
 
 

@@ -11,7 +11,6 @@ from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 
 PATH = "path"
-THETA_PATH = "theta.safetensors"
 
 
 class SafetensorsPersistor(ModelPersistor):

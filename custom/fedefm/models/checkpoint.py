@@ -21,13 +21,18 @@ from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import Weights
 from fedefm.models.spec import ModelSpec
 
+THETA_FILE = "theta.safetensors"
+"""The name of a foundation model's file, wherever one is written or looked for."""
+
 _HEADER = "fedefm"
 _MAX_SIZE = 8192
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights and what their header says.
+    """Weights that were read and checked once, and what their header says; handed on in place of their path.
+
+    The tensors are views of the file, which the system maps: many models at a time cost address space, not memory.
 
     Attributes:
         weights: state dict on the CPU.
@@ -35,6 +40,7 @@ class Checkpoint:
         classes: foreground class names, in label order.
         size: side of the images that the network was trained on, in pixels.
         sha256: fingerprint of the weights.
+        file: where they were read; errors name it.
     """
 
     weights: Weights
@@ -42,6 +48,7 @@ class Checkpoint:
     classes: tuple[str, ...]
     size: int
     sha256: str
+    file: Path
 
 
 def save_weights(
@@ -88,7 +95,7 @@ def load_weights(path: Path, *, spec: ModelSpec | None = None, classes: int | No
         with safe_open(path, framework="pt", device="cpu") as file:
             header = json.loads((file.metadata() or {})[_HEADER])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        sealed, checkpoint = header["seal"] == _seal(header), _checkpoint(weights, header)
+        sealed, checkpoint = header["seal"] == _seal(header), _checkpoint(path, weights, header)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
@@ -102,13 +109,13 @@ def load_weights(path: Path, *, spec: ModelSpec | None = None, classes: int | No
     return checkpoint
 
 
-def _checkpoint(weights: Weights, header: Mapping[str, Any]) -> Checkpoint:
+def _checkpoint(path: Path, weights: Weights, header: Mapping[str, Any]) -> Checkpoint:
     classes, size = header["classes"], header["size"]
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError("classes")
     if type(size) is not int or not 1 <= size <= _MAX_SIZE:
         raise ValueError("size")
-    return Checkpoint(weights, ModelSpec(**header["spec"]), tuple(classes), size, str(header["sha256"]))
+    return Checkpoint(weights, ModelSpec(**header["spec"]), tuple(classes), size, str(header["sha256"]), path)
 
 
 def _seal(header: Mapping[str, Any]) -> str:
