@@ -45,14 +45,6 @@ def read_result(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not a readable result ({error}); remove it and run again") from error
 
 
-def write_json(path: Path, plain: Any) -> None:
-    """Write beside, then rename, so that no reader sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    partial.replace(path)
-
-
 def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
     """Whether a result is of this definition and of the settings that its method has today."""
     case = Case(**result["case"])

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths import cosine_cost, emd_plan, emd_similarity, node_weights, regional_similarity
 from support.transport_problems import highs_value, random_features
 
@@ -80,7 +80,7 @@ def test_a_negative_similarity_is_clamped_at_zero() -> None:
 def test_features_that_point_away_from_each_other_raise() -> None:
     u, _ = random_features(4, 2, 3, 1, 5)
     for function in (emd_similarity, regional_similarity):
-        with pytest.raises(TransportError, match="a of item 0 are all zero"):
+        with pytest.raises(OptimalTransportError, match="a of item 0 are all zero"):
             function(u, -u)
 
 
@@ -89,7 +89,7 @@ def test_a_corrupt_teacher_raises_instead_of_scoring_one(bad: float) -> None:
     u, v = random_features(5, 2, 3, 4, 5)
     v[1, 2, 0] = bad
     for function in (emd_similarity, regional_similarity):
-        with pytest.raises(TransportError, match="features v hold a NaN"):
+        with pytest.raises(OptimalTransportError, match="features v hold a NaN"):
             function(u, v)
 
 

@@ -23,12 +23,11 @@ from fedefm.flare.job_files import OUTPUT
 from fedefm.flare.job_folder import write_job
 from fedefm.flare.progress import FAILED, from_line, payload
 from fedefm.foundation.methods import job_settings
-from fedefm.foundation.record import THETA_FILE
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.kits.kit import open_kit
 from fedefm.maths.fingerprint import weights_sha256
-from fedefm.models.checkpoint import load_weights
+from fedefm.models.checkpoint import THETA_FILE, load_weights
 from fedefm.simulation.foundation import RECORD_FILE
 from fedefm.trust import sign_job
 

@@ -1,22 +1,29 @@
-"""The server's side of a fine-tune job in plain Python: rounds of tuning, or one visit to hospitals that tune alone."""
+"""The server's side of a fine-tune job in plain Python: rounds of tuning, or one visit to hospitals that tune alone.
+
+`tune` runs over any transport, FLARE's for one; `tune_in_process` with all hospitals in this process, which is the
+oracle of FLARE's adapters and what the few-shot curve uses.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fedefm.exchange.events import Listener
+from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.messages import STUDENT, Assignment, Stage
 from fedefm.exchange.ports import Transport
 from fedefm.exchange.stages import Stages
 from fedefm.exchange.state import Attendance
 from fedefm.finetune.metric import Best, check_reported, is_better, value_of
-from fedefm.finetune.rounds_kept import Progress, RoundsKept
+from fedefm.finetune.rounds_kept import FOLDER, Progress, RoundsKept
 from fedefm.finetune.settings import FineTune
-from fedefm.finetune.tuner import START, TUNED, part
+from fedefm.finetune.tuner import START, TUNED, Tuner, part
+from fedefm.finetune.weights import start_weights
 from fedefm.models.build import Weights
+from fedefm.models.checkpoint import Checkpoint
 from fedefm.training.ledger import Ledger
 from fedefm.training.ops import TensorOps
 
@@ -156,3 +163,34 @@ def _apart(
         "best": {site: report.get("best") for site, report in reports.items()},
         "scores": {site: report.get("scores") for site, report in reports.items()},
     }
+
+
+def tune_in_process(
+    settings: FineTune,
+    folders: Mapping[str, Path],
+    theta: Checkpoint | None,
+    listen: Listener = lambda event: None,
+    *,
+    device: str = "cpu",
+    keep: Path | None = None,
+) -> Tuned:
+    """Run a fine-tune job with all hospitals in this process.
+
+    Args:
+        settings: the job.
+        folders: every hospital's images and labels.
+        theta: where to start; None starts from random weights.
+        listen: is told every event.
+        device: of all hospitals.
+        keep: folder in which hospitals that tune alone leave their weights, each in one of its own, and in which the
+            rounds of a federated job are kept while it runs.
+
+    Raises:
+        FedefmError: too few hospitals took part, or the metric is never reported.
+    """
+    tuners = {
+        name: Tuner(name, folder, settings, device=device, keep=None if keep is None else keep / name)
+        for name, folder in sorted(folders.items())
+    }
+    rounds = None if keep is None else keep / FOLDER
+    return tune(settings, sorted(folders), start_weights(theta, settings), InProcessTransport(tuners), listen, rounds)

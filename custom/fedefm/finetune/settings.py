@@ -10,13 +10,14 @@ from typing import Annotated
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from fedefm.errors import ConfigError
+from fedefm.metrics.table import IMAGES, Over, of_finetune
 from fedefm.models.spec import ModelSpec
 from fedefm.settings import ClassNames, JsonSettings, PositiveShare, check_id, load, one_of, settings_class
 from fedefm.training.optimisation import Optimisation
 
 SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
 MODES = ("full", "head", "lora")
-METRICS = {SEGMENTATION: ("dice", "iou", "loss"), CLASSIFICATION: ("auc", "f1", "loss")}
+OVER = {SEGMENTATION: (*IMAGES, Over.POOLED, Over.LOSS), CLASSIFICATION: (Over.STATED, Over.LOSS)}
 LAST = "last"
 SETTINGS_FILE = "finetune.json"
 
@@ -60,7 +61,7 @@ class FineTune(JsonSettings):
     theta_sha256: str = ""
     size: PositiveInt = 96
     model: ModelSpec = field(default_factory=ModelSpec)
-    task: Annotated[str, one_of(tuple(METRICS))] = SEGMENTATION
+    task: Annotated[str, one_of(tuple(OVER))] = SEGMENTATION
     mode: Annotated[str, one_of(MODES)] = "full"
     federated: bool = True
     steps: PositiveInt = 200
@@ -97,11 +98,12 @@ def check_metric(metric: str, task: str, classes: Sequence[str]) -> None:
         ConfigError: names those that there are.
     """
     name, slash, label = metric.partition("/")
-    known = name in METRICS[task] and (not slash or (label in classes and name != "loss"))
+    rows = {row.name: row.over for row in of_finetune(OVER[task])}
+    known = name in rows and (not slash or (label in classes and rows[name] is not Over.LOSS))
     if metric != LAST and not known:
-        one = METRICS[task][0]
+        one = next(iter(rows))
         raise ConfigError(
-            f"metric '{metric[:80]}' is never reported in {task}; choose one of {', '.join(METRICS[task])}, "
+            f"metric '{metric[:80]}' is never reported in {task}; choose one of {', '.join(rows)}, "
             f"one of a class such as {one}/{classes[0]}, or {LAST}"
         )
 

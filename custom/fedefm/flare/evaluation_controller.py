@@ -7,7 +7,7 @@ from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
-from fedefm.evaluation.models import find_models
+from fedefm.evaluation.models import find_models, read_models
 from fedefm.evaluation.rounds import evaluate
 from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation, load_evaluation
 from fedefm.flare.job_controller import JobController
@@ -35,7 +35,7 @@ class EvaluationController(JobController):
         self, settings: Evaluation, sites: list[str], transport: FlareTransport, fl_ctx: FLContext
     ) -> dict[str, Any]:
         """Model after model; the record."""
-        models = find_models(models_folder(fl_ctx), settings.models, consortium_root(fl_ctx))
+        models = read_models(find_models(models_folder(fl_ctx), settings.models, consortium_root(fl_ctx)))
         return evaluate(settings, sites, models, transport, lambda event: self.tell(event, fl_ctx))
 
     def publish(self, settings: Evaluation, done: dict[str, Any], fl_ctx: FLContext) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from nvflare.apis.fl_context import FLContext
 
-from fedefm.finetune.network import start_weights
-from fedefm.finetune.record import build_record, save_tuned
+from fedefm.finetune.record import build_record
 from fedefm.finetune.rounds import Tuned, tune
 from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
-from fedefm.finetune.theta import find_theta, read_theta
+from fedefm.finetune.weights import find_theta, read_theta, start_weights
+from fedefm.finetune.weights import publish as publish_weights
 from fedefm.flare.job_controller import JobController
 from fedefm.flare.job_files import output_folder, write_record
 from fedefm.flare.server_config import consortium_root, models_folder
@@ -59,7 +59,7 @@ class FineTuneController(JobController):
     def publish(self, settings: FineTune, done: FineTuned, fl_ctx: FLContext) -> None:
         """The weights, unless each hospital keeps its own, then the record."""
         source = None if done.theta is None else {"id": settings.theta, "sha256": done.theta}
-        model = save_tuned(settings, done.tuned.weights, output_folder(fl_ctx))
+        model = publish_weights(settings, done.tuned.weights, output_folder(fl_ctx))
         write_record(fl_ctx, build_record(settings, {"theta": source, **done.tuned.figures}, model))
 
 
@@ -68,7 +68,7 @@ def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
     if not settings.theta:
         return None
     path = find_theta(models_folder(fl_ctx), settings.theta)
-    return read_theta(path, settings, consortium_root(fl_ctx), settings.theta)
+    return read_theta(path, consortium_root(fl_ctx), settings.theta)
 
 
 def rounds_folder(settings: FineTune, fl_ctx: FLContext) -> Path | None:

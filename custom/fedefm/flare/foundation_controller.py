@@ -22,9 +22,10 @@ from fedefm.flare.job_controller import JobController
 from fedefm.flare.job_files import app_config_folder, write_record
 from fedefm.flare.persistor import PATH
 from fedefm.flare.transport import FlareTransport
-from fedefm.foundation.record import THETA_FILE, build_record
+from fedefm.foundation.record import build_record
 from fedefm.foundation.settings import SETTINGS_FILE, Settings, load_settings
 from fedefm.maths.fingerprint import weights_sha256
+from fedefm.models.checkpoint import THETA_FILE
 from fedefm.training.ops import TensorOps
 
 

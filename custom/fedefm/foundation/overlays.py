@@ -10,10 +10,9 @@ from torch import Tensor
 
 from fedefm.data.dataset import Split, load_site
 from fedefm.errors import DataError
-from fedefm.foundation.record import THETA_FILE
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights, build_model
-from fedefm.models.checkpoint import load_weights
+from fedefm.models.checkpoint import THETA_FILE, load_weights
 from fedefm.report import Overlay
 from fedefm.training.scores import predict
 

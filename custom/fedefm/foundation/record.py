@@ -12,10 +12,9 @@ from typing import Any
 from fedefm.exchange.state import RoundState
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights
-from fedefm.models.checkpoint import save_weights
+from fedefm.models.checkpoint import THETA_FILE, save_weights
 
 PACKAGES = ("fedefm", "nvflare", "torch", "segmentation-models-pytorch", "POT", "SimpleITK")
-THETA_FILE = "theta.safetensors"
 
 
 def versions() -> dict[str, str]:

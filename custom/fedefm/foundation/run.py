@@ -24,7 +24,7 @@ from fedefm.training.ops import TensorOps
 
 
 @dataclass(frozen=True)
-class Run:
+class FoundationRun:
     """What a run leaves.
 
     Attributes:
@@ -58,7 +58,7 @@ def _readable(hospitals: Mapping[str, Hospital], name: str) -> list[SiteData]:
 
 def run_in_process(
     settings: Settings, folders: Mapping[str, Path], listeners: Iterable[Listener] = (), *, device: str = "cpu"
-) -> Run:
+) -> FoundationRun:
     """Run a job with all hospitals in this process.
 
     Args:
@@ -88,4 +88,4 @@ def run_in_process(
         TensorOps(initial),
         listen,
     )
-    return Run(settings, coordinator.run(initial), recorder.figures())
+    return FoundationRun(settings, coordinator.run(initial), recorder.figures())

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths.transport import emd
 
 CELLS = 32
@@ -31,12 +31,12 @@ def mass_similarity(a: Float[Tensor, "h w"], b: Float[Tensor, "h w"]) -> float:
         0 where only one of them holds mass, 1 where neither does.
 
     Raises:
-        TransportError: the shapes differ, or no grid of cells fits.
+        OptimalTransportError: the shapes differ, or no grid of cells fits.
 
     Source: EMD-hat with a thresholded ground distance (Pele and Werman, Fast and Robust Earth Mover's Distances, 2009).
     """
     if a.shape != b.shape or a.ndim != 2:
-        raise TransportError(f"masses {tuple(a.shape)} and {tuple(b.shape)}: give two images of one size")
+        raise OptimalTransportError(f"masses {tuple(a.shape)} and {tuple(b.shape)}: give two images of one size")
     (at, mass), (to, wanted) = _nodes(a), _nodes(b)
     if not len(mass) or not len(wanted):
         return float(len(mass) == len(wanted))
@@ -54,7 +54,7 @@ def _nodes(mass: Float[Tensor, "h w"]) -> tuple[Float[Tensor, "n 2"], Float[Tens
     """Centres of the cells that hold mass, in sides of the image, and how much, in float64."""
     height, width = (min(CELLS, side) for side in mass.shape)
     if mass.shape[0] % height or mass.shape[1] % width:
-        raise TransportError(f"masses {tuple(mass.shape)}: {CELLS} cells a side do not fit; give another size")
+        raise OptimalTransportError(f"masses {tuple(mass.shape)}: {CELLS} cells a side do not fit; give another size")
     cells = mass.double().reshape(height, mass.shape[0] // height, width, mass.shape[1] // width).sum((1, 3))
     at = cells.nonzero()
     return (at + 0.5) / cells.new_tensor([height, width]), cells[at[:, 0], at[:, 1]]

@@ -27,7 +27,7 @@ def emd_similarity(u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"]) -> Floa
         (B,), float64 for float64 features, float32 otherwise.
 
     Raises:
-        TransportError: features that `cosine_cost` refuses, or whose weights are all zero.
+        OptimalTransportError: features that `cosine_cost` refuses, or whose weights are all zero.
 
     Source: Eq. 3 of FedEFM (arXiv 2501.16992).
     """

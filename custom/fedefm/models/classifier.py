@@ -55,7 +55,7 @@ def build_tuned(spec: ModelSpec, classes: int, size: int) -> nn.Module:
     return Classifier(build_model(plain, 1, size).encoder, classes, size)
 
 
-def check_fits(found: Checkpoint, where: str) -> None:
+def check_fits(found: Checkpoint) -> None:
     """Refuse a file whose tensors are not those of the network that its header names.
 
     Raises:
@@ -68,6 +68,6 @@ def check_fits(found: Checkpoint, where: str) -> None:
     }
     if {name: value.shape for name, value in found.weights.items()} != schema:
         raise CheckpointError(
-            f"{where}: its tensors are not those of {found.spec.architecture} with {len(found.classes)} classes; "
+            f"{found.file}: its tensors are not those of {found.spec.architecture} with {len(found.classes)} classes; "
             "fetch it again"
         )

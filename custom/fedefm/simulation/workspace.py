@@ -12,6 +12,7 @@ from fedefm.errors import ConfigError
 from fedefm.exchange.messages import RESERVED
 from fedefm.exchange.record import RECORD_FILE
 from fedefm.flare.simulator import RESERVED as FLARES_OWN
+from fedefm.models.checkpoint import THETA_FILE
 from fedefm.resources import shipped
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -37,7 +38,7 @@ def check_site_names(folders: Mapping[str, Path]) -> None:
         raise ConfigError("two site names differ in upper and lower case only; give each its own")
 
 
-def check_out(out: Path, names: Sequence[str] = ("theta.safetensors", RECORD_FILE, "models", "report.json")) -> None:
+def check_out(out: Path, names: Sequence[str] = (THETA_FILE, RECORD_FILE, "models", "report.json")) -> None:
     """Refuse a folder that already holds a run, by the names of what one leaves.
 
     Raises:

@@ -9,9 +9,9 @@ import torch
 from fedefm.errors import ConfigError, QuorumError
 from fedefm.exchange.events import Event, TaskDone
 from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
-from fedefm.finetune.network import start_weights
-from fedefm.finetune.run import tune_in_process
-from fedefm.finetune.tuner import OWN_FILE, Tuner
+from fedefm.finetune.rounds import tune_in_process
+from fedefm.finetune.tuner import Tuner
+from fedefm.finetune.weights import TUNED_FILE, start_weights
 from fedefm.maths.averaging import weighted_mean
 from fedefm.models.checkpoint import load_weights
 from support.thetas import CLASSES, job, theta_in
@@ -79,7 +79,7 @@ def test_alone_nothing_but_figures_leaves(consortium: dict[str, Path], tmp_path:
     tuned = tune_in_process(settings, consortium, theta_in(tmp_path), events.append, keep=tmp_path)
     assert tuned.weights is None
     for site in consortium:
-        own = load_weights(tmp_path / site / OWN_FILE)
+        own = load_weights(tmp_path / site / TUNED_FILE)
         assert own.classes == CLASSES and not same(own.weights, theta_in(tmp_path).weights)
     task = next(e.task for e in events if isinstance(e, TaskDone) and e.task.stage is Stage.TUNE)
     start = start_weights(theta_in(tmp_path), settings)
@@ -93,7 +93,7 @@ def test_alone_and_federated_agree_where_there_is_one_hospital(consortium: dict[
     site, theta = {"north": consortium["north"]}, theta_in(tmp_path)
     together = tune_in_process(job(), site, theta).weights
     tune_in_process(job(federated=False), site, theta, keep=tmp_path)
-    assert together is not None and same(together, load_weights(tmp_path / "north" / OWN_FILE).weights)
+    assert together is not None and same(together, load_weights(tmp_path / "north" / TUNED_FILE).weights)
 
 
 @pytest.mark.parametrize("mode", ["head", "lora"])
