@@ -12,8 +12,8 @@ from jaxtyping import Int64
 from fedefm.data import readers
 from fedefm.data.checks import check_sites
 from fedefm.data.dataset import load_site
-from fedefm.data.decode import picture, to_labels
 from fedefm.data.describe import describe_folder
+from fedefm.data.formats.decode import picture, to_labels
 from fedefm.data.formats.reader import ImageFrames, Reader
 from fedefm.errors import DataError
 from fedefm.inference.segment import Wanted, segment

@@ -11,8 +11,8 @@ from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from fedefm.data import dicom_header as tags
-from fedefm.data.decode import decode, to_grey, to_labels
 from fedefm.data.dicom_header import Header, fragment_heads, read_header
+from fedefm.data.formats.decode import decode, to_grey, to_labels
 from fedefm.data.formats.dicom_frames import frame_bytes, frame_spans
 from fedefm.data.formats.dicom_seg import label_map, segment_of_each_frame
 from fedefm.data.formats.frame_copy import frame_copy

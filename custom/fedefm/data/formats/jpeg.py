@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from fedefm.data.decode import decode, picture, raster_shape, to_labels
+from fedefm.data.formats.decode import decode, picture, raster_shape, to_labels
 from fedefm.data.formats.reader import ImageFrames, Reader
 from fedefm.errors import DataError
 

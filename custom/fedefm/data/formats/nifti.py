@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import Int64
 
-from fedefm.data.decode import decode, picture, raster_shape, to_labels
+from fedefm.data.formats.decode import decode, picture, raster_shape, to_labels
 from fedefm.data.formats.frame_copy import frame_copy
 from fedefm.data.formats.reader import Frame, ImageFrames, Reader
 from fedefm.data.nifti_header import HEAD_BYTES, Geometry, one_frame, parse_header

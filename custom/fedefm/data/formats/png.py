@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from fedefm.data.decode import decode, picture, to_labels
+from fedefm.data.formats.decode import decode, picture, to_labels
 from fedefm.data.formats.reader import ImageFrames, Reader
 from fedefm.data.png_header import read_png_header
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from fedefm.data.decode import decode, picture, raster_shape, to_labels
+from fedefm.data.formats.decode import decode, picture, raster_shape, to_labels
 from fedefm.data.formats.reader import ImageFrames, Reader
 
 _IMAGE_IO = "TIFFImageIO"
