@@ -1,13 +1,15 @@
-# make demo | test | check | mutants | compare | federation | bench | bench-quick | bench-full | clean      (all install what is missing into .venv first)
+# make demo | test | test-all | check | mutants | compare | federation | bench | bench-quick | bench-full | clean      (all install what is missing into .venv first)
+# make test leaves out the tests that are marked slow; make test-all runs every one
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 RUNS := runs
 SEED ?= 0
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo compare federation test check mutants bench bench-quick bench-full bench-tables clean
+.PHONY: install demo compare federation test test-all check mutants bench bench-quick bench-full bench-tables clean
 
 install: $(VENV)/.installed
 
@@ -32,7 +34,10 @@ federation: install
 	$(BIN)/fedefm federation --seed $(SEED)
 
 test: check
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-all: check
+	$(PYTEST)
 
 check: install
 	$(BIN)/ruff check .

@@ -28,10 +28,10 @@ from benchmarks.fixed.data import Images
 from benchmarks.fixed.definition import Case, load_definition
 from benchmarks.fixed.run import machine, plain_config
 from benchmarks.fixed.settings import case_settings
-from benchmarks.fixed.store import write_json
 
 from fedefm.data.synth import CLASSES, write_site
-from fedefm.finetune.run import tune_in_process
+from fedefm.files import write_json
+from fedefm.finetune.rounds import tune_in_process
 from fedefm.finetune.settings import FineTune
 from fedefm.foundation.record import versions
 from fedefm.foundation.run import run_in_process

@@ -16,6 +16,8 @@ mpl.use("Agg")
 from few_shot import PLAN, SCRATCH, STARTS, Point, chosen, read_results, search_points
 from matplotlib.figure import Figure
 
+from fedefm.files import write_whole
+
 BEGIN, END = "<!-- made by benchmarks/few_shot_page.py: begin -->", "<!-- made by benchmarks/few_shot_page.py: end -->"
 PLOT = Path("images") / "few_shot.png"
 NAMES = {"fedefm": "Theta of FedEFM", "fedavg": "Theta of FedAvg", "scratch": "from scratch"}
@@ -191,9 +193,7 @@ def main() -> None:
     after = rest.partition(END)[2]
     results = read_results()
     plot(results, page.parent / PLOT)
-    partial = page.with_name(f".{page.name}.partial")
-    partial.write_text(f"{before}{BEGIN}\n{tables(results)}\n{END}{after}")
-    partial.replace(page)
+    write_whole(page, f"{before}{BEGIN}\n{tables(results)}\n{END}{after}")
     print(page)
 
 

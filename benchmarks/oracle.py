@@ -28,11 +28,12 @@ import torch
 from benchmarks.fixed.data import Images
 from benchmarks.fixed.definition import Case, load_definition
 from benchmarks.fixed.run import run_case
-from benchmarks.fixed.store import read_result, write_json
+from benchmarks.fixed.store import read_result
 from benchmarks.fixed.tables import markdown, spread
 from torch import Tensor
 
 from fedefm.data.dataset import SiteData, load_site
+from fedefm.files import write_json
 from fedefm.foundation import hospital
 from fedefm.foundation import run as runner
 from fedefm.foundation.distil import DistillationObjective, Teacher, presence

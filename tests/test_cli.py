@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from fedefm.cli import main
-from fedefm.commands.job_options import SETTINGS, free_folder
+from fedefm.commands.job_options import free_folder
 from fedefm.data.synth import write_site
 from fedefm.data.synth.site import write_png
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
-from fedefm.foundation.settings import load_settings
+from fedefm.foundation.methods import job_settings
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     ("simulate",), ("compare",), ("finetune",), ("evaluate",),
-    ("data", "synth"), ("data", "check"),
+    ("data", "synth"), ("data", "check"), ("job", "write"),
 )  # fmt: skip
 
 
@@ -183,6 +183,12 @@ WRONG: dict[str, tuple[Callable[[Place], list[str]], type[FedefmError], list[str
         ["site name 'a b'", "use letters"],
     ),
     "no such class": (with_options("--classes", "catheter"), DataError, ["class", "guidewire"]),
+    "no such method": (with_options("--method", "moan"), ConfigError, ["'moan'", "did you mean 'moon'", "fedavg"]),
+    "two methods": (
+        with_options("--method", "moon", "--set", "schedule.method=fedavg"),
+        ConfigError,
+        ["--set schedule.method", "'moon'", "leave one"],
+    ),
     "job without settings": (with_options("--job", str(ROOT / "tests")), ConfigError, ["foundation.json", "cannot be"]),
 }
 
@@ -223,7 +229,9 @@ def test_a_run_that_is_there_is_not_overwritten(
     assert (place.out / name).read_text() == "precious"
 
 
-@pytest.mark.parametrize("options", [["--methods", "fedefm,fednone"], ["--methods", ""], ["--workers", "0"]])
+@pytest.mark.parametrize(
+    "options", [["--methods", "fedefm,fednone"], ["--methods", ""], ["--methods", "lone,lone"], ["--workers", "0"]]
+)
 def test_a_comparison_of_nothing_is_refused(
     options: list[str], place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,7 +256,7 @@ def test_the_settings_of_the_command_line_reach_the_run(place: Place, capsys: py
     code = main(["simulate", *place.sites(), *options, *sets, "--in-process", "--json", "--out", str(place.out)])
     report = json.loads(capsys.readouterr().out)
     assert code == 0
-    config, job = report["config"], load_settings(ROOT / "jobs" / "foundation" / SETTINGS).to_dict()
+    config, job = report["config"], job_settings().to_dict()
     assert (config["schedule"]["rounds"], config["schedule"]["seed"], config["size"]) == (1, 5, 32)
     assert (config["model"]["encoder"], config["distillation"]["weighting"]) == ("tu-test_resnet", "uniform")
     assert config["optimisation"] == job["optimisation"]  # what nobody named is the job's

@@ -86,8 +86,10 @@ def _print_result(case: Any, result: dict[str, Any], seconds: float) -> None:
 def _tables(options: argparse.Namespace) -> int:
     from benchmarks.fixed.definition import load_definition
     from benchmarks.fixed.page import write_page
-    from benchmarks.fixed.store import current_results, write_json
+    from benchmarks.fixed.store import current_results
     from benchmarks.fixed.summary import summarise, summary_path
+
+    from fedefm.files import write_json
 
     definition = load_definition(options.folder)
     summary = summarise(current_results(definition))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from jaxtyping import UInt8
 from fedefm.data.synth.looks import CLASSES
 from fedefm.data.synth.site import without_unlabelled, write_png
 from fedefm.errors import ConfigError
+from fedefm.files import new_folder
 
 Image = UInt8[np.ndarray, "h w"]
 Spoil = Callable[[Image, Image, np.random.Generator], tuple[Image, Image]]
@@ -39,14 +39,9 @@ def spoil_site(folder: Path, full: Path, place: Path, scenario: str, seed: int) 
         raise ConfigError(f"bad hospital: '{scenario}' is unknown; choose one of {', '.join(SPOIL)}")
     if place.exists():
         return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    try:
-        shutil.copytree(folder, scratch / "site")
-        _spoil_frames(scratch / "site", full, SPOIL[scenario], seed)
-        (scratch / "site").rename(place)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with new_folder(place) as scratch:
+        shutil.copytree(folder, scratch, dirs_exist_ok=True)
+        _spoil_frames(scratch, full, SPOIL[scenario], seed)
     return place
 
 

@@ -10,9 +10,10 @@ from benchmarks.fixed.plots import plot_shares
 from benchmarks.fixed.tables import all_tables
 
 from fedefm.errors import ConfigError
+from fedefm.files import write_whole
 
-BEGIN = "<!-- made by fedefm benchmark tables: begin -->"
-END = "<!-- made by fedefm benchmark tables: end -->"
+BEGIN = "<!-- made by python -m benchmarks.fixed tables: begin -->"
+END = "<!-- made by python -m benchmarks.fixed tables: end -->"
 PLOT = Path("images") / "benchmark.png"
 
 
@@ -29,6 +30,4 @@ def write_page(summary: Mapping[str, Any], page: Path) -> None:
     after = rest.partition(END)[2]
     picture = f"![Mean test Dice against the share of unseen labels, synthetic]({PLOT.as_posix()})"
     plot_shares(summary.get("dice", {}), page.parent / PLOT)
-    partial = page.with_name(f".{page.name}.partial")
-    partial.write_text(f"{before}{BEGIN}\n{picture}\n\n{all_tables(summary)}\n{END}{after}")
-    partial.replace(page)
+    write_whole(page, f"{before}{BEGIN}\n{picture}\n\n{all_tables(summary)}\n{END}{after}")

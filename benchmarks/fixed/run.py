@@ -16,10 +16,10 @@ from benchmarks.fixed.settings import case_settings
 
 from fedefm.data.dataset import load_site
 from fedefm.exchange.events import Event, TaskDone
+from fedefm.exchange.messages import TRAINING
 from fedefm.exchange.record import mean
-from fedefm.exchange.schedule import TRAINING
 from fedefm.foundation.record import versions
-from fedefm.foundation.run import Run, run_in_process
+from fedefm.foundation.run import FoundationRun, run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import Weights, build_model
@@ -84,7 +84,7 @@ def scored(dice: Mapping[str, Any], site: str) -> Mapping[str, float | None]:
     return dice["by_site"].get(site) or dice["by_model"][site][site]
 
 
-def validation_dice(run: Run, folders: Mapping[str, Path], sites: list[str]) -> float | None:
+def validation_dice(run: FoundationRun, folders: Mapping[str, Path], sites: list[str]) -> float | None:
     """Mean Dice on the validation frames of these hospitals; settings are chosen by it."""
     settings = run.settings
     model = build_model(settings.model, len(settings.classes) + 1, settings.size)

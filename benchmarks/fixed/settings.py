@@ -8,9 +8,10 @@ from typing import Any
 from benchmarks.fixed.definition import ABSENT, Case, Definition
 
 from fedefm.errors import ConfigError
+from fedefm.exchange.tasks import total_steps
 from fedefm.exchange.topology import Topology, resolve
-from fedefm.foundation.settings import Settings, load_settings
-from fedefm.resources import shipped
+from fedefm.foundation.methods import job_settings
+from fedefm.foundation.settings import Settings
 
 OURS = "fedefm"
 BYTES = "_bytes"
@@ -53,7 +54,7 @@ def check_steps(settings: Settings, topology: Topology, steps: int) -> None:
         ConfigError: a hospital would take another number of steps over the run.
     """
     for site in topology.sites:
-        taken = settings.schedule.total_steps(topology, site)
+        taken = total_steps(settings.schedule, topology, site)
         if taken != steps:
             raise ConfigError(
                 f"{settings.name}: {taken} gradient steps at {site}, the benchmark has {steps}; change them"
@@ -66,8 +67,4 @@ def _topology(definition: Definition, consortium: Mapping[str, Any]) -> str:
 
 
 def _job_of(definition: Definition, method: str) -> Settings:
-    if method == OURS or method in definition.ablations:
-        folder = shipped("jobs", "foundation")
-    else:
-        folder = shipped("jobs", "baselines", method.removesuffix(BYTES))
-    return load_settings(folder / "app" / "config" / "foundation.json")
+    return job_settings(method=None if method in definition.ablations else method.removesuffix(BYTES))

@@ -19,10 +19,13 @@ from fedefm.exchange.topology import resolve
 _NO_MATTER = ("name", "stage_timeout")
 
 NEUTRAL: Mapping[str, Mapping[str, Any]] = {
-    "distillation": {"even_nodes": False, "static_limit": 1.0},
+    "distillation": {"static_limit": 1.0},
     "schedule": {"order": "parallel", "reputation_limit": 0.0},
 }
 """Settings that are younger than the first results, at the value under which a run is what it was without them."""
+
+GONE: Mapping[str, Mapping[str, Any]] = {"distillation": {"even_nodes": False}}
+"""Settings that older results name and that are no more, at the value under which a run is what it is without them."""
 
 
 def result_path(definition: Definition, case: Case) -> Path:
@@ -42,14 +45,6 @@ def read_result(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not a readable result ({error}); remove it and run again") from error
 
 
-def write_json(path: Path, plain: Any) -> None:
-    """Write beside, then rename, so that no reader sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    partial.replace(path)
-
-
 def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
     """Whether a result is of this definition and of the settings that its method has today."""
     case = Case(**result["case"])
@@ -59,27 +54,36 @@ def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
         settings = case_settings(definition, case)
     except ConfigError:  # an ablation that is no longer there
         return False
-    found = {part: _with_neutral(part, value) for part, value in result["config"].items()}
+    found = {part: _as_of_today(part, value) for part, value in result["config"].items()}
     topology, corpora = resolve(settings.topology, definition.sites_of(case)), result["corpora"]
-    rated = any(comparable(topology, corpora, i, j) for i in topology.sites for j in topology.neighbours(i))
-    return _what_matters(found, rated) == _what_matters(plain_config(settings), rated)
+    compared = any(comparable(topology, corpora, i, j) for i in topology.sites for j in topology.neighbours(i))
+    return _what_matters(found, compared) == _what_matters(plain_config(settings), compared)
 
 
-def _what_matters(config: Mapping[str, Any], rated: bool) -> dict[str, Any]:
+def _what_matters(config: Mapping[str, Any], compared: bool) -> dict[str, Any]:
     """The parts of a configuration that tell one result of its method from another.
 
     Args:
         config: a run's settings.
-        rated: whether any three hospitals annotate one class; else no silo is assessed.
+        compared: whether any three hospitals annotate one class; else no silo is assessed.
     """
     rules, parts = REGISTRY[config["schedule"]["method"]], {k: v for k, v in config.items() if k not in _NO_MATTER}
-    used = {"order": rules.exchanges, "server_rate": rules.rated, "reputation_limit": rules.exchanges and rated}
+    used = {
+        "order": rules.exchanges,
+        "server_rate": rules.takes_server_rate,
+        "reputation_limit": rules.exchanges and compared,
+    }
     parts["schedule"] = {key: value for key, value in config["schedule"].items() if used.get(key, True)}
     return parts if rules.exchanges else {key: value for key, value in parts.items() if key != "distillation"}
 
 
-def _with_neutral(part: str, value: Any) -> Any:
-    return {**NEUTRAL[part], **value} if part in NEUTRAL else value
+def _as_of_today(part: str, value: Any) -> Any:
+    """A part of an older result's configuration with the settings that there are today, where that is the same run."""
+    if part not in NEUTRAL:
+        return value
+    gone = GONE.get(part, {})
+    kept = {name: one for name, one in value.items() if name not in gone or one != gone[name]}
+    return {**NEUTRAL[part], **kept}
 
 
 def left_over(definition: Definition, cases: Iterable[Case]) -> list[Case]:

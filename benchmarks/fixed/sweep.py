@@ -12,9 +12,10 @@ import torch
 from benchmarks.fixed.data import Images
 from benchmarks.fixed.definition import Case, Definition
 from benchmarks.fixed.run import run_case
-from benchmarks.fixed.store import result_path, write_json
+from benchmarks.fixed.store import result_path
 
 from fedefm.errors import ConfigError
+from fedefm.files import write_json
 
 OnResult = Callable[[Case, dict[str, Any], float], None]
 

@@ -16,13 +16,14 @@ from fedefm.commands import (
     export,
     federation,
     finetune,
+    job,
     segment,
     simulate,
     trust,
 )
 from fedefm.errors import FedefmError
 
-COMMANDS = (simulate, compare, finetune, evaluate, segment, export, data, federation, doctor, trust)
+COMMANDS = (simulate, compare, finetune, evaluate, segment, export, data, job, trust, doctor, federation)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> int:
-    """Run what the arguments ask for; every error of ours ends in one line and its own exit code."""
+    """Do what the arguments ask for; each of our own errors ends in one line and the exit code of its kind."""
     options = parser.parse_args(arguments)
     warnings.showwarning = lambda message, *place, **more: print(f"fedefm: note: {message}", file=sys.stderr)
     try:
@@ -39,7 +40,7 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None)
     except FedefmError as error:
         print(f"fedefm: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # who reads our output, such as `head`, has had enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush would fail again
         return 141
     except OSError as error:

@@ -27,7 +27,7 @@ class DataError(FedefmError):
     exit_code = 3
 
 
-class TransportError(FedefmError, ValueError):
+class OptimalTransportError(FedefmError, ValueError):
     """An optimal transport problem is ill posed (NaN, negative weight, empty, no convergence ...)."""
 
     exit_code = 4

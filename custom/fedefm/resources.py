@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fedefm.errors import ConfigError
 
+JOB_CONFIG = Path("app") / "config"  # of a FLARE job folder: its settings beside FLARE's own configuration
 _PACKAGE = Path(__file__).parent
 _PLACES = (_PACKAGE / "shipped", _PACKAGE.parents[1])  # inside an installed wheel; the root of a checkout
 

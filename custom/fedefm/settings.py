@@ -1,61 +1,163 @@
-"""Settings of a job from JSON-able values: each is checked against its type, and an unknown name is answered."""
+"""Settings from JSON-able values: each is checked against its type and range, and an unknown name is answered.
+
+A settings class says in its type hints what it takes, and pydantic checks that it gets it. What pydantic finds is said
+again in one line, as a `ConfigError` that names the setting.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
+import functools
+import json
 import re
-import sys
-from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from collections.abc import Sequence
+from dataclasses import asdict, field, fields
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, get_type_hints
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated_dataclass
 
 from fedefm.errors import ConfigError
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+T = TypeVar("T")
 
-_KINDS: Mapping[str, Callable[[Any], bool]] = {
-    "bool": lambda value: isinstance(value, bool),
-    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "float": lambda value: _is_finite(value),
-    "str": lambda value: isinstance(value, str),
-    "str | None": lambda value: value is None or isinstance(value, str),
-    "tuple[str, ...]": lambda value: isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value),
-    "Mapping[str, Any]": lambda value: isinstance(value, Mapping),
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_CONFIG = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_UNKNOWN, _NO_OBJECT, _OWN_CHECK = "unexpected_keyword_argument", "dataclass_type", "value_error"
+_MUST_BE = {
+    "bool_type": "of type bool",
+    "int_type": "of type int",
+    "float_type": "of type float",
+    "finite_number": "of type float and finite",
+    "string_type": "of type str",
+    "path_type": "of type str",
+    "list_type": "of type list",
+    "tuple_type": "of type list",
+    "dict_type": "of type object",
+    "mapping_type": "of type object",
+    _NO_OBJECT: "an object with named values",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+    "multiple_of": "a multiple of {multiple_of}",
 }
 
 
-def build(cls: Any, plain: Any, where: str) -> Any:
+class Fault(NamedTuple):
+    """The first thing that is wrong with a value.
+
+    Attributes:
+        kind: pydantic's word for it.
+        path: keys and positions that lead to it from outside.
+        text: what is wrong, in the words that follow its name.
+    """
+
+    kind: str
+    path: tuple[str | int, ...]
+    text: str
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def settings_class(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass whose values are checked against its type hints when it is made.
+
+    A field may carry a range or a check of its own in `Annotated`; what binds several fields stands in `__post_init__`.
+    Nothing is converted but an int where a float belongs. A wrong value raises `ConfigError`.
+    """
+    made: Any = validated_dataclass(frozen=True, config=_CONFIG)(cls)
+    take = made.__init__
+
+    @functools.wraps(take)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            take(self, *args, **kwargs)
+        except ValidationError as error:
+            raise ConfigError(_line(made, find_fault(error))) from error
+
+    made.__init__ = init
+    return made
+
+
+@settings_class
+class JsonSettings:
+    """Base of the settings that are written as JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls: type[T], plain: Any) -> T:
+        """Build from JSON-able values.
+
+        Raises:
+            ConfigError: an unknown key (with the nearest known one), an ill-typed or out-of-range value.
+        """
+        return build(cls, plain, "settings")
+
+
+def build(cls: type[T], plain: Any, where: str) -> T:
     """Build a settings class from JSON-able values; a field that is a settings class itself is built the same way.
 
+    The values are checked as JSON, where a list may stand for a tuple and an object for a settings class, and nothing
+    else is converted.
+
+    Args:
+        cls: the class.
+        plain: a mapping from its fields' names.
+        where: what an error says first, such as the file.
+
     Raises:
-        ConfigError: an unknown key (with the nearest known one), or an ill-typed value.
+        ConfigError: an unknown key (with the nearest known one), an ill-typed or out-of-range value.
     """
-    if not isinstance(plain, Mapping):
-        raise ConfigError(f"{where}: must be an object with named values")
-    fields, hints = {f.name: f for f in dataclasses.fields(cls)}, get_type_hints(cls)
-    for key in plain:
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, 1)
-            raise ConfigError(f"{where}: '{key}' is unknown" + (f"; did you mean '{near[0]}'?" if near else ""))
-    values = {}
-    for key, value in plain.items():
-        nested = dataclasses.is_dataclass(hints[key])
-        values[key] = build(hints[key], value, key) if nested else _value(key, value, str(fields[key].type), where)
     try:
-        return cls(**values)
-    except TypeError as error:
+        return TypeAdapter(cls).validate_json(json.dumps(plain))
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_line(cls, find_fault(error))}") from error
+    except (ConfigError, TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def check_positive(value: Any, *names: str) -> None:
-    """Refuse a settings value one of whose fields is not above 0.
+def load(cls: type[T], path: Path) -> T:
+    """Read a settings class from a JSON file.
 
     Raises:
-        ConfigError: so.
+        ConfigError: the file is missing, not JSON, or has a wrong value; the message starts with the file.
     """
-    for name in names:
-        if not getattr(value, name) > 0:
-            raise ConfigError(f"{name} must be above 0, not {getattr(value, name)}")
+    try:
+        plain = json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid JSON ({error}); correct it") from error
+    return build(cls, plain, str(path))
+
+
+def find_fault(error: ValidationError) -> Fault:
+    """What pydantic found first; an unknown key comes before all else, as it explains a missing one."""
+    found = min(error.errors(include_url=False), key=lambda one: one["type"] != _UNKNOWN)
+    kind, known = found["type"], found.get("ctx", {})
+    if kind == "missing":
+        text = "is missing"
+    elif kind == _OWN_CHECK:
+        text = str(known["error"])
+    elif kind in _MUST_BE:
+        text = f"must be {_MUST_BE[kind].format(**known)}, not {found['input']!r:.60}"
+    else:
+        text = f"is wrong: {found['msg']}"
+    return Fault(kind, found["loc"], text)
+
+
+def one_of(names: Sequence[str]) -> AfterValidator:
+    """The check that a text is one of `names`."""
+
+    def check(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"{text[:60]!r} is unknown; choose one of {', '.join(names)}")
+        return text
+
+    return AfterValidator(check)
 
 
 def check_id(text: str) -> str:
@@ -69,14 +171,41 @@ def check_id(text: str) -> str:
     return text
 
 
-def _value(key: str, value: Any, kind: str, where: str) -> Any:
-    """Check a JSON value against the field's annotation, so that a string never lands where a number belongs."""
-    if not _KINDS[kind](value):
-        raise ConfigError(f"{where}: {key} must be of type {kind}, not {value!r:.60}")
-    return tuple(value) if kind.startswith("tuple") else float(value) if kind == "float" else value
+def _check_classes(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or len(set(names)) != len(names) or "background" in names:
+        raise ValueError("must name each foreground class once; background is implied")
+    return names
 
 
-def _is_finite(value: Any) -> bool:
-    """Whether a number fits a float: a comparison that NaN, infinity and larger integers fail."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and abs(value) <= sys.float_info.max
+ClassNames = Annotated[tuple[str, ...], AfterValidator(_check_classes)]
+"""Foreground classes in label order, each once."""
+
+JobId = Annotated[str, AfterValidator(check_id)]
+"""The id of a finished job."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A number in [0, 1]."""
+
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
+"""A number above 0 and not above 1."""
+
+
+def _line(cls: Any, fault: Fault) -> str:
+    """A fault of a settings class in one line: its section, its name, what is wrong."""
+    names = [part for part in fault.path if isinstance(part, str)]
+    if fault.kind == _NO_OBJECT:
+        return ": ".join([*names, fault.text])
+    *sections, name = names or ["settings"]
+    place = "".join(f"{section}: " for section in sections)
+    if fault.kind == _UNKNOWN:
+        near = difflib.get_close_matches(name, _names_in(cls, sections), 1)
+        return f"{place}{name!r:.60} is unknown" + (f"; did you mean '{near[0]}'?" if near else "")
+    item = "".join(f".{part}" for part in fault.path if isinstance(part, int))
+    return f"{place}{name}{item} {fault.text}"
+
+
+def _names_in(cls: Any, sections: Sequence[str]) -> list[str]:
+    """Names of the settings in a section of a settings class."""
+    for section in sections:
+        cls = get_type_hints(cls)[section]
+    return [one.name for one in fields(cls)]

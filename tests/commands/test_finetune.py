@@ -10,8 +10,7 @@ import pytest
 from fedefm.cli import main
 from fedefm.data.synth.site import write_png
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError, TrustError
-from fedefm.finetune.theta import MODEL
-from fedefm.finetune.tuner import OWN_FILE
+from fedefm.finetune.weights import MODEL, TUNED_FILE
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.spec import ModelSpec
 from fedefm.trust import sign_folder
@@ -58,7 +57,7 @@ def test_alone_in_the_simulator_weights_stay_with_the_hospital(
     assert main(["finetune", "--theta", str(theta), *site, *SHORT, "--local-only", "--out", str(out)]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["model"] is None and set(record["scores"]) == {"east"}
-    assert load_weights(out / "east" / OWN_FILE).sha256 != load_weights(theta).sha256
+    assert load_weights(out / "east" / TUNED_FILE).sha256 != load_weights(theta).sha256
     assert not (out / "tuned.safetensors").exists()
 
 

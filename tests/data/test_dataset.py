@@ -1,10 +1,12 @@
 """A folder to tensors: labels, splits, quarantine, and nothing that identifies a patient."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -268,3 +270,35 @@ def test_the_interface_that_training_relies_on() -> None:
         "quarantined",
         "synthetic",
     ]
+
+
+FOLDER = {"folder", "manifest", "splits"}  # which file is whose image, and what the values of its mask mean
+PIXELS = {"dataset", "readers", "decode", "normalise", "letterbox"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "own"), [(".png", {"formats/png", "png_header"}), (".dcm", {"formats/dicom", "dicom_header"})]
+)
+def test_an_image_comes_from_the_disk_to_a_tensor_through_seven_files(
+    tmp_path: Path, ending: str, own: set[str]
+) -> None:
+    folder = make_site(tmp_path)
+    for path in sorted(tmp_path.glob("images/*.png")) + sorted(tmp_path.glob("masks/*.png")):
+        if ending == ".dcm":
+            path.with_suffix(ending).write_bytes(dicom(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))))
+            path.unlink()
+    entered: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        file = Path(frame.f_code.co_filename)
+        if event == "call" and "fedefm" in file.parts:
+            entered.add("/".join(file.with_suffix("").parts[file.parts.index("fedefm") + 1 :]).removeprefix("data/"))
+
+    load_site(folder, CLASSES, 24)  # everything is imported
+    sys.setprofile(note)
+    try:
+        load_site(folder, CLASSES, 24)
+    finally:
+        sys.setprofile(None)
+    assert entered - FOLDER == PIXELS | own
+    assert len(PIXELS | own) <= 7

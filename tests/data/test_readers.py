@@ -11,8 +11,9 @@ import SimpleITK as sitk  # noqa: N813
 from PIL import Image
 
 from fedefm.data.normalise import normalise
-from fedefm.data.readers import count_values, read_image, read_mask, read_shape
+from fedefm.data.readers import count_values, open_file, read_frames, read_image, read_mask, read_shape
 from fedefm.errors import DataError
+from support.dicom_files import dicom
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (24, 30)).astype(np.uint8)
@@ -67,6 +68,20 @@ def test_a_stack_is_frames(tmp_path: Path, suffix: str) -> None:
     path = save(stack, tmp_path / f"a{suffix}")
     np.testing.assert_array_equal(read_image(path).frames, stack)
     assert read_shape(path) == (5, 12, 17)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".nii", ".nii.gz", ".dcm"])
+def test_some_frames_are_those_of_the_whole(tmp_path: Path, suffix: str) -> None:
+    stack, path = RANDOM.integers(0, 4096, (6, 12, 17)).astype(np.uint16), tmp_path / f"a{suffix}"
+    if suffix == ".dcm":
+        path.write_bytes(dicom(stack, 12))
+    else:
+        save(stack, path)
+    for wanted in (range(2, 5), range(5, 6), range(0, 6, 2), range(0)):
+        found = list(read_frames(open_file(path), wanted))
+        assert len(found) == len(wanted)
+        for frame, number in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(frame, stack[number])
 
 
 def test_a_fourth_dimension_is_refused(tmp_path: Path) -> None:
@@ -165,6 +180,15 @@ def test_a_wrong_extension_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "a.png")
 
 
+def test_a_dicom_file_that_begins_as_tiff_does_is_dicom(tmp_path: Path) -> None:
+    data = b"II*\0" + dicom(GREY)[4:]
+    (tmp_path / "a.dcm").write_bytes(data)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.dcm").frames[0], GREY)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.tif holds DICOM, not TIFF"):
+        read_image(tmp_path / "a.tif")
+
+
 def test_absent_files_are_data_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot open"):
         read_image(tmp_path / "a.png")
@@ -203,7 +227,7 @@ def huge_nifti(side: int) -> bytes:
 )
 def test_a_huge_declared_size_is_refused_before_it_is_allocated(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
-    for read in (read_image, read_mask, read_shape):
+    for read in (read_image, read_mask, read_shape, lambda path: list(read_frames(open_file(path)))):
         with pytest.raises(DataError, match=r"above 8192 a side|truncated"):
             read(tmp_path / name)
 

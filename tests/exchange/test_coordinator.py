@@ -13,13 +13,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fedefm.errors import QuorumError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import SilosRated, StageEnded, StageStarted, TaskDone
-from fedefm.exchange.messages import THETA, Assignment, Stage, Task
-from fedefm.exchange.schedule import METHODS, ORDERS, TRAINING, Schedule
+from fedefm.exchange.messages import THETA, TRAINING, Assignment, Stage, Task
+from fedefm.exchange.methods import REGISTRY
+from fedefm.exchange.methods.fedefm import turns
+from fedefm.exchange.schedule import ORDERS, Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete, from_edges, ring
 from support.scripted_network import FAULTS, Floats, Ledger, Network, Play, drift, fail_when, play
 
 ABC = complete("abc")
+METHODS = tuple(REGISTRY)
 REFUSED = [fault for fault in FAULTS if fault != "twice"]
 
 
@@ -55,13 +58,13 @@ def test_theta_goes_beyond_the_mean_from_the_second_round_on() -> None:
     )
     first = one.one_round(one.prepare(RoundState(0, dict.fromkeys("abc", 0.0))))
     state = replace(first, theta=10.0)
-    assert one.aggregate(state, frozenset("abc")).theta == pytest.approx(18.5)
-    assert two.aggregate(state, frozenset("abc")).theta == pytest.approx(10 + 2 * 8.5)
-    assert two.aggregate(replace(state, theta=None), frozenset("abc")).theta == pytest.approx(18.5)
+    assert one.operations.aggregate(state, frozenset("abc")).theta == pytest.approx(18.5)
+    assert two.operations.aggregate(state, frozenset("abc")).theta == pytest.approx(10 + 2 * 8.5)
+    assert two.operations.aggregate(replace(state, theta=None), frozenset("abc")).theta == pytest.approx(18.5)
 
 
 def test_baselines_keep_the_mean() -> None:
-    rates = {method: Schedule(method, server_rate=2.0).theta_rate for method in METHODS}
+    rates = {name: method.server_rate_of(Schedule(name, server_rate=2.0)) for name, method in REGISTRY.items()}
     assert rates == dict.fromkeys(METHODS, 1.0) | dict.fromkeys(("fedefm", "at_home", "turns", "fedavg_rate"), 2.0)
 
 
@@ -180,10 +183,10 @@ def test_turns_change_no_task_but_its_order_and_weights() -> None:
 
 @given(st.lists(st.sampled_from("abcdef"), unique=True, max_size=6), st.integers(0, 20))
 def test_everybody_has_one_turn_a_round_and_the_first_one_moves_on(silos: list[str], round_: int) -> None:
-    turns = [silo for turn in Schedule(order="sequential").turns(silos, round_) for silo in turn]
-    assert sorted(turns) == sorted(silos)
-    assert not silos or turns[0] == silos[round_ % len(silos)]
-    assert Schedule(order="parallel").turns(silos, round_) == [tuple(silos)]
+    row = [silo for turn in turns("sequential", silos, round_) for silo in turn]
+    assert sorted(row) == sorted(silos)
+    assert not silos or row[0] == silos[round_ % len(silos)]
+    assert turns("parallel", silos, round_) == [tuple(silos)]
 
 
 # Reputation
@@ -242,8 +245,8 @@ def test_a_silo_that_mends_its_labels_counts_again() -> None:
 def test_theta_stays_where_nobody_has_any_reputation() -> None:
     """Three silos, each of which the hosts at some moment find far worse than another."""
     run = floats(plan_of(rounds=1, **TURNS))
-    server = run.coordinator
-    state = server.prepare(RoundState(0, dict.fromkeys("abc", 1.0)))
+    server = run.coordinator.operations
+    state = run.coordinator.prepare(RoundState(0, dict.fromkeys("abc", 1.0)))
     alike = {"catheter": {"a": 0.0, "b": 0.9}, "guidewire": {"a": 0.9, "b": 0.0}}
     none = replace(state, agreement={"c": alike})
     assert server.reputations(none, "ab") == {"a": 0.0, "b": 0.0}
@@ -469,10 +472,10 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(method: str, stop: i
     whole = play(plan, ABC)
     final = whole.coordinator.run("start")
     rest = play(plan, ABC)
-    committed = whole.saved[min(stop, plan.rounds_run) - 1]
+    committed = whole.saved[min(stop, whole.rules.rounds_of(plan)) - 1]
     assert rest.coordinator.run("start", resume=committed) == final
     assert min((t.round for t in rest.network.tasks(Stage.LOCAL)), default=9) >= committed.round
-    assert [state.round for state in rest.saved] == list(range(committed.round + 1, plan.rounds_run + 1))
+    assert [state.round for state in rest.saved] == list(range(committed.round + 1, whole.rules.rounds_of(plan) + 1))
 
 
 def test_a_dead_site_may_come_back_on_resume() -> None:
@@ -492,7 +495,7 @@ def check_history(run: Play, before: RoundState[str], after: RoundState[str], wo
     ledger, k = run.ops, before.round
     start = before.silos
     if before.theta is not None:
-        start = {s: ledger.interpolate(w, before.theta, run.plan.mixing) for s, w in start.items()}
+        start = {s: ledger.interpolate(w, before.theta, run.rules.mixing_of(run.plan)) for s, w in start.items()}
     ids = Counter(worked)
     assert after.round == k + 1 and not [i for i, n in ids.items() if n > 1]
     for site in run.topology.sites:
@@ -593,7 +596,7 @@ class Rounds(RuleBasedStateMachine):
     def committed_rounds_are_counted_once(self) -> None:
         assert self.saved.round == self.state.round == self.rounds
         for site, weights in self.saved.silos.items():
-            if self.run.plan.exchanges:
+            if self.run.rules.exchanges:
                 start, *done = self.run.ops.lineage(weights)
                 assert start == "start"
                 assert len(set(done)) == len(done)

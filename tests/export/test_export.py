@@ -108,7 +108,7 @@ def test_the_card_of_a_fine_tuned_model_tells_its_data_figures_and_lineage(repor
     assert "| north | catheter | 0.500 | 0.333 | 7 |" in card and "| north | wire | - | - | - |" in card
     assert f"fine-tuned from Theta sha256 `{'ab' * 32}`" in card and load_weights(reported).sha256 in card
     assert "mode lora, 40 steps a hospital, 50% of the labelled patients, seed 3" in card
-    assert "round 3 of 4, the best by 'dice'" in card
+    assert "round 3 of 4, the best by 'pooled Dice'" in card
     interval = "0.250 (0.125 to 0.500)"
     assert f"| north | catheter | {interval} | - | {interval} | - | - | - | - | - | 9 |" in card
     assert "## Licence\n\nCC BY 4.0\n" in card and "Synthetic images" in card

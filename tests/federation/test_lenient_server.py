@@ -7,7 +7,7 @@ import pytest
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JOB, small_settings
 from fedefm.federation.sites import listens, registered, site_process, write_site_config
-from fedefm.simulation.workspace import write_job
+from fedefm.flare.job_folder import write_job
 from fedefm.trust import sign_job
 from support.rogues import Ear, change, kit_with, until
 

@@ -7,8 +7,8 @@ import pytest
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JOB, signed_job, small_settings
 from fedefm.federation.sites import running
+from fedefm.flare.job_folder import write_job
 from fedefm.flare.job_guard import REFUSAL
-from fedefm.simulation.workspace import write_job
 from fedefm.trust import MANIFEST_NAME, SIGNATURE_NAME, sign_job
 from fedefm.trust.kinds import LEDGER_NAME
 from support.rogues import Ear, authority, change, kit_with, pair, until

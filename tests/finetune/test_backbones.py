@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from fedefm.exchange.schedule import Schedule
-from fedefm.finetune.run import tune_in_process
-from fedefm.finetune.theta import read_theta
-from fedefm.foundation.record import THETA_FILE, save_run
+from fedefm.finetune.rounds import tune_in_process
+from fedefm.finetune.weights import read_theta
+from fedefm.foundation.record import save_run
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings
-from fedefm.models.checkpoint import load_weights
+from fedefm.models.checkpoint import THETA_FILE, load_weights
 from fedefm.models.spec import ModelSpec
 from fedefm.training.optimisation import Optimisation
 from support.small_networks import SMALLEST
@@ -53,7 +53,7 @@ def test_a_backbone_runs_from_foundation_to_tuned_weights(
     settings = job(
         model=load_weights(theta_file).spec, size=SIZE, mode=mode, rank=2, rounds=1, steps=2, optimisation=STEPS
     )
-    theta = read_theta(theta_file, settings)
+    theta = read_theta(theta_file)
     tuned = tune_in_process(settings, {"west": consortium["west"]}, theta)
     assert tuned.weights is not None and tuned.figures["lost"] == []
     assert set(tuned.weights) == set(theta.weights)

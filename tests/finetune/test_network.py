@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from fedefm.errors import CheckpointError
-from fedefm.finetune.network import build_seeded, check_theta, close_tuning, open_for_tuning, start_weights, tuned_spec
+from fedefm.finetune.network import build_seeded, close_tuning, open_for_tuning, tuned_spec
+from fedefm.finetune.weights import check_theta, start_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.classifier import build_tuned, check_fits
 from fedefm.models.spec import ModelSpec
@@ -108,7 +109,7 @@ def test_a_rate_of_zero_freezes() -> None:
 )
 def test_another_theta_than_the_job_names_is_refused(changes: dict, named: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=named):
-        check_theta(theta_in(tmp_path), job(**changes), "theta.safetensors")
+        check_theta(theta_in(tmp_path), job(**changes))
 
 
 def test_a_header_that_lies_about_its_classes_is_refused(tmp_path: Path) -> None:
@@ -116,4 +117,4 @@ def test_a_header_that_lies_about_its_classes_is_refused(tmp_path: Path) -> None
     path = tmp_path / "lying.safetensors"
     save_weights(path, weights, spec=SMALLEST, classes=("catheter",), size=32)
     with pytest.raises(CheckpointError, match="not those of Unet with 1 classes"):
-        check_fits(load_weights(path), "lying.safetensors")
+        check_fits(load_weights(path))

@@ -13,8 +13,8 @@ import torch
 from fedefm.cli import main
 from fedefm.errors import CheckpointError
 from fedefm.finetune.metric import Best
-from fedefm.finetune.network import start_weights
 from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE, Progress, RoundsKept
+from fedefm.finetune.weights import start_weights
 from fedefm.simulation.process import kill_tree
 from support.thetas import job, theta_in, write_theta
 

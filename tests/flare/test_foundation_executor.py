@@ -1,4 +1,4 @@
-"""The executor and the persistor on FLARE's own workspace layout, with a real hospital behind them."""
+"""The executor on FLARE's own workspace layout, with a real hospital behind it."""
 
 import json
 import logging
@@ -6,41 +6,21 @@ import logging
 import pytest
 import torch
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import ReservedKey
-from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
-from nvflare.apis.workspace import Workspace
-from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable
 
 from fedefm.data.synth.consortium import default_sites, write_consortium
 from fedefm.data.synth.looks import CLASSES
-from fedefm.errors import CheckpointError, ConfigError
 from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
 from fedefm.flare.envelope import decode_result, encode_assignment, reason_of
-from fedefm.flare.foundation_controller import write_record
-from fedefm.flare.foundation_executor import HospitalExecutor
-from fedefm.flare.job_files import output_folder, read_settings
-from fedefm.flare.persistor import PATH, SafetensorsPersistor
+from fedefm.flare.foundation_executor import FoundationExecutor
 from fedefm.foundation.hospital import Hospital
-from fedefm.foundation.settings import Settings
+from fedefm.foundation.settings import SETTINGS_FILE, Settings
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import initial_weights
 from fedefm.models.spec import ModelSpec
+from support.flare_site import job_context
 
 SETTINGS = Settings(classes=tuple(CLASSES), size=32, model=ModelSpec("Unet", "tu-test_resnet"))
-
-
-class Engine:
-    """Knows the workspace and keeps the events that a component fires."""
-
-    def __init__(self, workspace):
-        self.workspace, self.fired = workspace, []
-
-    def get_workspace(self):
-        return self.workspace
-
-    def fire_event(self, event_type, fl_ctx):
-        self.fired.append(event_type)
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +30,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def fl_ctx(tmp_path):
-    """Context of job `job` at the site `north`, whose configuration is still missing."""
-    for folder in ("startup", "local"):
-        (tmp_path / folder).mkdir()
-    workspace = Workspace(str(tmp_path), "north")
-    fl_ctx = FLContext()
-    for key, value in (
-        (ReservedKey.ENGINE, Engine(workspace)),
-        (ReservedKey.RUN_NUM, "job"),
-        (ReservedKey.IDENTITY_NAME, "north"),
-    ):
-        fl_ctx.set_prop(key, value, private=True, sticky=False)
-    config = tmp_path / "job" / "app_north" / "config"
-    config.mkdir(parents=True)
-    (config / "foundation.json").write_text(json.dumps(SETTINGS.to_dict()))
-    return fl_ctx
+    return job_context(tmp_path, SETTINGS_FILE, SETTINGS.to_dict())
 
 
 def configure(tmp_path, **values):
@@ -72,7 +38,7 @@ def configure(tmp_path, **values):
 
 
 def started(fl_ctx):
-    executor = HospitalExecutor()
+    executor = FoundationExecutor()
     executor.handle_event(EventType.START_RUN, fl_ctx)
     return executor
 
@@ -132,34 +98,3 @@ def test_work_that_cannot_be_done_is_refused_and_the_next_is_done(fl_ctx, tmp_pa
     executor = started(fl_ctx)
     assert reason_of(ask(executor, fl_ctx, task, models)).split(":")[0].endswith(reason)
     assert reason_of(ask(executor, fl_ctx, PREPARE)) is None
-
-
-def test_start_weights_are_those_of_the_seed(fl_ctx):
-    loaded = SafetensorsPersistor().load(fl_ctx)[ModelLearnableKey.WEIGHTS]
-    assert weights_sha256(loaded) == weights_sha256(start_weights())
-
-
-def test_a_saved_model_comes_back_and_an_altered_one_does_not(fl_ctx):
-    persistor, weights = SafetensorsPersistor(), start_weights()
-    persistor.save(make_model_learnable(weights, {PATH: "models/north.safetensors"}), fl_ctx)
-    assert weights_sha256(persistor.get("models/north.safetensors", fl_ctx)[ModelLearnableKey.WEIGHTS]) == (
-        weights_sha256(weights)
-    )
-    path = output_folder(fl_ctx) / "models" / "north.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError):
-        persistor.get("models/north.safetensors", fl_ctx)
-
-
-@pytest.mark.parametrize("name", ["../foundation.json", "/etc/passwd", "sub/foundation.json"])
-def test_a_job_cannot_name_settings_elsewhere(fl_ctx, name):
-    with pytest.raises(ConfigError, match="plain name"):
-        read_settings(fl_ctx, name)
-
-
-def test_a_record_that_json_cannot_hold_leaves_no_file(tmp_path):
-    with pytest.raises(ValueError, match="JSON"):
-        write_record(tmp_path / "record.json", {"dice": float("nan")})
-    assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from nvflare.apis.fl_exception import NotAuthorized
 from nvflare.apis.workspace import Workspace
 
 from fedefm.flare import job_guard
-from fedefm.flare.job_guard import REFUSAL, JobGuard, Ledger
+from fedefm.flare.job_guard import REFUSAL, JobGuard, SignatureLedger
 from fedefm.trust import sign_job
 from fedefm.trust.kinds import LEDGER_NAME
 from fedefm.trust.listing import MAX_BYTES
@@ -183,7 +183,7 @@ def test_a_damaged_ledger_refuses_and_names_its_line(job: Path, workspace: Works
 
 
 def test_a_line_that_could_not_be_written_whole_leaves_no_half(tmp_path: Path, monkeypatch) -> None:
-    ledger = Ledger(tmp_path)
+    ledger = SignatureLedger(tmp_path)
     ledger.deployed("one", JOB_ID)
     whole, write = (tmp_path / LEDGER_NAME).read_bytes(), os.write
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:9]))  # a disk that is full

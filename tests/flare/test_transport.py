@@ -21,6 +21,7 @@ from fedefm.errors import DataError, ProtocolError, QuorumError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import TaskLost
 from fedefm.exchange.messages import STUDENT, Assignment, Lost, Result, Stage, Task
+from fedefm.exchange.methods import FEDEFM
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.topology import complete
 from fedefm.flare import transport
@@ -320,7 +321,7 @@ def run(answer, min_sites, events):
         steps = {"local_steps": 1, "overseas_steps": 1, "distil_steps": 1}
         plan = Schedule(rounds=2, **steps, server_rate=1.0, order="parallel", min_sites=min_sites)
         topology, ops = complete(SITES), TensorOps(initial)
-        return Coordinator(plan, topology, CLASSES, federation.transport, ops, events.append).run(initial)
+        return Coordinator(plan, FEDEFM, topology, CLASSES, federation.transport, ops, events.append).run(initial)
 
 
 def test_rounds_go_on_without_a_hospital_that_refuses_visitors():

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from fedefm.exchange.schedule import LONE, Schedule
+from fedefm.exchange.schedule import Schedule
 from fedefm.foundation.overlays import finish, to_grey
 from fedefm.foundation.record import save_run, versions
-from fedefm.foundation.run import Run, run_in_process
+from fedefm.foundation.run import FoundationRun, run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.maths import weights_sha256
 from fedefm.models.checkpoint import load_weights
@@ -29,11 +29,11 @@ def folders(consortium: dict[str, Path]) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def run(folders: dict[str, Path]) -> Run:
+def run(folders: dict[str, Path]) -> FoundationRun:
     return run_in_process(JOB, folders)
 
 
-def test_weights_load_again_and_are_what_the_record_names(run: Run, tmp_path: Path) -> None:
+def test_weights_load_again_and_are_what_the_record_names(run: FoundationRun, tmp_path: Path) -> None:
     record = save_run(JOB, run.state, run.figures, tmp_path)
     theta = load_weights(tmp_path / record["theta"]["path"], spec=JOB.model, classes=len(CLASSES) + 1)
     assert theta.sha256 == record["theta"]["sha256"] == weights_sha256(run.state.theta)
@@ -44,7 +44,7 @@ def test_weights_load_again_and_are_what_the_record_names(run: Run, tmp_path: Pa
         assert found.sha256 == entry["sha256"] == weights_sha256(run.state.silos[site])
 
 
-def test_the_record_is_a_report_and_says_what_ran(run: Run, tmp_path: Path) -> None:
+def test_the_record_is_a_report_and_says_what_ran(run: FoundationRun, tmp_path: Path) -> None:
     record = save_run(JOB, run.state, run.figures, tmp_path)
     validate_report(record)
     assert Settings.from_dict(record["config"]) == JOB
@@ -52,7 +52,7 @@ def test_the_record_is_a_report_and_says_what_ran(run: Run, tmp_path: Path) -> N
     assert record["versions"] == versions() and record["versions"]["torch"].split("+")[0] in torch.__version__
 
 
-def test_the_pictures_show_theta_on_test_frames(run: Run, folders: dict[str, Path], tmp_path: Path) -> None:
+def test_the_pictures_show_theta_on_test_frames(run: FoundationRun, folders: dict[str, Path], tmp_path: Path) -> None:
     save_run(JOB, run.state, run.figures, tmp_path)
     pictures = finish(JOB, tmp_path, folders)
     assert [picture.site for picture in pictures] == ["east", "east", "west", "west"]
@@ -65,7 +65,7 @@ def test_the_pictures_show_theta_on_test_frames(run: Run, folders: dict[str, Pat
 
 
 def test_a_hospital_that_was_left_out_costs_no_other_its_pictures(
-    run: Run, folders: dict[str, Path], tmp_path: Path
+    run: FoundationRun, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     save_run(JOB, run.state, run.figures, tmp_path)
     (tmp_path / "empty").mkdir()
@@ -74,7 +74,7 @@ def test_a_hospital_that_was_left_out_costs_no_other_its_pictures(
 
 
 def test_without_theta_there_is_no_picture_and_no_entry(folders: dict[str, Path], tmp_path: Path) -> None:
-    job = replace(JOB, schedule=replace(SCHEDULE, method=LONE))
+    job = replace(JOB, schedule=replace(SCHEDULE, method="lone"))
     run = run_in_process(job, folders)
     record = save_run(job, run.state, run.figures, tmp_path)
     validate_report(record)

@@ -13,12 +13,13 @@ from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import Event, TaskDone
 from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.messages import Assignment, Stage
+from fedefm.exchange.methods import REGISTRY
 from fedefm.exchange.record import Recorder
-from fedefm.exchange.schedule import METHODS, Schedule
+from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete
 from fedefm.foundation.hospital import Hospital
-from fedefm.foundation.run import Run, run_in_process
+from fedefm.foundation.run import FoundationRun, run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.maths import weights_sha256
 from fedefm.models.build import Weights, initial_weights
@@ -37,7 +38,7 @@ def theta_hash(state: RoundState[Weights]) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(consortium: dict[str, Path]) -> Run:
+def run(consortium: dict[str, Path]) -> FoundationRun:
     return run_in_process(JOB, consortium)
 
 
@@ -49,7 +50,9 @@ def broken(consortium: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
     return {**consortium, "west": tmp_path / "west"}
 
 
-def test_the_same_seed_gives_the_same_theta_in_any_order_of_sites(run: Run, consortium: dict[str, Path]) -> None:
+def test_the_same_seed_gives_the_same_theta_in_any_order_of_sites(
+    run: FoundationRun, consortium: dict[str, Path]
+) -> None:
     again = run_in_process(JOB, dict(reversed(consortium.items())))
     assert theta_hash(again.state) == theta_hash(run.state)
     assert {s: weights_sha256(w) for s, w in again.state.silos.items()} == {
@@ -60,7 +63,7 @@ def test_the_same_seed_gives_the_same_theta_in_any_order_of_sites(run: Run, cons
     }
 
 
-def test_another_seed_gives_another_theta(run: Run, consortium: dict[str, Path]) -> None:
+def test_another_seed_gives_another_theta(run: FoundationRun, consortium: dict[str, Path]) -> None:
     other = run_in_process(replace(JOB, schedule=replace(SCHEDULE, seed=1)), consortium)
     assert theta_hash(other.state) != theta_hash(run.state)
 
@@ -74,7 +77,9 @@ class Shuffled(InProcessTransport):
         yield from super().perform(mixed)
 
 
-def test_neither_the_order_of_arrival_nor_a_restart_changes_theta(run: Run, consortium: dict[str, Path]) -> None:
+def test_neither_the_order_of_arrival_nor_a_restart_changes_theta(
+    run: FoundationRun, consortium: dict[str, Path]
+) -> None:
     """Fault P1: a run whose answers come in another order, broken off after its first round and resumed."""
     initial, saved = initial_weights(JOB.model, len(CLASSES) + 1, JOB.size, SCHEDULE.seed), []
 
@@ -83,6 +88,7 @@ def test_neither_the_order_of_arrival_nor_a_restart_changes_theta(run: Run, cons
         recorder = Recorder(CLASSES)
         return Coordinator(
             SCHEDULE,
+            JOB.rules,
             complete(list(consortium)),
             CLASSES,
             Shuffled(hospitals),
@@ -97,7 +103,7 @@ def test_neither_the_order_of_arrival_nor_a_restart_changes_theta(run: Run, cons
     assert [state.round for state in saved] == [1, 2]
 
 
-def test_figures_are_json_without_nan_and_complete(run: Run) -> None:
+def test_figures_are_json_without_nan_and_complete(run: FoundationRun) -> None:
     figures = json.loads(json.dumps(run.figures, allow_nan=False))
     assert figures["sites"] == ["east", "north", "west"] and figures["lost"] == []
     assert figures["corpora"] == {"east": ["catheter"], "north": ["guidewire", "vessel"], "west": ["vessel"]}
@@ -116,7 +122,7 @@ def test_training_moved_every_silo_and_a_rate_of_one_gives_their_mean(consortium
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", REGISTRY)
 def test_a_broken_site_is_named_and_the_rest_goes_on(broken: dict[str, Path], method: str) -> None:
     told: list[Event] = []
     job = replace(JOB, schedule=replace(SCHEDULE, method=method, rounds=1))

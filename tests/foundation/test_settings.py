@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedefm.errors import ConfigError
-from fedefm.exchange.schedule import METHODS, ORDERS, Schedule
+from fedefm.exchange.methods import REGISTRY
+from fedefm.exchange.schedule import ORDERS, Schedule
 from fedefm.foundation.settings import WEIGHTINGS, Baseline, Distillation, Settings, load_settings
 from fedefm.models.spec import ModelSpec
 from fedefm.training.optimisation import Optimisation
@@ -18,7 +19,7 @@ COUNT, SHARE, AMOUNT = st.integers(1, 500), st.floats(0, 1), st.floats(1e-6, 100
 PLAIN_NAME = st.text(st.characters(exclude_characters=":/\\", codec="utf-8"), max_size=9)  # no address, no path
 VALUES = {
     Schedule: {
-        "method": st.sampled_from(METHODS), "rounds": COUNT, "local_steps": COUNT, "overseas_steps": COUNT,
+        "method": st.sampled_from(tuple(REGISTRY)), "rounds": COUNT, "local_steps": COUNT, "overseas_steps": COUNT,
         "distil_steps": COUNT, "theta_mixing": SHARE, "server_rate": st.floats(0.1, 4), "min_sites": COUNT,
         "max_misses": COUNT, "weigh_by_images": st.booleans(), "compare_lone": st.booleans(),
         "seed": st.integers(0, 2**40), "order": st.sampled_from(ORDERS), "reputation_limit": SHARE,
@@ -29,8 +30,7 @@ VALUES = {
     Distillation: {
         "temperature": AMOUNT, "beta": SHARE, "weighting": st.sampled_from(WEIGHTINGS), "tau": AMOUNT,
         "constant": AMOUNT,
-        "feature_level": st.integers(-4, 4), "even_nodes": st.booleans(),
-        "class_aware": st.booleans(), "condition_on_labels": st.booleans(),
+        "feature_level": st.integers(-4, 4), "class_aware": st.booleans(), "condition_on_labels": st.booleans(),
         "negatives": SHARE, "static_limit": st.floats(0.01, 1), "paper_exact": st.booleans(),
         "differentiate_emd": SHARE, "average_experts": st.booleans(),
     },
@@ -75,6 +75,14 @@ def with_value(path: str, value: Any) -> dict[str, Any]:
         inner = inner[name]
     inner[key] = value
     return plain
+
+
+def test_an_unknown_method_is_named_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "foundation.json"
+    path.write_text(json.dumps(with_value("schedule.method", "fedbest")))
+    with pytest.raises(ConfigError, match=r"foundation\.json: method 'fedbest' is unknown; choose one of fed") as told:
+        load_settings(path)
+    assert "\n" not in str(told.value)
 
 
 def leaves(plain: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

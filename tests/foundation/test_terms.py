@@ -70,7 +70,7 @@ def work(method: str, models: Mapping[str, Weights], model: nn.Module | None = N
 
 
 def loss_of(case: LocalWork) -> Callable[[Any], Tensor]:
-    return TERMS[case.settings.schedule.rules.term](case)
+    return TERMS[case.settings.rules.term](case)
 
 
 def own(model: nn.Module) -> Tensor:

@@ -29,6 +29,9 @@ def test_a_gif_shows_every_picture_as_it_is(tmp_path: Path) -> None:
     film.close()
     shown = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(Image.open(tmp_path / Gif.name))]
     assert len(shown) == 4
+    with Image.open(tmp_path / Gif.name) as again:
+        assert again.info["loop"] == 0  # without end
+        assert [frame.info["duration"] for frame in ImageSequence.Iterator(again)] == [60] * 4  # GIF counts in 10 ms
     for one, other in zip(given, shown, strict=True):
         assert np.abs(one.astype(int) - other).max() <= 8  # 256 colours
 

@@ -9,18 +9,19 @@ import pytest
 
 from fedefm.cli import main
 from fedefm.errors import TrustError
-from fedefm.evaluation.run import evaluate_in_process
+from fedefm.evaluation.models import read_models
+from fedefm.evaluation.rounds import evaluate_in_process
 from fedefm.evaluation.settings import Evaluation
 from fedefm.federation.console import Console
 from fedefm.federation.place import Place, provision
 from fedefm.federation.rehearsal import synthetic_hospitals, why
 from fedefm.federation.sites import running
-from fedefm.finetune.run import tune_in_process
+from fedefm.finetune.rounds import tune_in_process
 from fedefm.finetune.settings import FineTune
-from fedefm.finetune.theta import THETA_FILE, read_theta
+from fedefm.finetune.weights import read_theta
 from fedefm.flare.server_config import FILE as SERVER_FILE
 from fedefm.models.build import initial_weights
-from fedefm.models.checkpoint import load_weights, save_weights
+from fedefm.models.checkpoint import THETA_FILE, load_weights, save_weights
 from fedefm.resources import shipped
 from fedefm.trust import sign_job
 from support.small_networks import SMALLEST
@@ -74,7 +75,7 @@ def root_of(place: Place) -> Path:
 
 
 def test_signed_weights_are_read_and_verified(place: Place, models: Path) -> None:
-    assert read_theta(models / ID / THETA_FILE, TUNE, root_of(place), ID).classes == CLASSES
+    assert read_theta(models / ID / THETA_FILE, root_of(place), ID).classes == CLASSES
     assert main(["trust", "verify", str(models / ID), "--root", str(root_of(place))]) == 0
 
 
@@ -124,7 +125,7 @@ def test_weights_that_the_lead_did_not_sign_as_they_are_stay_unused(
     shutil.copytree(models / ID, tmp_path / ID)
     spoil(place, tmp_path / ID)
     with pytest.raises(TrustError, match=named):
-        read_theta(tmp_path / ID / THETA_FILE, TUNE, root_of(place), ID)
+        read_theta(tmp_path / ID / THETA_FILE, root_of(place), ID)
 
 
 def test_the_command_refuses_unsigned_weights_and_writes_nothing(
@@ -183,7 +184,7 @@ def test_a_federation_tunes_and_measures_as_one_process_does(place: Place, model
         assert status.strip() == COMPLETED
         record = json.loads(next(results.rglob("record.json")).read_text())
         files = {"theta": models / ID / THETA_FILE, "tuned": models / "tuned-1" / "tuned.safetensors"}
-        assert record["models"] == evaluate_in_process(MEASURE, folders, files)["models"]
+        assert record["models"] == evaluate_in_process(MEASURE, folders, read_models(files))["models"]
         told = {value for row in record["matrix"]["dice"].values() for value in row.values()}
         assert told == {None}  # three test images: each site's own floor of five holds against the job's of one
 

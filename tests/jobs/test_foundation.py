@@ -9,6 +9,7 @@ from nvflare.apis.fl_exception import UnsafeComponentError
 from nvflare.apis.workspace import Workspace
 from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAuthorizer
 from nvflare.fuel.utils.class_loader import load_class
+from nvflare.private.fed.client.client_runner import TaskRouter
 
 from fedefm.exchange.messages import Stage
 from fedefm.foundation.settings import load_settings
@@ -72,14 +73,14 @@ def test_the_policy_names_exact_classes_or_packages_with_a_closing_dot():
         assert entry.endswith(".") or isinstance(load_class(entry), type)
 
 
-def test_hospitals_have_an_executor_for_every_stage_but_the_servers_own():
-    client = json.loads((ROOT / "jobs/foundation/app/config/config_fed_client.json").read_text())
-    assert set(client["executors"][0]["tasks"]) == {s.value for s in Stage} - {
-        "aggregate",
-        "tune",
-        "validate",
-        "measure",
-    }
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_a_hospital_has_one_executor_for_whatever_stage_and_a_new_one_touches_no_config(job):
+    (executor,) = json.loads((job / "app/config/config_fed_client.json").read_text())["executors"]
+    router = TaskRouter()
+    router.add_executor(executor["tasks"], executor)
+    for stage in [*(stage.value for stage in Stage), "a-stage-of-tomorrow"]:
+        assert router.route(stage) is executor
+    assert not {stage.value for stage in Stage} & set(executor["tasks"])
 
 
 def test_the_settings_of_the_job_are_valid_and_let_experts_travel():

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths import cosine_cost
 from support.transport_problems import random_features
 
@@ -67,7 +67,7 @@ def test_autocast_does_not_shorten_the_products() -> None:
 def test_a_feature_that_is_not_finite_raises(culprit: str, bad: float) -> None:
     features = dict(zip("uv", (t.float() for t in random_features(5, 2, 3, 4, 5)), strict=True))
     features[culprit][1, 2, 3] = bad
-    with pytest.raises(TransportError, match=f"features {culprit} hold a NaN"):
+    with pytest.raises(OptimalTransportError, match=f"features {culprit} hold a NaN"):
         cosine_cost(**features)
 
 
@@ -76,7 +76,7 @@ def test_a_feature_that_is_not_finite_raises(culprit: str, bad: float) -> None:
 def test_a_feature_without_direction_raises(culprit: str, length: float) -> None:
     features = dict(zip("uv", (t.float() for t in random_features(5, 2, 3, 4, 5)), strict=True))
     features[culprit][0, 1] = length
-    with pytest.raises(TransportError, match=f"features {culprit} hold a zero vector"):
+    with pytest.raises(OptimalTransportError, match=f"features {culprit} hold a zero vector"):
         cosine_cost(**features)
 
 
@@ -85,11 +85,11 @@ def test_a_feature_without_direction_raises(culprit: str, length: float) -> None
     ("u", "v"), [((3, 5), (4, 5)), ((2, 3, 5), (1, 4, 5)), ((2, 3, 5), (2, 4, 6)), ((2, 0, 5), (2, 4, 5))]
 )
 def test_shapes_that_do_not_match_raise(u: tuple[int, ...], v: tuple[int, ...]) -> None:
-    with pytest.raises(TransportError, match="features"):
+    with pytest.raises(OptimalTransportError, match="features"):
         cosine_cost(torch.ones(u), torch.ones(v))
 
 
 @pytest.mark.usefixtures("untyped")
 def test_integer_features_raise() -> None:
-    with pytest.raises(TransportError, match=r"torch\.int64"):
+    with pytest.raises(OptimalTransportError, match=r"torch\.int64"):
         cosine_cost(torch.ones((1, 2, 3)), torch.ones((1, 2, 3), dtype=torch.int64))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths.masses import CELLS, REACH, mass_similarity
 
 SIDE = 64  # cells of two pixels
@@ -74,7 +74,7 @@ def test_a_mask_beside_its_device_is_as_wrong_as_one_far_away() -> None:
 def test_other_sizes() -> None:
     small, odd = torch.eye(16), torch.eye(48)
     assert mass_similarity(small, small) == pytest.approx(1)
-    with pytest.raises(TransportError, match="do not fit"):
+    with pytest.raises(OptimalTransportError, match="do not fit"):
         mass_similarity(odd, odd)
-    with pytest.raises(TransportError):
+    with pytest.raises(OptimalTransportError):
         mass_similarity(-torch.eye(64), torch.eye(64))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths.problem import Problem, check_shapes, normalised
 
 
@@ -16,13 +16,13 @@ def arrays() -> dict[str, np.ndarray]:
 def test_names_argument_and_item_of_a_value_that_is_not_finite(argument: str, bad: float) -> None:
     given = arrays()
     given[argument][2].flat[1] = bad
-    with pytest.raises(TransportError, match=f"{argument} of item 2 .*NaN or infinite"):
+    with pytest.raises(OptimalTransportError, match=f"{argument} of item 2 .*NaN or infinite"):
         Problem(**given)
 
 
 def test_tells_an_overflow_from_an_infinity() -> None:
     given = arrays() | {"cost": np.full((3, 2, 4), 1e308)}
-    with np.errstate(over="ignore"), pytest.raises(TransportError, match="cost overflows"):
+    with np.errstate(over="ignore"), pytest.raises(OptimalTransportError, match="cost overflows"):
         Problem(**given)
 
 
@@ -30,7 +30,7 @@ def test_tells_an_overflow_from_an_infinity() -> None:
 def test_a_total_too_small_to_divide_by_raises(total: float) -> None:
     given = arrays()
     given["b"][1] = total / 4
-    with pytest.raises(TransportError, match="b of item 1 are all zero"):
+    with pytest.raises(OptimalTransportError, match="b of item 1 are all zero"):
         Problem(**given)
 
 
@@ -41,13 +41,13 @@ def test_the_smallest_total_allowed_normalises() -> None:
 
 @pytest.mark.parametrize("shape", [(0, 2, 3), (1, 0, 3), (1, 2, 0), (2, 3), (1, 2, 3, 4)])
 def test_refuses_a_cost_of_wrong_or_empty_shape(shape: tuple[int, ...]) -> None:
-    with pytest.raises(TransportError, match="cost has shape"):
+    with pytest.raises(OptimalTransportError, match="cost has shape"):
         check_shapes(shape, shape[:2], (shape[0], shape[-1]))
 
 
 def test_messages_are_one_line() -> None:
     given = arrays()
     given["a"][0, 0] = -1.0
-    with pytest.raises(TransportError) as caught:
+    with pytest.raises(OptimalTransportError) as caught:
         Problem(**given)
     assert "\n" not in str(caught.value)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths.problem import Problem, normalised
 from fedefm.maths.solver import Solution, idle, optimal_plan, solve
 from support.transport_problems import random_problem
@@ -61,11 +61,11 @@ def test_assignment_reaches_the_simplex_value(n: int) -> None:
 
 def test_reaching_the_iteration_cap_raises() -> None:
     problem = Problem(*(t.numpy() for t in random_problem(0, 2, 12, 15)))
-    with pytest.raises(TransportError, match=r"problem 0 .* iteration cap"):
+    with pytest.raises(OptimalTransportError, match=r"problem 0 .* iteration cap"):
         solve(problem, max_iterations=3)
 
 
 def test_a_range_of_costs_beyond_float64_raises() -> None:
     cost = np.array([[[1.5e308, -1.5e308]]])
-    with pytest.raises(TransportError, match="item 0 spans more than float64"):
+    with pytest.raises(OptimalTransportError, match="item 0 spans more than float64"):
         solve(Problem(cost, np.ones((1, 1)), np.ones((1, 2))))

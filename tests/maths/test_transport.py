@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths import emd, emd_plan
 from support.transport_problems import highs_value, random_problem
 
@@ -266,16 +266,16 @@ def test_a_value_that_is_not_finite_raises(argument: str, bad: float) -> None:
     problem = dict(zip(("cost", "a", "b"), random_problem(8, 3, 4, 5), strict=True))
     problem[argument][1].view(-1)[2] = bad
     for function in (emd, emd_plan):
-        with pytest.raises(TransportError, match=rf"{argument} of item 1 "):
+        with pytest.raises(OptimalTransportError, match=rf"{argument} of item 1 "):
             function(**problem)
 
 
 def test_a_row_of_nan_raises() -> None:
     cost, a, b = random_problem(8, 2, 4, 5)
     cost[0, 3] = math.nan
-    with pytest.raises(TransportError, match="cost of item 0 "):
+    with pytest.raises(OptimalTransportError, match="cost of item 0 "):
         emd(cost)
-    with pytest.raises(TransportError, match="cost of item 0 "):
+    with pytest.raises(OptimalTransportError, match="cost of item 0 "):
         emd(cost, a, b)
 
 
@@ -283,7 +283,7 @@ def test_a_row_of_nan_raises() -> None:
 def test_a_negative_weight_raises(argument: str) -> None:
     problem = dict(zip(("cost", "a", "b"), random_problem(8, 3, 4, 5), strict=True))
     problem[argument][2, 1] = -1e-9
-    with pytest.raises(TransportError, match=f"weights {argument} of item 2 hold a negative value"):
+    with pytest.raises(OptimalTransportError, match=f"weights {argument} of item 2 hold a negative value"):
         emd(**problem)
 
 
@@ -292,14 +292,14 @@ def test_weights_that_are_all_zero_raise(zero: list[str]) -> None:
     problem = dict(zip(("cost", "a", "b"), random_problem(8, 3, 4, 5), strict=True))
     for argument in zero:
         problem[argument][1] = 0.0
-    with pytest.raises(TransportError, match=f"weights {zero[0]} of item 1 are all zero"):
+    with pytest.raises(OptimalTransportError, match=f"weights {zero[0]} of item 1 are all zero"):
         emd(**problem)
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 5), (2, 0, 5), (2, 4, 0), (0, 0, 0)])
 def test_an_empty_problem_raises(shape: tuple[int, int, int]) -> None:
     for function in (emd, emd_plan):
-        with pytest.raises(TransportError, match="at least one element"):
+        with pytest.raises(OptimalTransportError, match="at least one element"):
             function(torch.zeros(shape))
 
 
@@ -309,7 +309,7 @@ def test_an_empty_problem_raises(shape: tuple[int, int, int]) -> None:
 def test_a_dtype_that_is_not_real_raises(argument: str, dtype: torch.dtype) -> None:
     problem = dict(zip(("cost", "a", "b"), random_problem(8, 2, 4, 5), strict=True))
     problem[argument] = problem[argument].to(dtype)
-    with pytest.raises(TransportError, match=f"{argument} has dtype"):
+    with pytest.raises(OptimalTransportError, match=f"{argument} has dtype"):
         emd(**problem)
 
 
@@ -319,13 +319,13 @@ def test_a_dtype_that_is_not_real_raises(argument: str, dtype: torch.dtype) -> N
     [((4, 5), (4,), (5,)), ((2, 4, 5), (2, 5), (2, 4)), ((2, 4, 5), (1, 4), (2, 5)), ((2, 4, 5), (2, 4), (5,))],
 )
 def test_shapes_that_do_not_match_raise(cost: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]) -> None:
-    with pytest.raises(TransportError, match="shape"):
+    with pytest.raises(OptimalTransportError, match="shape"):
         emd(torch.ones(cost), torch.ones(a), torch.ones(b))
 
 
 def test_arguments_on_different_devices_raise() -> None:
     cost, a, b = random_problem(8, 2, 4, 5)
-    with pytest.raises(TransportError, match="b is on meta"):
+    with pytest.raises(OptimalTransportError, match="b is on meta"):
         emd(cost, a, b.to("meta"))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths import cosine_cost, emd, node_weights
 from fedefm.maths.weights import node_weights_of
 from support.transport_problems import random_features
@@ -53,11 +53,11 @@ def test_a_feature_that_is_not_finite_reaches_emd_which_raises() -> None:
     u, v = random_features(4, 1, 3, 4, 5)
     cost = cosine_cost(u, v)
     u[0, 0, 0] = math.nan
-    with pytest.raises(TransportError, match="a of item 0"):
+    with pytest.raises(OptimalTransportError, match="a of item 0"):
         emd(cost, *node_weights(u, v))
 
 
 @pytest.mark.usefixtures("untyped")
 def test_shapes_that_do_not_match_raise() -> None:
-    with pytest.raises(TransportError, match="features"):
+    with pytest.raises(OptimalTransportError, match="features"):
         node_weights(torch.ones((2, 3, 5)), torch.ones((2, 4, 6)))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedefm.errors import ConfigError
-from fedefm.metrics import Case, score_cases, suppress_small
+from fedefm.metrics import ScoredImage, score_cases, suppress_small
 
 figures = st.recursive(
     st.floats(0, 1) | st.integers(0, 9),
@@ -46,8 +46,8 @@ def test_a_group_inside_a_small_one_goes_too() -> None:
 
 
 def test_a_table_of_scores_passes_through() -> None:
-    case = Case(np.eye(8, dtype=int), np.eye(8, dtype=int))
-    rare = Case(np.eye(8, dtype=int) * 2, np.eye(8, dtype=int) * 2)
+    case = ScoredImage(np.eye(8, dtype=int), np.eye(8, dtype=int))
+    rare = ScoredImage(np.eye(8, dtype=int) * 2, np.eye(8, dtype=int) * 2)
     kept = suppress_small(score_cases([case] * 6 + [rare], ["catheter", "guidewire"]), 5)
     assert kept["by_class"]["catheter"]["dice"]["mean"] == 1
     assert set(map(str, kept["by_class"]["guidewire"]["dice"].values())) == {"None"}

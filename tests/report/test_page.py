@@ -31,7 +31,7 @@ def test_the_page_is_whole_and_needs_nothing_else(report, comparison):
 
 def test_the_headline(report):
     page = read(render(report, []))
-    assert f"mean Dice of {report['dice']['mean']:.3f}" in page.text
+    assert f"mean pooled Dice of {report['dice']['mean']:.3f}" in page.text
     assert f"{report['seconds']['total']:.3f} s" in page.text
     assert "synthetic data" in page.text
     report["synthetic"] = []
@@ -154,7 +154,7 @@ def test_hostile_classes_and_methods_are_escaped(comparison):
 
 def test_comparison_holds_every_method_class_and_site(comparison):
     page = read(render(comparison, []))
-    overview = page.table_with("Method", "Mean Dice")
+    overview = page.table_with("Method", "Mean pooled Dice")
     assert {row[0]: row[1] for row in overview[1:]} == {
         name: f"{value:.3f}" for name, value in comparison["dice"]["by_method"].items()
     }

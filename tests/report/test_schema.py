@@ -3,10 +3,12 @@ import json
 import math
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fedefm.errors import ConfigError
 from fedefm.report import validate_report
-from fedefm.report.schema import SCHEMA
+from fedefm.report.schema import SCHEMA, check_plain
 from support.fake_report import fake_report
 
 REQUIRED = sorted(set(fake_report()) - {"baselines"})
@@ -84,6 +86,14 @@ def test_each_missing_key_is_named(report, keys):
         (("emd_similarity", "last"), {}),
         (("expert_dice", "0", "human", "animal"), 2.0),
         (("images", "human", "train"), -24),
+        (("schema",), float(SCHEMA)),
+        (("seconds", "local"), 10**400),
+        (("bytes", "local"), True),
+        (("config", "steps"), 10**4000),
+        (("corpora", "human"), ["vessel", "vessel"]),
+        (("lost", 0), None),
+        (("sites",), [None]),
+        (("expert_dice", "٣"), {}),
     ],
     ids=str,
 )
@@ -102,6 +112,61 @@ def test_only_text_is_a_key(report, key):
     report["config"][key] = 1  # JSON would silently write 1 as "1"
     with pytest.raises(ConfigError, match="config"):
         validate_report(report)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=50)
+@given(json_values)
+def test_all_that_json_holds_is_plain(value):
+    check_plain(value, "here")
+
+
+@settings(max_examples=50)
+@given(json_values, st.sampled_from([math.nan, math.inf, -math.inf, b"bytes", {1}, 1j]))
+def test_what_json_lacks_is_found_at_any_depth(value, foreign):
+    with pytest.raises(ConfigError, match=r"here\.a\.1\.b"):
+        check_plain({"a": [value, {"b": foreign}]}, "here")
+
+
+NUMBERS = [("seed",), ("rounds",), ("seconds", "local"), ("history", 0, "loss", "distil", "human"), ("dice", "mean")]
+
+
+@pytest.mark.parametrize("keys", NUMBERS, ids=str)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.text() | st.lists(st.integers()) | st.booleans())
+def test_numbers_are_neither_text_nor_booleans(report, keys, value):
+    inside(report, keys[:-1])[keys[-1]] = value
+    with pytest.raises(ConfigError, match=r"\.".join(map(str, keys))):
+        validate_report(report)
+
+
+def test_a_long_value_is_cut_in_the_message(report):
+    report["seed"] = "x" * 10_000 + "\n"
+    with pytest.raises(ConfigError) as caught:
+        validate_report(report)
+    assert len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
+
+
+def test_none_stands_only_where_a_key_may_be_empty(report):
+    report["theta"] = report["dice"]["mean"] = report["lost"][0]["visitor"] = None
+    validate_report(report)
+    for key in ("name", "seconds", "sites"):
+        with pytest.raises(ConfigError, match=key):
+            validate_report(report | {key: None})
+
+
+@pytest.mark.parametrize("run", [None, 5, []])
+def test_a_method_that_is_no_report_is_named(comparison, run):
+    comparison["methods"]["fedavg"] = run
+    with pytest.raises(ConfigError, match=r"methods\.fedavg' must be"):
+        validate_report(comparison)
 
 
 def test_unknown_names_are_refused(report):

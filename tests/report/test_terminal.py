@@ -39,7 +39,7 @@ def test_summary_names_hash_costs_losses_and_page(report):
     assert f"{report['bytes']['total'] / 1e6:.3f} MB" in output
     assert "animal in round 3 at overseas (visitor phantom): no answer within 60 s" in output
     assert str(Path("runs/demo/report.html")) in output
-    assert f"mean Dice {report['dice']['mean']:.3f}" in output
+    assert f"mean pooled Dice {report['dice']['mean']:.3f}" in output
     assert "synthetic data" in output
 
 

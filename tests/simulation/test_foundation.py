@@ -15,15 +15,16 @@ from fedefm.errors import ConfigError, FedefmError, QuorumError
 from fedefm.exchange.events import StageStarted, TaskDone, TaskLost
 from fedefm.exchange.messages import Stage
 from fedefm.exchange.schedule import Schedule
+from fedefm.flare.job_folder import write_job
 from fedefm.flare.progress import FAILED, FINISHED, to_line
 from fedefm.foundation.run import run_in_process
-from fedefm.foundation.settings import Settings, load_settings
+from fedefm.foundation.settings import Settings
 from fedefm.models.checkpoint import load_weights
 from fedefm.models.spec import ModelSpec
-from fedefm.simulation import foundation as module
+from fedefm.simulation import process as module
 from fedefm.simulation.foundation import collect, simulate
 from fedefm.simulation.process import Follower, kill_tree, run_command
-from fedefm.simulation.workspace import check_out, check_site_names, write_job
+from fedefm.simulation.workspace import check_out, check_site_names
 
 FROZEN_AFTER = 30  # seconds of silence after which these tests give a hospital up
 
@@ -182,18 +183,6 @@ def test_a_folder_with_a_run_in_it_is_not_overwritten(name, tmp_path):
     (tmp_path / name).touch()
     with pytest.raises(ConfigError, match="already holds a run"):
         check_out(tmp_path)
-
-
-def test_the_job_that_is_started_has_the_settings_and_the_graph_in_it(tmp_path):
-    graph = tmp_path / "ring.json"
-    graph.write_text('{"edges": [["a", "b"]]}')
-    settings = Settings.from_dict(small().to_dict() | {"topology": str(graph)})
-    write_job(tmp_path / "job", settings)
-    written = load_settings(tmp_path / "job" / "app" / "config" / "foundation.json")
-    assert written.topology == "ring.json"
-    assert (tmp_path / "job" / "app" / "config" / "ring.json").read_text() == graph.read_text()
-    assert written.to_dict() | {"topology": ""} == settings.to_dict() | {"topology": ""}
-    assert json.loads((tmp_path / "job" / "meta.json").read_text())["min_clients"] == 2
 
 
 def test_the_output_is_followed_through_foreign_lines():

@@ -25,7 +25,9 @@ class Bright(nn.Module):
 
 
 def bright(size: int = 64) -> Network:
-    checkpoint = Checkpoint(initial_weights(SMALLEST, 3, size, 0), SMALLEST, CLASSES, size, "0" * 64)
+    checkpoint = Checkpoint(
+        initial_weights(SMALLEST, 3, size, 0), SMALLEST, CLASSES, size, "0" * 64, Path("theta.safetensors")
+    )
     return Network(Bright(), checkpoint, torch.device("cpu"))
 
 

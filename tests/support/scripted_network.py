@@ -9,8 +9,10 @@ from typing import Any
 
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import Event, TaskLost
-from fedefm.exchange.messages import Assignment, Lost, Result, Stage, Task
-from fedefm.exchange.schedule import TRAINING, Schedule
+from fedefm.exchange.messages import TRAINING, Assignment, Lost, Result, Stage, Task
+from fedefm.exchange.method import Method
+from fedefm.exchange.methods import method_named
+from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import Topology
 
@@ -44,7 +46,7 @@ class Ledger:
     def combine(self, models: Mapping[str, str], factors: Mapping[str, float]) -> str:
         return self.make(f"sum {sorted(factors.items())}", models)
 
-    def refusal(self, weights: str) -> str | None:
+    def refusal(self, assignment: Assignment[str], weights: str) -> str | None:
         return "holds NaN" if weights == BAD else None
 
     def nbytes(self, weights: str) -> int:
@@ -133,9 +135,13 @@ class Play:
     saved: list[RoundState[Any]] = field(default_factory=list)
 
     @property
+    def rules(self) -> Method:
+        return method_named(self.plan.method)
+
+    @property
     def coordinator(self) -> Coordinator[Any]:
         return Coordinator(
-            self.plan, self.topology, CLASSES, self.network, self.ops, self.events.append, self.saved.append
+            self.plan, self.rules, self.topology, CLASSES, self.network, self.ops, self.events.append, self.saved.append
         )
 
     @property
@@ -166,7 +172,7 @@ class Floats:
     def combine(self, models: Mapping[str, float], factors: Mapping[str, float]) -> float:
         return math.fsum(models[name] * factors[name] for name in models)
 
-    def refusal(self, weights: float) -> str | None:
+    def refusal(self, assignment: Assignment[float], weights: float) -> str | None:
         return None if math.isfinite(weights) else "holds NaN"
 
     def nbytes(self, weights: float) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fedefm.commands.job_options import add_job_options, resolve_job
+from fedefm.commands.job_options import add_job_options, resolve_methods
 from fedefm.commands.output import show
 from fedefm.commands.parser import add_command
 
 EXAMPLES = """examples:
   fedefm compare --sites runs/demo-data --out runs/compare
   fedefm compare --sites runs/demo-data --methods fedefm,fedavg --workers 1 --out runs/two
+  fedefm compare --sites runs/demo-data --methods fedefm,uniform,moon --set schedule.local_steps=4
 """
 
 
@@ -32,18 +33,18 @@ def _compare(options: argparse.Namespace) -> int:
     from fedefm.report import print_comparison, write_report
     from fedefm.simulation.workspace import check_out
 
-    settings, folders = resolve_job(options)
+    plans, folders = resolve_methods(options, options.methods.split(","))
     check_out(options.out)
     terminals: dict[str, Any] = {}
     report = compare(
-        settings,
+        plans,
         folders,
         options.out,
-        options.methods.split(","),
         options.workers,
         options.device,
         lambda method, event: terminals.setdefault(method, Terminal(method, quiet=options.json))(event),
     )
-    page = write_report(report, finish(settings, options.out / options.methods.split(",")[0], folders), options.out)
+    first = next(iter(plans))
+    page = write_report(report, finish(plans[first], options.out / first, folders), options.out)
     show(report, page, options.json, print_comparison)
     return 0

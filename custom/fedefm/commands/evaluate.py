@@ -67,19 +67,21 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], dict[str, Path]]:
-    """Settings from the job folder, the first model's header and the options; all checked before any work."""
+def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], dict[str, Any]]:
+    """Settings from the job folder, the first model's header and the options, checked before any work; the models."""
     from fedefm.commands.job_options import free_folder, named_folders
     from fedefm.data.checks import check_sites
+    from fedefm.evaluation.models import read_models
     from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation, load_evaluation
-    from fedefm.models.checkpoint import load_weights
+    from fedefm.resources import JOB_CONFIG
     from fedefm.simulation.evaluation import EVALUATION
 
-    models = _models(options)
+    files = _files(options)
     folders = named_folders(options.site, options.sites)
     options.out = options.out or free_folder(Path("runs") / "evaluation")
-    plain = load_evaluation((options.job or EVALUATION) / "app" / "config" / SETTINGS_FILE).to_dict()
-    first = load_weights(next(iter(models.values())))
+    plain = load_evaluation((options.job or EVALUATION) / JOB_CONFIG / SETTINGS_FILE).to_dict()
+    models = read_models(files)
+    first = next(iter(models.values()))
     check_sites(folders, list(first.classes))
     plain |= {"model": first.spec.to_dict(), "size": first.size, "classes": list(first.classes)}
     plain |= {"name": options.out.name, "models": list(models)}
@@ -88,11 +90,11 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], dict[st
     return Evaluation.from_dict(plain), folders, models
 
 
-def _models(options: argparse.Namespace) -> dict[str, Path]:
+def _files(options: argparse.Namespace) -> dict[str, Path]:
     """Files of `--run` and `--model`, by the names of the models.
 
     Raises:
-        ConfigError: none, one of another form, or two of one name.
+        ConfigError: there is none, one is not NAME=WEIGHTS, or two have the same name.
     """
     from fedefm.errors import ConfigError
     from fedefm.evaluation.models import files_of

@@ -38,7 +38,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--steps", type=int, help="gradient steps at each hospital")
     parser.add_argument("--rounds", type=int, help="checks on the validation images, and averages")
     parser.add_argument("--labels", type=float, metavar="SHARE", help="share of the labelled patients to use")
-    parser.add_argument("--metric", help="chooses the best weights, such as dice, dice/guidewire, auc, loss or last")
+    parser.add_argument("--metric", help="chooses the best weights: dice (pooled), dice/guidewire, auc, loss or last")
     parser.add_argument("--patience", type=int, help="stop after so many rounds without a better metric")
     parser.add_argument("--seed", type=int, help="same seed, same weights")
     parser.add_argument(
@@ -55,13 +55,12 @@ def _finetune(options: argparse.Namespace) -> int:
     from fedefm.report.tuned import print_tuned
     from fedefm.simulation.finetune import FINETUNE, fine_tune
 
-    settings, folders = _resolve(options)
+    settings, folders, theta = _resolve(options)
     record = fine_tune(
         settings,
         folders,
-        options.theta,
+        theta,
         options.out,
-        root=options.root,
         simulator=not options.in_process,
         job=options.job or FINETUNE,
         device=named_device(options.device),
@@ -74,25 +73,22 @@ def _finetune(options: argparse.Namespace) -> int:
     return 0
 
 
-def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
-    """Settings from the job folder, Theta's header and the options; all checked before any work."""
+def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], Any]:
+    """Settings from the job folder, Theta's header and the options, all checked before any work; and Theta, read."""
     from fedefm.commands.job_options import free_folder, named_folders, set_key, settings_given
-    from fedefm.errors import CheckpointError
     from fedefm.finetune.settings import CLASSIFICATION, SETTINGS_FILE, FineTune, load_finetune
     from fedefm.finetune.sites import agree_on_classes
+    from fedefm.finetune.weights import read_theta
     from fedefm.models.build import build_model
-    from fedefm.models.checkpoint import load_weights
-    from fedefm.models.classifier import CLASSIFIER
+    from fedefm.resources import JOB_CONFIG
     from fedefm.simulation.finetune import FINETUNE
 
     folders = named_folders(options.site, options.sites)
     options.out = options.out or free_folder(Path("runs") / "finetune")
-    plain = load_finetune((options.job or FINETUNE) / "app" / "config" / SETTINGS_FILE).to_dict()
+    plain = load_finetune((options.job or FINETUNE) / JOB_CONFIG / SETTINGS_FILE).to_dict()
     plain["name"], plain["theta"] = options.out.name, ""
-    if options.theta:
-        theta = load_weights(options.theta)
-        if theta.spec.architecture == CLASSIFIER:
-            raise CheckpointError(f"{options.theta}: a fine-tuned classifier; start from the Theta that it came from")
+    theta = read_theta(options.theta, options.root) if options.theta else None
+    if theta is not None:
         plain |= {"model": theta.spec.to_dict(), "size": theta.size, "theta_sha256": theta.sha256}
     for key in ("task", "mode", "steps", "rounds", "labels", "metric", "patience", "seed"):
         if getattr(options, key) is not None:
@@ -106,4 +102,4 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
         set_key(plain, key, value)
     settings = FineTune.from_dict(plain)
     build_model(settings.model, len(settings.classes) + 1, settings.size)
-    return settings, folders
+    return settings, folders, theta

@@ -1,17 +1,15 @@
-"""The options that every training command shares, and what they come to: settings and hospitals' folders."""
+"""The options that every training command shares, and the settings and hospitals' folders that they lead to."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from fedefm.errors import ConfigError
-
-SETTINGS = Path("app") / "config" / "foundation.json"
 
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +18,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         "--site", action="append", default=[], metavar="NAME=FOLDER", help="a hospital; repeat for each"
     )
     parser.add_argument("--sites", type=Path, metavar="FOLDER", help="a folder with one folder for each hospital")
-    parser.add_argument("--job", type=Path, help="FLARE job folder to start from (default: the foundation job)")
+    add_job(parser)
     parser.add_argument("--out", type=Path, help="new folder of the results (default: the next free runs/NAME)")
     parser.add_argument("--classes", help="comma-separated foreground classes (default: all that the hospitals name)")
     parser.add_argument("--rounds", type=int, help="communication rounds")
@@ -30,10 +28,24 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--size", type=int, help="side of the images that the network sees, in pixels")
     parser.add_argument("--seed", type=int, help="same seed, same Theta")
+    add_device(parser)
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
+    """The job folder to start from, and single settings of it."""
+    parser.add_argument("--job", type=Path, help="FLARE job folder to start from (default: the foundation job)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any other setting of the job's foundation.json"
     )
-    add_device(parser)
+
+
+def add_method(parser: argparse.ArgumentParser) -> None:
+    """The method whose overlay goes over the job."""
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="FedEFM (fedefm) or what it is compared with, such as fedavg or moon (default: as the job says)",
+    )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +61,7 @@ def named_device(name: str) -> str:
     """A device of this machine by its torch name.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: this machine has no such device.
     """
     from fedefm.models.device import resolve_device
 
@@ -58,24 +70,60 @@ def named_device(name: str) -> str:
 
 def resolve_job(options: argparse.Namespace) -> tuple[Any, dict[str, Path]]:
     """Settings from the job folder and the options, and the hospitals' folders; all checked before any work."""
+    (settings,), folders = _resolve(options, [options.method])
+    return settings, folders
+
+
+def resolve_methods(options: argparse.Namespace, methods: Sequence[str]) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The same with settings for each of several methods, by name.
+
+    Raises:
+        ConfigError: a method is unknown or named twice, or the job cannot be used with it.
+    """
+    if len(set(methods)) != len(methods):
+        raise ConfigError("--methods: name each method once")
+    settings, folders = _resolve(options, methods)
+    return dict(zip(methods, settings, strict=True)), folders
+
+
+def _resolve(options: argparse.Namespace, methods: Sequence[str | None]) -> tuple[list[Any], dict[str, Path]]:
     from fedefm.data.checks import check_sites
-    from fedefm.foundation.settings import Settings, load_settings
-    from fedefm.simulation.workspace import FOUNDATION
+    from fedefm.foundation.methods import job_settings
 
     folders = named_folders(options.site, options.sites)
     options.device = named_device(options.device)
-    job = load_settings((options.job or FOUNDATION) / SETTINGS)
+    jobs = [job_settings(options.job, method) for method in methods]
     classes = check_sites(folders, options.classes.split(",") if options.classes else None)
     options.out = options.out or free_folder(Path("runs") / options.command)
-    plain = job.to_dict() | {"classes": list(classes), "name": options.out.name}
-    for key, value in _given(options):
+    named = {"classes": list(classes), "name": options.out.name}
+    settings = [
+        with_given(job.to_dict() | named, _given(options), options.job, method)
+        for job, method in zip(jobs, methods, strict=True)
+    ]
+    for one in settings:
+        _check_network(one, folders)
+    return settings, folders
+
+
+def with_given(plain: dict[str, Any], given: Iterable[tuple[str, Any]], job: Path | None, method: str | None) -> Any:
+    """Settings of a job with what the command line names put over them; a graph of the job by its whole path.
+
+    Raises:
+        ConfigError: a wrong key or value, or one that would make another method of the one that is named.
+    """
+    from fedefm.foundation.methods import settings_file
+    from fedefm.foundation.settings import Settings
+
+    before = plain["schedule"]["method"]
+    for key, value in given:
         set_key(plain, key, value)
-    beside = (options.job or FOUNDATION) / SETTINGS.parent / str(plain["topology"])
+    beside = settings_file(job).parent / str(plain["topology"])
     if beside.is_file():  # a job may bring its own graph
         plain["topology"] = str(beside)
     settings = Settings.from_dict(plain)
-    _check_network(settings, folders)
-    return settings, folders
+    if method is not None and settings.schedule.method != before:
+        raise ConfigError(f"--set schedule.method: '{method}' is named already; leave one of the two out")
+    return settings
 
 
 def _check_network(settings: Any, folders: Mapping[str, Path]) -> None:
@@ -105,7 +153,7 @@ def settings_given(pairs: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Dotted keys and values of `--set KEY=VALUE`.
 
     Raises:
-        ConfigError: one of another form.
+        ConfigError: one is not KEY=VALUE.
     """
     for text in pairs:
         key, sign, value = text.partition("=")
@@ -137,7 +185,7 @@ def named_folders(pairs: Sequence[str], parent: Path | None) -> dict[str, Path]:
     """The hospitals of `--site NAME=FOLDER` and `--sites FOLDER`.
 
     Raises:
-        ConfigError: none, one named twice, or an option of another form.
+        ConfigError: there is none, one is named twice, or an option is not NAME=FOLDER.
     """
     folders: dict[str, Path] = {}
     if parent is not None:

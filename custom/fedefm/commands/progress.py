@@ -11,7 +11,7 @@ from fedefm.exchange.messages import TRAVELS, Stage
 
 
 class Terminal:
-    """A listener that prints round, stage, site, loss and Dice.
+    """A listener that prints round, stage, site, loss and pooled Dice.
 
     Args:
         label: stands before every line, such as the method in a comparison.
@@ -31,7 +31,7 @@ class Terminal:
             who = f"{task.visitor} at {task.site}" if task.stage in TRAVELS else task.site
             figures = [
                 f"{name} {event.report[key]:.3f}"
-                for key, name in (("loss", "loss"), ("val_dice", "Dice"))
+                for key, name in (("loss", "loss"), ("val_dice", "pooled Dice"))
                 if isinstance(event.report.get(key), (int, float))
             ]
             self._print(task.round, task.stage, f"{who:28}{'  '.join(figures)}")

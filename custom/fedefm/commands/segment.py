@@ -43,19 +43,23 @@ def add(commands: Any) -> None:
 
 def _segment(options: argparse.Namespace) -> int:
     from fedefm.errors import ConfigError
-    from fedefm.files import check_free
-    from fedefm.inference.predict import load_network
-    from fedefm.inference.segment import Wanted, parse_formats, segment
-    from fedefm.inference.source import open_run
+    from fedefm.inference.run import segment
+    from fedefm.inference.segment import parse_formats
 
-    wanted = Wanted(parse_formats(options.format), options.video, options.batch)
-    check_free(options.out)
     if options.threads is not None and options.threads < 1:
         raise ConfigError(f"--threads {options.threads}: give 1 or more")
     _set_threads(options.threads)
-    network, run = load_network(options.model, options.device), open_run(options.input)
     with _bar(quiet=options.json) as progress:
-        summary = segment(run, network, options.out, wanted, progress)
+        summary = segment(
+            options.input,
+            options.model,
+            options.out,
+            formats=parse_formats(options.format),
+            video=options.video,
+            batch=options.batch,
+            device=options.device,
+            progress=progress,
+        )
     print(json.dumps(summary, indent=2) if options.json else _text(summary, options.out))
     return 0
 

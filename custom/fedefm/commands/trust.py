@@ -111,10 +111,13 @@ def _fingerprint(options: argparse.Namespace) -> int:
 
 
 def _kind(folder: Path) -> str:
-    """What a folder is decides who must have signed it; so a kit is one whatever else lies in it."""
-    if (folder / "startup").exists():
+    """The kind of a folder, which decides who must have signed it: a kit stays one, whatever else lies in it."""
+    from fedefm.kits.kit import STARTUP
+    from fedefm.trust.job import META
+
+    if (folder / STARTUP).exists():
         return "kit"
-    if (folder / "meta.json").is_file():
+    if (folder / META).is_file():
         return "job"
     return "model" if any(folder.glob("*.safetensors")) else "kit"
 

@@ -3,7 +3,8 @@
 SimpleITK hides what is needed to read angiography safely: the transfer syntax, nested sequences (which segment a frame
 of a SEG belongs to) and the bytes there really are. It also allocates by what a file declares, and decodes a truncated
 stream for seconds before it gives up. So the elements are walked here, by DICOM PS3.5 chapter 7, with each length held
-against the file's end; the pixels are left to SimpleITK.
+against the file's end; the pixels are left to SimpleITK. It is written by hand because the bytes may be hostile: no
+length is believed before it is compared with the file, and what is refused stands here to be read.
 """
 
 import mmap
@@ -22,6 +23,8 @@ Dataset = dict[int, Any]
 SOP_CLASS = 0x0008_0016
 SOP_INSTANCE = 0x0008_0018
 IMAGER_SPACING = 0x0018_1164
+SERIES = 0x0020_000E
+INSTANCE_NUMBER = 0x0020_0013
 SAMPLES = 0x0028_0002
 PHOTOMETRIC = 0x0028_0004
 FRAMES = 0x0028_0008

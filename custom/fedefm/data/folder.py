@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedefm.data.formats import stem_of
+from fedefm.data.readers import stem_of
 from fedefm.errors import DataError
 
 IMAGES = "images"
@@ -62,6 +62,11 @@ def list_pairs(folder: Path) -> tuple[Pair, ...]:
     return tuple(Pair(stem, path, masks[stem]) for stem, path in images.items())
 
 
+def is_clutter(path: Path) -> bool:
+    """Whether a file is no picture, but was left behind by a file manager or a medium."""
+    return path.name.startswith(".") or path.name.lower() in _CLUTTER
+
+
 def _by_stem(folder: Path, part: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the folder that holds {IMAGES}/ and {MASKS}/")
@@ -69,7 +74,7 @@ def _by_stem(folder: Path, part: str) -> dict[str, Path]:
         raise DataError(f"{folder.name}: no folder {part}/; the layout is {IMAGES}/, {MASKS}/ and dataset.json")
     found: dict[str, Path] = {}
     for path in sorted((folder / part).iterdir()):
-        if path.name.startswith(".") or path.name.lower() in _CLUTTER:
+        if is_clutter(path):
             continue
         if path.is_dir():
             raise DataError(f"{folder.name}: {part}/{path.name} is a folder; put the files directly into {part}/")

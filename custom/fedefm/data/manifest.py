@@ -11,6 +11,7 @@ from typing import Any
 from fedefm.data.folder import list_masks
 from fedefm.data.readers import count_values, read_mask
 from fedefm.errors import DataError
+from fedefm.files import write_whole
 
 FILE_NAME = "dataset.json"
 BACKGROUND = "background"
@@ -148,7 +149,7 @@ def write_manifest(manifest: Manifest, folder: Path, origin: Mapping[str, Any] |
     if origin is not None:
         fields["origin"] = dict(origin)
     path = Path(folder) / FILE_NAME
-    path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(fields, indent=2, ensure_ascii=False) + "\n")
     return path
 
 

@@ -15,7 +15,7 @@ from fedefm.errors import DataError
 PERCENTILES = (0.5, 99.5)
 BLACK = -2.0  # the low percentile, normalised; also the border of a padded image
 # A wire of a few pixels on a blank screen lies wholly beyond the percentiles: clipping there would erase it.
-_CLIP = (-1.0, 2.0)
+CLIP = (-1.0, 2.0)
 
 
 def normalise(frames: Float[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
@@ -35,7 +35,7 @@ def normalise(frames: Float[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
         return np.zeros(frames.shape, np.float32)
     with np.errstate(over="ignore"):  # clipped on the next line
         scaled = (frames.astype(np.float32) - np.float32(low)) / span
-    return (np.clip(scaled, *_CLIP) - np.float32(0.5)) / np.float32(0.25)
+    return (np.clip(scaled, *CLIP) - np.float32(0.5)) / np.float32(0.25)
 
 
 def _range(frames: NDArray[np.floating]) -> tuple[float, float]:

@@ -1,70 +1,74 @@
-"""Image and mask files to arrays, whatever their format."""
+"""Image and mask files to arrays, whatever their format.
 
-import struct
-from dataclasses import dataclass
+`data check`, training and `segment` all come through here, so that they agree on every file's frames, size and spacing.
+"""
+
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Int64
 from numpy.typing import NDArray
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from fedefm.data import dicom_header as tags
-from fedefm.data.complete import check_complete
-from fedefm.data.decode import RasterHeader, decode, read_raster_header
-from fedefm.data.dicom import (
-    checked_header,
-    decode_dicom,
-    decode_stored,
-    intended_range,
-    segment_labels,
-    segment_of_each_frame,
-    spacing_of,
-)
-from fedefm.data.formats import Format, format_of
-from fedefm.data.png_header import read_png_header
+from fedefm.data.formats.dicom import Dicom
+from fedefm.data.formats.jpeg import Jpeg
+from fedefm.data.formats.nifti import Nifti
+from fedefm.data.formats.png import Png
+from fedefm.data.formats.reader import Frame, ImageFrames, Reader
+from fedefm.data.formats.tiff import Tiff
 from fedefm.errors import DataError
 
-LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601; what a colour photograph looks like in grey
+# Every format; nothing else in the package lists them.
+READERS: tuple[type[Reader], ...] = (Png, Jpeg, Tiff, Nifti, Dicom)
 
-_PHOTOMETRIC, _BITS = 262, 258  # tags of TIFF 6.0
+HEAD_BYTES = 352
+MAX_SIDE = 8192  # pixels; flat detectors reach about 4300
+MAX_PIXELS = 1 << 28  # a file's frames together: 1024 frames of 512 x 512, 1 GiB as float32
 
 
-@dataclass(frozen=True)
-class ImageFrames:
-    """The frames of one image file, brighter for more.
+def open_file(path: Path) -> Reader:
+    """Look into a file's header; its format is told by its name's ending and its first bytes.
 
-    Attributes:
-        frames: grey values as the device means them (rescaled, not windowed), (f, h, w), float32.
-        spacing_mm: millimetres a pixel, or None where the file does not state them.
-        bits: bits that a value was stored with.
-        low: least value that those bits can express.
-        high: greatest value that those bits can express; for floating point both are those of the file.
-        format: PNG, JPEG, TIFF, NIFTI or DICOM.
+    Raises:
+        DataError: the file is empty or unreadable, its bytes are not what its ending says, or a side is absurd.
     """
+    path, ending = Path(path), _ending(path)
+    head = _head(path)
+    stated = next(reader for reader in READERS if ending in reader.endings)
+    if not stated.recognises(head, ending):
+        found = next((reader for reader in READERS if reader.recognises(head, ending)), None)
+        if found is None:
+            raise DataError(
+                f"cannot read {path.name}: truncated or not a {stated.format} file; re-export it or remove it"
+            )
+        raise DataError(f"{path.name} holds {found.format}, not {stated.format}; give it the extension of its format")
+    file = stated(path)
+    _check_size(file, file.shape[1:])
+    return file
 
-    frames: Float32[np.ndarray, "f h w"]
-    spacing_mm: float | None
-    bits: int
-    low: float
-    high: float
-    format: str
+
+def read_shape(path: Path) -> tuple[int, int, int]:
+    """Frames, rows and columns by the header alone; of a DICOM segmentation object those of its label map.
+
+    Raises:
+        DataError: where the header cannot be read, declares too large a picture or more than the file holds.
+    """
+    return _open_whole(path).label_shape
 
 
-def read_image(path: Path, *, keep_padding: bool = False) -> ImageFrames:
+def read_image(path: Path) -> ImageFrames:
     """Read an image, a stack or a cine.
 
-    Padding pixels of DICOM get the darkest value of the file, or NaN with `keep_padding`. Colour becomes luminance.
-    MONOCHROME1 is turned. Rescale slope and intercept are applied, the display window is not.
+    Padding pixels of DICOM get the darkest value of the file. Colour becomes luminance. MONOCHROME1 is turned. Rescale
+    slope and intercept are applied, the display window is not.
 
     Raises:
         DataError: where the file is truncated, not what its extension says, too large, cannot be decoded, or holds NaN.
     """
-    path = Path(path)
-    kind = format_of(path)
-    image = _read_dicom(path, keep_padding) if kind is Format.DICOM else _read_raster(path, kind)
-    if not (np.isfinite(image.frames) | (keep_padding & np.isnan(image.frames))).all():
-        raise DataError(f"{path.name} holds NaN or infinite pixels; re-export it or remove it")
+    file = _open_whole(path)
+    image = file.image()
+    _check_finite(file, image.frames)
     return image
 
 
@@ -74,46 +78,37 @@ def read_mask(path: Path) -> Int64[np.ndarray, "f h w"]:
     Raises:
         DataError: where the file cannot be read (see `read_image`), or is in colour or not of whole numbers.
     """
-    path = Path(path)
-    kind = format_of(path)
-    if kind is Format.DICOM:
-        header = checked_header(path)
-        if header.text(tags.SOP_CLASS) == tags.SEG_CLASS:
-            return segment_labels(path, header)
-        return _labels(decode_stored(path, header), path)
-    if kind is Format.PNG:
-        return _read_png_mask(path)
-    check_complete(path, kind)
-    _check_components(path, read_raster_header(path, kind))
-    return _labels(decode(path, kind), path)
+    return _open_whole(path).labels()
 
 
-def read_shape(path: Path) -> tuple[int, int, int]:
-    """Frames, rows and columns by the header alone; of a DICOM segmentation object those of its label map.
+def read_frames(file: Reader, wanted: range | None = None) -> Iterator[Frame]:
+    """Frames of an image, a stack or a cine, one at a time; where the format allows it, no more of it is in memory.
+
+    The values are those of `read_image`, but for padding in a cine, which is NaN: its darkest value lies elsewhere.
+
+    Args:
+        file: of `open_file`.
+        wanted: numbers of the frames, from 0; None for all.
 
     Raises:
-        DataError: where the header cannot be read, declares too large a picture or more than the file holds.
+        DataError: a frame cannot be read.
     """
-    path = Path(path)
-    kind = format_of(path)
-    if kind is Format.PNG:
-        return read_png_header(path).shape
-    if kind is not Format.DICOM:
-        check_complete(path, kind)
-        return read_raster_header(path, kind).shape
-    header = checked_header(path)
-    frames, rows, columns = header.shape
-    if header.text(tags.SOP_CLASS) == tags.SEG_CLASS and frames > 1:
-        numbers = segment_of_each_frame(header, frames)
-        frames = 1 if len(set(numbers)) == len(numbers) else frames
-    return frames, rows, columns
+    wanted = range(file.shape[0]) if wanted is None else wanted
+    stream = file.stream(wanted) if file.shape[0] > 1 else None
+    if stream is None:
+        _check_whole(file)
+        frames = file.image().frames
+        _check_finite(file, frames)
+        yield from (frames[k] for k in wanted)
+        return
+    for frame in stream:
+        _check_finite(file, frame, padded=file.padded)
+        yield frame
 
 
-def stated_spacing(columns: float, rows: float) -> float | None:
-    """NIfTI's millimetres a pixel where both directions agree; 1 exactly is what writers put that know nothing."""
-    if not 0 < columns < float("inf") or columns == rows == 1 or not abs(rows - columns) <= 0.01 * columns:
-        return None
-    return float(columns)
+def stem_of(path: Path) -> str:
+    """A file's name without its ending; a DICOM file may have none, and its name may hold dots."""
+    return path.name[: len(path.name) - len(_ending(path))]
 
 
 def count_values(mask: Int64[np.ndarray, "..."]) -> dict[int, int]:
@@ -125,83 +120,47 @@ def count_values(mask: Int64[np.ndarray, "..."]) -> dict[int, int]:
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
-def _read_raster(path: Path, kind: Format) -> ImageFrames:
-    if kind is Format.PNG:  # read often; its header is quicker to look into than to have SimpleITK do it
-        read_png_header(path)
-        spacing = None
-    else:
-        check_complete(path, kind)
-        header = read_raster_header(path, kind)
-        _check_components(path, header)
-        spacing = _raster_spacing(kind, header)
-    pixels = decode(path, kind)
-    low, high = _raster_range(pixels)
-    if kind is Format.TIFF and pixels.ndim == 3 and _white_is_zero(path):
-        pixels = np.float32(low + high) - pixels.astype(np.float32)
-    return ImageFrames(_grey(pixels), spacing, pixels.itemsize * 8, low, high, kind.name)
+def _ending(path: Path) -> str:
+    """The longest ending of any format that the name has; empty where it has none of them."""
+    name = path.name.lower()
+    return max((ending for reader in READERS for ending in reader.endings if name.endswith(ending)), key=len)
 
 
-def _white_is_zero(path: Path) -> bool:
-    """Whether a TIFF file is stored as DICOM's MONOCHROME1 is; SimpleITK turns images of single bits only."""
-    with path.open("rb") as file:
-        head = file.read(8)
-        if head[2:3] == b"\x2b" or head[3:4] == b"\x2b":  # BigTIFF has a longer head
-            head += file.read(8)
-        try:
-            directory = ImageFileDirectory_v2(head)
-            file.seek(directory.next)
-            directory.load(file)
-            return directory.get(_PHOTOMETRIC) == 0 and directory.get(_BITS, (1,))[0] > 1
-        except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
-            return False  # read it was; what its first directory says cannot be told
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise DataError(f"cannot open {path.name}: {error.strerror}; check its permissions") from error
+    if not head:
+        raise DataError(f"cannot read {path.name}: the file is empty; re-export it or remove it")
+    return head
 
 
-def _read_png_mask(path: Path) -> NDArray[np.int64]:
-    header = read_png_header(path)
-    labels = _labels(decode(path, Format.PNG), path)
-    # A PNG of 1, 2 or 4 bits is stretched to 0 ... 255 when it is decoded; a label is the number that was stored.
-    return labels // (255 // ((1 << header.bits) - 1)) if header.grey and header.bits < 8 else labels
+def _open_whole(path: Path) -> Reader:
+    file = open_file(path)
+    _check_whole(file)
+    return file
 
 
-def _read_dicom(path: Path, keep_padding: bool) -> ImageFrames:
-    header = checked_header(path)
-    grey = header.whole(tags.SAMPLES, 1) == 1
-    frames = _grey(decode_dicom(path, header, keep_padding=keep_padding) if grey else decode_stored(path, header))
-    low, high = intended_range(header)
-    return ImageFrames(frames, spacing_of(header), header.whole(tags.BITS_STORED, 8), low, high, "DICOM")
+def _check_whole(file: Reader) -> None:
+    _check_size(file, file.shape)
+    file.check_whole()
 
 
-def _grey(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
-    if pixels.ndim == 3:
-        return pixels.astype(np.float32)
-    return (pixels[..., :3] @ np.array(LUMINANCE)).astype(np.float32)  # a fourth channel is opacity
+def _check_size(file: Reader, counted: tuple[int, ...]) -> None:
+    """Refuse what declares no picture, too many pixels (the product of `counted`) or an absurd side."""
+    frames, rows, columns = file.shape
+    declared = f"{columns} x {rows} x {frames}"
+    if min(file.shape) < 1:
+        raise DataError(f"cannot read {file.path.name}: it declares {declared}, no picture; re-export it")
+    if max(rows, columns) > MAX_SIDE or math.prod(counted) > MAX_PIXELS:
+        raise DataError(
+            f"{file.path.name} declares {declared} pixels, above {MAX_SIDE} a side or {MAX_PIXELS} in all; "
+            "crop it or split the cine"
+        )
 
 
-def _labels(pixels: NDArray[np.generic], path: Path) -> NDArray[np.int64]:
-    if pixels.ndim == 4:
-        if not (pixels[..., :1] == pixels[..., :3]).all():
-            raise DataError(
-                f"{path.name}: a mask in colour (or with a palette); save one grey channel of class numbers"
-            )
-        pixels = pixels[..., 0]
-    if pixels.dtype.kind == "f" and not (np.isfinite(pixels) & (np.floor(pixels) == pixels)).all():
-        raise DataError(f"{path.name}: a mask of fractions or NaN; save whole class numbers")
-    labels: NDArray[np.int64] = pixels.astype(np.int64)
-    return labels
-
-
-def _check_components(path: Path, header: RasterHeader) -> None:
-    if header.components not in (1, 3, 4):
-        raise DataError(f"{path.name} has {header.components} values a pixel; save it as grey or RGB")
-
-
-def _raster_range(pixels: NDArray[np.generic]) -> tuple[float, float]:
-    if pixels.dtype.kind == "f":
-        return float(np.min(pixels)), float(np.max(pixels))
-    bits, signed = 8 * pixels.itemsize, pixels.dtype.kind == "i"
-    return (float(-(1 << bits - 1)), float((1 << bits - 1) - 1)) if signed else (0.0, float((1 << bits) - 1))
-
-
-def _raster_spacing(kind: Format, header: RasterHeader) -> float | None:
-    """Only NIfTI states millimetres."""
-    return stated_spacing(*header.spacing[:2]) if kind is Format.NIFTI else None
+def _check_finite(file: Reader, pixels: NDArray[np.float32], *, padded: bool = False) -> None:
+    if not (np.isfinite(pixels) | (padded & np.isnan(pixels))).all():
+        raise DataError(f"{file.path.name} holds NaN or infinite pixels; re-export it or remove it")

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from fedefm.doctor.certificates import dates
 from fedefm.doctor.finding import Finding, failed, passed
-from fedefm.kits.kit import open_kit
+from fedefm.kits.kit import KIT_FOLDERS, open_kit
 from fedefm.kits.lay import loose
 
 STATE = "state"
 
 
 def is_authority(folder: Path) -> bool:
-    """Whether `nvflare provision` keeps a consortium's CA here, and it is no kit: a kit must not choose its checks."""
+    """Whether `nvflare provision` keeps a consortium's CA here. A kit never counts: it must not choose its checks."""
     return (folder / STATE / "cert.json").is_file() and not (folder / "startup").exists()
 
 
 def modes(folder: Path) -> Iterator[Finding]:
-    """The CA's key and the last kits are their owner's alone; a private key that others could read is no longer one."""
+    """Only their owner may read the CA's key and the last kits; a key that others could read is no longer private."""
     for place in (folder / STATE, last_kits(folder)):
         open_ones = loose(place)
         for path in open_ones:
@@ -46,4 +46,4 @@ def ends(folder: Path, now: datetime) -> Iterator[Finding]:
 
 def last_kits(folder: Path) -> Path:
     """The newest folder of kits."""
-    return max(folder.glob("prod_*"))
+    return max(folder.glob(KIT_FOLDERS))

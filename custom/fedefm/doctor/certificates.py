@@ -25,7 +25,7 @@ SLOW = timedelta(minutes=5)
 
 
 def dates(kit: Kit, now: datetime) -> Iterator[Finding]:
-    """Every certificate of the kit: in its dates, with 30 days left."""
+    """Every certificate of the kit is valid now, and for 30 days more."""
     for found in lint_certificates([kit.root, kit.certificate], now):
         text, _, remedy = found.text.rpartition("; ")
         if found.level == "pass":
@@ -54,7 +54,7 @@ def identity(kit: Kit, now: datetime) -> Iterator[Finding]:
 
 
 def private_key(kit: Kit) -> Iterator[Finding]:
-    """The private key belongs to the certificate, and to its owner alone."""
+    """The private key is that of the certificate, and only its owner may read it."""
     try:
         check_private(kit.key)
         check_pair(load_certificate(kit.certificate), load_key(kit.key), kit.key.name)
@@ -65,7 +65,7 @@ def private_key(kit: Kit) -> Iterator[Finding]:
 
 
 def clock(kit: Kit, now: datetime) -> Iterator[Finding]:
-    """This machine's time is not before anything in the kit was made; a fast clock shows in the dates instead."""
+    """This machine's clock is not slow: the kit was made before now. A fast clock shows as certificates out of date."""
     made = [load_certificate(path).not_valid_before_utc for path in (kit.root, kit.certificate)]
     if (kit.folder / MANIFEST_NAME).is_file():
         with (kit.folder / MANIFEST_NAME).open("rb") as file:

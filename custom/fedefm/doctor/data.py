@@ -23,7 +23,7 @@ def site_config(kit: Kit) -> SiteConfig | ConfigError:
 
 
 def configured(config: SiteConfig | ConfigError) -> Iterator[Finding]:
-    """The site says where its data lies, and it lies there."""
+    """The site's own file names a data folder, and that folder is there."""
     if isinstance(config, ConfigError):
         yield failed_with("site", config)
     elif not config.data.is_dir():

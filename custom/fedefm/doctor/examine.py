@@ -20,7 +20,7 @@ def examine(
     """Look at a kit and the machine that it lies on; writes nothing.
 
     Args:
-        folder: the kit; or the consortium's folder of `nvflare provision`, for its modes and ends of certificates.
+        folder: the kit; or the folder of `nvflare provision`, whose modes and dates of certificates are checked.
         data_folder: read every image there; without it only that the site's configured folder exists.
         root_fingerprint: of the consortium's root certificate, as it came by another way than the kit.
         offline: do not try to reach the server.

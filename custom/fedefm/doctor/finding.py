@@ -54,7 +54,7 @@ def failed(check: str, text: str, remedy: str) -> Finding:
 
 
 def failed_with(check: str, error: Exception) -> Finding:
-    """Our own errors say what is wrong and, behind the last semicolon, what to do."""
+    """A FAIL made of one of our own errors, which say what is wrong and, after the last semicolon, what to do."""
     text, _, remedy = str(error).rpartition("; ")
     return failed(check, text or str(error), remedy if text else "ask the consortium's administrator")
 

@@ -22,7 +22,7 @@ LEAST_MEMORY, GOOD_MEMORY = 2 * GB, 8 * GB
 
 
 def python() -> Iterator[Finding]:
-    """The interpreter against the range that fedefm is made for."""
+    """The interpreter is of a version that fedefm is made for."""
     from packaging.specifiers import SpecifierSet
 
     wanted = SpecifierSet(metadata.metadata("fedefm")["Requires-Python"])
@@ -30,7 +30,7 @@ def python() -> Iterator[Finding]:
 
 
 def python_in(version: str, wanted: SpecifierSet) -> Finding:
-    """A version against a range."""
+    """A PASS where the version lies in the range, else a FAIL."""
     if version not in wanted:
         return failed("Python", f"{version} is not {wanted}", f"install Python {wanted} and fedefm in it")
     return passed("Python", f"{version} at {sys.executable}")
@@ -49,7 +49,7 @@ def packages() -> Iterator[Finding]:
 
 
 def package_faults(needs: list[Requirement]) -> Iterator[Finding]:
-    """Those that are missing or of another version."""
+    """A FAIL for each package that is missing or of another version."""
     for need in needs:
         remedy = f"run pip install -c constraints.txt '{need}'"
         try:
@@ -62,7 +62,7 @@ def package_faults(needs: list[Requirement]) -> Iterator[Finding]:
 
 
 def gpu(device: str) -> Iterator[Finding]:
-    """Is the device there that the site's configuration names?"""
+    """The device that the site's configuration names is there."""
     if device == "cpu":
         yield warned(
             "GPU", "the site trains on the CPU, slowly", 'with a GPU set "device": "cuda" in local/fedefm_site.json'
@@ -95,7 +95,7 @@ def memory() -> Iterator[Finding]:
 
 
 def room(check: str, free: int, least: int, good: int, remedy: str) -> Finding:
-    """Bytes that are free against two limits."""
+    """A FAIL where fewer bytes are free than `least`, a WARN where fewer than `good`, else a PASS."""
     text = f"{free / GB:.1f} GB free"
     if free < least:
         return failed(check, f"{text}, at least {least / GB:.0f} are needed", remedy)

@@ -58,7 +58,7 @@ def _shake(kit: Kit, host: str, raw: socket.socket, where: str) -> Finding:
 
 
 def _greet(tls: ssl.SSLSocket, where: str) -> Finding:
-    """With TLS 1.3 a server judges our certificate after the handshake, so its first bytes are what tells."""
+    """Wait for the server's first bytes: with TLS 1.3 it judges our certificate only after the handshake."""
     try:
         tls.sendall(_HELLO)
         answer = tls.recv(9)

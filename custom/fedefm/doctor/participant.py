@@ -1,4 +1,4 @@
-"""The checks of a kit, for which the packages of fedefm must be there."""
+"""The checks of a kit that need the packages of fedefm."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
 from fedefm.errors import ConfigError
+from fedefm.kits import policy_files
 from fedefm.kits.kit import HOSPITAL, Kit, read_object
 
 GUARD = "fedefm.flare.job_guard.JobGuard"
@@ -28,7 +29,7 @@ _SECURE = re.compile(r"^\s*export\s+NVFLARE_SECURE_LOGGING=[\"']?(true|1)\b", re
 def policies(kit: Kit) -> Iterator[Finding]:
     """All policy files of `local/`."""
     files = {}
-    for name in ("resources.json", "authorization.json", "privacy.json", "log_config.json"):
+    for name in policy_files.POLICIES:
         try:
             files[name] = read_object(kit.local / name)
         except ConfigError as error:
@@ -131,7 +132,7 @@ def _may(given: Any, right: str) -> bool:
 
 
 def _narrow(entry: str) -> bool:
-    """Fedefm, or one class by its full name; a class begins with a capital and names its module."""
+    """Whether an entry allows `fedefm`, or one class of FLARE by its full name: its module, then a capital letter."""
     parts = entry.split(".")
     return _ours(entry) or (parts[0] == "nvflare" and len(parts) > 2 and parts[-1][:1].isupper())
 

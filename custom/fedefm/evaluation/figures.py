@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedefm.metrics.scores import FIGURES
+from fedefm.metrics.table import of_images
 
 PARTS = ("mean", "low", "high", "support")
 AUTHORS = ("jaccard_with_background", "jaccard_without_background", "dice_over_channels", "support")
@@ -55,7 +55,8 @@ def mean_over_classes(scores: Scores, figure: str) -> Number | None:
 
 def _class(plain: Any) -> dict[str, Any]:
     group = _group(plain)
-    return {name: _parts(group.get(name), PARTS) for name in FIGURES} | {"support": _number(group.get("support"))}
+    figures = {metric.name: _parts(group.get(metric.name), PARTS) for metric in of_images()}
+    return figures | {"support": _number(group.get("support"))}
 
 
 def _parts(plain: Any, names: Sequence[str]) -> Figure:

@@ -13,7 +13,7 @@ from fedefm.data.dataset import SiteData, Split, load_site
 from fedefm.errors import DataError, ProtocolError
 from fedefm.evaluation.settings import Evaluation
 from fedefm.exchange.messages import STUDENT, Stage, Task
-from fedefm.metrics import Case, score_cases, suppress_small
+from fedefm.metrics import ScoredImage, score_cases, suppress_small
 from fedefm.models.build import Weights, build_model
 from fedefm.training.site import Site, Work
 
@@ -90,7 +90,7 @@ class Measurer(Site):
         return model.to(self._device).eval()
 
 
-def label(model: nn.Module, split: Split, batch: int = 16) -> list[Case]:
+def label(model: nn.Module, split: Split, batch: int = 16) -> list[ScoredImage]:
     """What a network marks on every image of a split, beside the truth.
 
     Args:
@@ -105,5 +105,5 @@ def label(model: nn.Module, split: Split, batch: int = 16) -> list[Case]:
             confidence, labels = model(split.images[first : first + batch].to(device)).softmax(1).max(1)
         for k, (sure, found) in enumerate(zip(confidence.cpu().numpy(), labels.cpu().numpy(), strict=True), first):
             truth = split.masks[k].numpy()
-            cases.append(Case(found, truth, split.patients[k], split.spacing_mm[k], sure.clip(0, 1)))
+            cases.append(ScoredImage(found, truth, split.patients[k], split.spacing_mm[k], sure.clip(0, 1)))
     return cases

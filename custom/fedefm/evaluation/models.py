@@ -58,22 +58,27 @@ def find_models(storage: Path, jobs: Sequence[str], root: Path | None = None) ->
     return named(path for job in jobs for path in files_of(storage / job).values())
 
 
-def check_models(models: Mapping[str, Path], settings: Evaluation) -> dict[str, str]:
-    """Read every model once, before any hospital is asked; the SHA-256 of each.
+def read_models(files: Mapping[str, Path]) -> dict[str, Checkpoint]:
+    """Read every model, once a command: all later steps take the values that come from here.
 
     Raises:
-        CheckpointError: one is missing, damaged, or of another network, size or class list than the job's.
+        CheckpointError: one is missing or damaged.
     """
-    return {name: read_model(path, settings).sha256 for name, path in models.items()}
+    return {name: load_weights(path) for name, path in files.items()}
 
 
-def read_model(path: Path, settings: Evaluation) -> Checkpoint:
-    """A model for a job, or why it cannot be measured in it.
+def check_models(models: Mapping[str, Checkpoint], settings: Evaluation) -> None:
+    """Refuse models that cannot be measured in a job, before any hospital is asked.
 
     Raises:
-        CheckpointError: missing, damaged, or of another network, size or class list.
+        CheckpointError: one is of another network, size or class list than the job's.
     """
-    found = load_weights(path)
+    for found in models.values():
+        _check_model(found, settings)
+
+
+def _check_model(found: Checkpoint, settings: Evaluation) -> None:
+    path = found.file
     if found.spec.architecture == CLASSIFIER:
         raise CheckpointError(f"{path}: says what is present and marks no pixels; its figures are in its own report")
     if found.classes != settings.classes:
@@ -88,5 +93,4 @@ def read_model(path: Path, settings: Evaluation) -> Checkpoint:
             f"measures {settings.model.architecture} with '{settings.model.encoder}' at {settings.size}; "
             "measure it in a run of its own"
         )
-    check_fits(found, str(path))
-    return found
+    check_fits(found)

@@ -1,4 +1,8 @@
-"""The server's side of an evaluation job in plain Python: model after model to all hospitals."""
+"""The server's side of an evaluation job in plain Python: model after model to all hospitals.
+
+`evaluate` runs over any transport, FLARE's for one; `evaluate_in_process` with all hospitals in this process, which is
+the oracle of FLARE's adapters.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +13,35 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.evaluation.figures import Scores, matrix, read_scores
-from fedefm.evaluation.models import check_models, read_model
+from fedefm.evaluation.measurer import Measurer
+from fedefm.evaluation.models import check_models
 from fedefm.evaluation.settings import Evaluation
-from fedefm.exchange.coordinator import Coordinator, Transport
 from fedefm.exchange.events import Listener
-from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task, task_seed
-from fedefm.exchange.schedule import FEDAVG, Schedule
-from fedefm.exchange.state import RoundState
-from fedefm.exchange.topology import complete
+from fedefm.exchange.in_process import InProcessTransport
+from fedefm.exchange.messages import STUDENT, Assignment, Stage
+from fedefm.exchange.ports import Transport
+from fedefm.exchange.stages import Stages
+from fedefm.exchange.state import Attendance
+from fedefm.metrics.table import Place, of_images
 from fedefm.models.build import Weights
+from fedefm.models.checkpoint import Checkpoint
 from fedefm.training.ledger import Ledger
 from fedefm.training.ops import TensorOps
-
-MATRICES = ("dice", "iou", "cldice", "hd95_px", "tip_px", "tip_mm")
 
 
 def evaluate(
     settings: Evaluation,
     sites: Sequence[str],
-    models: Mapping[str, Path],
+    models: Mapping[str, Checkpoint],
     transport: Transport[Weights],
     listen: Listener,
 ) -> dict[str, Any]:
-    """Measure every model at every hospital, over any transport. One model is in memory at a time.
+    """Measure every model at every hospital, over any transport.
 
     Args:
         settings: the job.
         sites: hospitals that take part.
-        models: file of each model.
+        models: of `read_models`.
         transport: carries the work.
         listen: is told every event.
 
@@ -47,27 +52,30 @@ def evaluate(
         CheckpointError: a model cannot be measured; no hospital was asked anything.
         QuorumError: fewer than `min_sites` hospitals took part.
     """
-    hashes, ledger = check_models(models, settings), Ledger(listen)
-    first = read_model(next(iter(models.values())), settings).weights
-    plan = Schedule(FEDAVG, rounds=len(models), min_sites=settings.min_sites, seed=settings.seed)
-    coordinator = Coordinator(plan, complete(sites), settings.classes, transport, TensorOps(first), ledger)
-    state = coordinator.prepare(RoundState(0, dict.fromkeys(sites, first)))
+    check_models(models, settings)
+    ledger = Ledger(listen)
+    stages = Stages(
+        transport,
+        TensorOps(next(iter(models.values())).weights),
+        settings.classes,
+        ledger,
+        rounds=len(models),
+        seed=settings.seed,
+        min_sites=settings.min_sites,
+    )
+    state = stages.prepare(Attendance(0), sites)
     scores: dict[str, dict[str, Scores]] = {}
-    for number, (name, path) in enumerate(models.items()):
-        weights = read_model(path, settings).weights
-        tasks = [
-            Task(Stage.MEASURE, number, site, site, seed=task_seed(settings.seed, Stage.MEASURE, number, site, site))
-            for site in coordinator.present(state)
-        ]
-        assignments = [Assignment(task, {STUDENT: weights}) for task in tasks]
-        done, state = coordinator.stage(replace(state, round=number), Stage.MEASURE, assignments)
-        coordinator.quorum(len(done), Stage.MEASURE, number)
+    for number, (name, model) in enumerate(models.items()):
+        tasks = stages.tasks(state, Stage.MEASURE, number)
+        assignments = [Assignment(task, {STUDENT: model.weights}) for task in tasks]
+        done, state = stages.perform(replace(state, round=number), Stage.MEASURE, assignments)
+        stages.quorum(len(done), Stage.MEASURE, number)
         scores[name] = {task.site: read_scores(result.report["scores"], settings.classes) for task, result in done}
-    return _record(settings, hashes, scores, ledger)
+    return _record(settings, models, scores, ledger)
 
 
 def _record(
-    settings: Evaluation, hashes: Mapping[str, str], scores: Mapping[str, Mapping[str, Scores]], ledger: Ledger
+    settings: Evaluation, models: Mapping[str, Checkpoint], scores: Mapping[str, Mapping[str, Scores]], ledger: Ledger
 ) -> dict[str, Any]:
     prepared = ledger.reports[Stage.PREPARE]
     sites = sorted(prepared)
@@ -83,10 +91,34 @@ def _record(
         "corpora": {site: list(prepared[site]["corpus"]) for site in sites},
         "images": {site: prepared[site]["images"].get("test") for site in sites},
         "synthetic": [site for site in sites if prepared[site].get("synthetic")],
-        "models": [{"name": name, "sha256": sha256} for name, sha256 in hashes.items()],
-        "matrix": {figure: matrix(scores, figure, sites) for figure in MATRICES},
+        "models": [{"name": name, "sha256": model.sha256} for name, model in models.items()],
+        "matrix": {row.name: matrix(scores, row.name, sites) for row in of_images(Place.MATRIX)},
         "scores": {name: dict(by_site) for name, by_site in scores.items()},
         "lost": ledger.lost,
         "seconds": ledger.seconds,
         "bytes": ledger.bytes,
     }
+
+
+def evaluate_in_process(
+    settings: Evaluation,
+    folders: Mapping[str, Path],
+    models: Mapping[str, Checkpoint],
+    listen: Listener = lambda event: None,
+    *,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Measure every model at every hospital in this process; `report.json`.
+
+    Args:
+        settings: the job.
+        folders: every hospital's images and labels.
+        models: of `read_models`.
+        listen: is told every event.
+        device: of all hospitals.
+
+    Raises:
+        FedefmError: a model cannot be measured, or too few hospitals took part.
+    """
+    measurers = {name: Measurer(name, folder, settings, device=device) for name, folder in sorted(folders.items())}
+    return evaluate(settings, sorted(folders), models, InProcessTransport(measurers), listen)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from fedefm.errors import ConfigError
+from pydantic import AfterValidator, NonNegativeInt, PositiveInt
+
 from fedefm.metrics.suppression import LEAST_IMAGES
 from fedefm.models.spec import ModelSpec
-from fedefm.settings import build, check_id
+from fedefm.settings import ClassNames, JobId, JsonSettings, load, settings_class
 
 SETTINGS_FILE = "evaluation.json"
 
 
-@dataclass(frozen=True)
-class Evaluation:
+def _check_models(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or len(set(names)) != len(names):
+        raise ValueError("must name at least one finished job, each once")
+    return names
+
+
+@settings_class
+class Evaluation(JsonSettings):
     """An evaluation job.
 
     Attributes:
@@ -33,44 +38,18 @@ class Evaluation:
         stage_timeout: seconds after which a task that has not come back is given up.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: a value is ill-typed or out of range.
     """
 
-    classes: tuple[str, ...]
-    models: tuple[str, ...]
+    classes: ClassNames
+    models: Annotated[tuple[JobId, ...], AfterValidator(_check_models)]
     name: str = "evaluation"
-    size: int = 96
+    size: PositiveInt = 96
     model: ModelSpec = field(default_factory=ModelSpec)
-    least_images: int = LEAST_IMAGES
-    min_sites: int = 1
-    seed: int = 0
-    stage_timeout: int = 600
-
-    def __post_init__(self) -> None:
-        if not self.classes or len(set(self.classes)) != len(self.classes) or "background" in self.classes:
-            raise ConfigError("classes: name each foreground class once; background is implied")
-        if not self.models or len(set(self.models)) != len(self.models):
-            raise ConfigError("models: name at least one finished job, each once")
-        for name in self.models:
-            check_id(name)
-        for name in ("size", "least_images", "min_sites", "stage_timeout"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must not be negative, not {self.seed}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
-
-    @classmethod
-    def from_dict(cls, plain: Any) -> Evaluation:
-        """Build from JSON-able values.
-
-        Raises:
-            ConfigError: an unknown key (with the nearest known one), an ill-typed or out-of-range value.
-        """
-        return build(cls, plain, "settings")
+    least_images: PositiveInt = LEAST_IMAGES
+    min_sites: PositiveInt = 1
+    seed: NonNegativeInt = 0
+    stage_timeout: PositiveInt = 600
 
 
 def load_evaluation(path: Path) -> Evaluation:
@@ -79,11 +58,4 @@ def load_evaluation(path: Path) -> Evaluation:
     Raises:
         ConfigError: the file is missing, not JSON, or has a wrong value.
     """
-    try:
-        return Evaluation.from_dict(json.loads(path.read_text()))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid JSON ({error})") from error
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return load(Evaluation, path)

@@ -1,13 +1,15 @@
 """What crosses between server and hospitals: small frozen values, validated when made.
 
-Weights ride beside a message and are opaque here (`W`): this package knows neither torch nor FLARE.
+Weights ride beside a message and are opaque here (`W`): this package knows neither torch nor FLARE. The checks are
+written by hand: a message comes from a peer that may be hostile, so nothing in it is converted, each bound is exact,
+and what is refused depends on no version of a library.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -45,6 +47,9 @@ class Stage(StrEnum):
 
 TRAVELS = (Stage.OVERSEAS, Stage.ASSESS)
 """Where a hospital works on another silo's weights."""
+
+TRAINING = (Stage.LOCAL, Stage.OVERSEAS, Stage.DISTIL)
+"""The stages of a round that train: they return weights, and their learning rate follows the run."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,20 @@ class Lost:
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, for the report."""
         return asdict(self) | {"stage": self.stage.value}
+
+
+Check = Callable[[Mapping[str, Any]], object]
+"""Raises `ProtocolError` where a report is not what its stage must bring."""
+
+
+def any_report(report: Mapping[str, Any]) -> None:
+    """The check of a stage whose report may hold anything."""
+
+
+def seeded_task(job_seed: int, stage: Stage, round_: int, site: str, visitor: str | None = None, **fields: Any) -> Task:
+    """A task with its own seed; `visitor` is the site itself where none is named, `fields` are the other fields."""
+    visitor = visitor or site
+    return Task(stage, round_, site, visitor, seed=task_seed(job_seed, stage, round_, site, visitor), **fields)
 
 
 def task_seed(job_seed: int, stage: Stage, round_: int, site: str, visitor: str) -> int:

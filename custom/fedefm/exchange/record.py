@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedefm.exchange.events import Event, SilosRated, StageEnded, TaskDone, TaskLost
-from fedefm.exchange.messages import THETA, Stage, Task
+from fedefm.exchange.messages import THETA, TRAINING, Stage, Task
 
 RECORD_FILE = "record.json"
 """What a run leaves of its figures at its server."""
@@ -75,7 +75,7 @@ class Recorder:
                 self._scores[model][site] = scores
         elif task.stage is Stage.LONE:
             self._lone[site] = {"lone": {name: scores["dice"] for name, scores in report["scores"].items()}}
-        elif task.stage is not Stage.ASSESS:
+        elif task.stage in TRAINING:
             name = f"{task.visitor}@{site}" if task.stage is Stage.OVERSEAS else site
             self._rounds[task.round]["loss"][task.stage.value][name] = _finite(report["loss"])
             if task.stage is Stage.OVERSEAS:

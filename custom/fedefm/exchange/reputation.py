@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median, median_high
+from typing import Any
 
+from fedefm.errors import ProtocolError
 from fedefm.exchange.topology import Topology
 
 Agreement = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -63,3 +65,19 @@ def with_agreement(agreement: Agreement, host: str, silo: str, found: Mapping[st
     classes = agreement.get(host, {})
     updated = {name: {**classes.get(name, {}), silo: value} for name, value in found.items()}
     return {**agreement, host: {**classes, **updated}}
+
+
+def agreement_of(report: Mapping[str, Any], classes: Sequence[str] = ()) -> dict[str, float]:
+    """The agreement by class in an assess report, of these classes.
+
+    Raises:
+        ProtocolError: one of its figures is no number in [0, 1].
+    """
+    found = report.get("agreement")
+    if not isinstance(found, Mapping) or not all(_is_share(value) for value in found.values()):
+        raise ProtocolError("assess: the hospital gave no agreement in [0, 1] by class")
+    return {name: float(found[name]) for name in classes if name in found}
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1

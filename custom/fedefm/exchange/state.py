@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Generic
+from typing import Generic, TypeVar
 
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import W
 from fedefm.exchange.reputation import Agreement
 
+S = TypeVar("S", bound="Attendance")
+
 
 @dataclass(frozen=True)
-class RoundState(Generic[W]):
-    """The state of a run between two rounds; a new value each time, never changed in place.
+class Attendance:
+    """Who takes part: what the stages of every job keep. A new value each time, never changed in place.
 
     Attributes:
         round: the next round to run.
-        silos: theta_i of every silo.
-        theta: the global weights Theta; None before the first aggregate.
-        trained: silos that finished their first local training.
         corpora: label corpus of every hospital that has prepared.
         images: number of training images of every hospital that has prepared.
         misses: stages in a row that a hospital failed.
-        variates: control variates of the silos, in SCAFFOLD only.
-        agreement: by host, class and silo, how far the silo's last assessed weights agreed with the host's labels.
     """
 
     round: int
-    silos: dict[str, W]
-    theta: W | None = None
-    trained: frozenset[str] = frozenset()
-    corpora: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    images: dict[str, int] = field(default_factory=dict)
-    misses: dict[str, int] = field(default_factory=dict)
-    variates: dict[str, W] = field(default_factory=dict)
-    agreement: Agreement = field(default_factory=dict)
+    corpora: dict[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
+    images: dict[str, int] = field(default_factory=dict, kw_only=True)
+    misses: dict[str, int] = field(default_factory=dict, kw_only=True)
 
-    def __post_init__(self) -> None:
-        strangers = (self.trained | set(self.corpora) | set(self.misses) | set(self.variates)) - set(self.silos)
-        if self.round < 0 or strangers:
-            raise ProtocolError(f"round state: round {self.round} is negative or {sorted(strangers)} have no weights")
-
-    def with_outcome(self, worked: frozenset[str], failed: frozenset[str]) -> RoundState[W]:
-        """Count a stage's misses: one more for who failed, none again for who only succeeded."""
+    def with_outcome(self: S, worked: frozenset[str], failed: frozenset[str]) -> S:
+        """The state after a stage: who failed has one miss more, who worked has none, all others keep theirs."""
         kept = {site: n for site, n in self.misses.items() if site not in worked}
         more = {site: self.misses.get(site, 0) + 1 for site in failed}
         return replace(self, misses=kept | more)
@@ -50,3 +37,27 @@ class RoundState(Generic[W]):
     def present(self, max_misses: int) -> tuple[str, ...]:
         """Hospitals that have prepared and still answer, sorted."""
         return tuple(site for site in sorted(self.corpora) if self.misses.get(site, 0) < max_misses)
+
+
+@dataclass(frozen=True)
+class RoundState(Attendance, Generic[W]):
+    """The state of a run between two rounds: who takes part, and every model.
+
+    Attributes:
+        silos: theta_i of every silo.
+        theta: the global weights Theta; None before the first aggregate.
+        trained: silos that finished their first local training.
+        variates: control variates of the silos, in SCAFFOLD only.
+        agreement: by host, class and silo, how far the silo's last assessed weights agreed with the host's labels.
+    """
+
+    silos: dict[str, W]
+    theta: W | None = None
+    trained: frozenset[str] = frozenset()
+    variates: dict[str, W] = field(default_factory=dict)
+    agreement: Agreement = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        strangers = (self.trained | set(self.corpora) | set(self.misses) | set(self.variates)) - set(self.silos)
+        if self.round < 0 or strangers:
+            raise ProtocolError(f"round state: round {self.round} is negative or {sorted(strangers)} have no weights")

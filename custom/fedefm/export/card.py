@@ -7,11 +7,11 @@ from typing import Any
 
 from fedefm.export.onnx_file import NORMALISATION
 from fedefm.export.origin import Figures, Origin
+from fedefm.metrics.table import Place, heading, of_images
 from fedefm.models.checkpoint import Checkpoint
 
 NO_LICENCE = "not chosen: ask the consortium before using the weights"
 _PARTS = ("train", "val", "test")
-_MEASURED = ("dice", "iou", "cldice", "hd95_px", "tip_px", "tip_mm", "pieces", "missed")
 _UNKNOWN = "Unknown: no report.json of these weights was found."
 LIMITS = (
     "Research software. Not a medical device, and not for clinical decisions.",
@@ -85,19 +85,21 @@ def _scores(origin: Origin | None) -> str:
         for site, name, figures in found
     ]
     note = " Synthetic images: these say how methods compare, nothing about patients." if origin.synthetic else ""
-    table = _table(("hospital", "class", *names, "images with it"), rows)
+    table = _table(("hospital", "class", *map(heading, names), "images with it"), rows)
     return f"Of {origin.who}, over each hospital's test images as one.{note}\n\n{table}"
 
 
 def _evaluation(measured: Mapping[str, Mapping[str, Figures]]) -> str:
+    shown = of_images(Place.CARD)
+    head = ("hospital", "class", *(row.heading for row in shown), "images with it")
     rows = [
-        (site, name, *(_interval(figures.get(figure)) for figure in _MEASURED), _count(figures.get("support")))
+        (site, name, *(_interval(figures.get(row.name)) for row in shown), _count(figures.get("support")))
         for site, by_class in measured.items()
         for name, figures in by_class.items()
     ]
     return (
         "Means over test images with 95 % intervals (bootstrap over patients); '-' is not defined, not known, or rests "
-        "on too few images to be told.\n\n" + _table(("hospital", "class", *_MEASURED, "images with it"), rows)
+        "on too few images to be told.\n\n" + _table(head, rows)
     )
 
 

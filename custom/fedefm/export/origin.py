@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.errors import ConfigError
+from fedefm.metrics.table import heading
 from fedefm.report import validate_report
 
 Figures = Mapping[str, Any]
@@ -145,4 +146,5 @@ def _finetune_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"fine-tuned from Theta sha256 `{theta['sha256']}`" if theta else "trained from random weights, without Theta"
     what = f"run {report['name']}, {config['task']}, mode {config['mode']}, {config['steps']} steps a hospital"
     yield f"{what}, {config['labels']:.0%} of the labelled patients, seed {report['seed']}, {report['created']}"
-    yield f"round {best['round'] + 1} of {config['rounds']}, the best by '{config['metric']}' of the validation images"
+    by = heading(config["metric"])
+    yield f"round {best['round'] + 1} of {config['rounds']}, the best by '{by}' of the validation images"

@@ -1,4 +1,4 @@
-"""The `nvflare` command of one person of the consortium, as machines use it."""
+"""The `nvflare` command of one person of the consortium, called by a program that reads its JSON."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fedefm.federation.place import environment
 from fedefm.simulation.process import kill_tree
 
 CALL_SECONDS = 90.0
+COMPLETED = "FINISHED:COMPLETED"  # FLARE's status of a job that ended well
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Console:
     kit: Path
 
     def call(self, *words: str, seconds: float = CALL_SECONDS) -> Any:
-        """Run one command; the value that it prints as JSON.
+        """Run one command, and give the value that it prints as JSON.
 
         Raises:
             FedefmError: it failed or did not end in time; the message says what it printed.
@@ -53,14 +54,14 @@ class Console:
         return value.get("data", value)
 
     def submit(self, job: Path) -> str:
-        """Submit a job folder; its id."""
+        """Submit a job folder, and give its id."""
         return str(self.call("job", "submit", "-j", str(job))["job_id"])
 
     def watch(self, job_id: str, tick: Callable[[], None], seconds: float) -> str:
-        """Wait for a job's end with one `nvflare job monitor`, calling `tick` meanwhile; FLARE's status of the job.
+        """Wait for a job's end with one `nvflare job monitor`, calling `tick` meanwhile; gives FLARE's status of it.
 
         Raises:
-            FedefmError: no end within `seconds`; the job is left to whoever called.
+            FedefmError: the job did not end within `seconds`; stopping it is left to the caller.
         """
         options = ["--timeout", str(int(seconds)), "--interval", "2", "--startup-kit", str(self.kit)]
         with (
@@ -87,7 +88,7 @@ class Console:
         return str(ends[-1]["job_status"])
 
     def download(self, job_id: str, folder: Path) -> Path:
-        """Download what a job left at the server; the folder that holds it."""
+        """Download what a job left at the server, and give the folder that holds it."""
         folder.mkdir(parents=True, exist_ok=True)
         self.call("job", "download", job_id, "-o", str(folder))
         return folder / job_id

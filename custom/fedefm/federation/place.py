@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fedefm.errors import ConfigError, FedefmError
+from fedefm.kits.kit import KIT_FOLDERS
 from fedefm.resources import shipped
 
 PROJECT = "project.local.yml"
@@ -30,7 +31,7 @@ class Place:
         kits: folder with a kit for each participant.
         server: name of the server, which is its host name.
         hospitals: their names, sorted.
-        people: name of each person by role; the first of those who share one.
+        people: name of a person for each role; the first where several share it.
         fl_port: where hospitals connect.
         admin_port: where people connect.
     """
@@ -87,7 +88,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def environment() -> dict[str, str]:
-    """Of every process: this Python first in the path, one thread, few memory arenas."""
+    """The environment of every process: this Python first in the path, one thread, few memory arenas."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return os.environ | threads | {"PATH": path, "MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
@@ -104,7 +105,7 @@ def _read(project: Path) -> dict[str, Any]:
 
 
 def _provision(project: Path, root: Path) -> Path:
-    """Run `nvflare provision`; the newest folder of kits."""
+    """Run `nvflare provision`, and give the newest folder of kits."""
     command = [sys.executable, "-m", "nvflare.cli", "provision", "--force"]
     done = subprocess.run(  # noqa: S603 (our own interpreter and paths, no shell)
         [*command, "-p", str(project), "-w", str(root / "provision"), "-c", str(root)],
@@ -118,7 +119,7 @@ def _provision(project: Path, root: Path) -> Path:
     if done.returncode != 0:
         raise FedefmError(f"nvflare provision failed: {_last_line(done.stderr) or _last_line(done.stdout)}")
     name = yaml.safe_load(project.read_text())["name"]
-    return max((root / "provision" / name).glob("prod_*"))
+    return max((root / "provision" / name).glob(KIT_FOLDERS))
 
 
 def _last_line(text: str) -> str:

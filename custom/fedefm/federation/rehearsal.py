@@ -16,24 +16,25 @@ from fedefm.data.synth.consortium import SiteSpec
 from fedefm.data.synth.looks import CLASSES, LOOKS, look_named
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Listener
-from fedefm.federation.console import Console
+from fedefm.federation.console import COMPLETED, Console
 from fedefm.federation.place import Place, provision
-from fedefm.federation.sites import Process, running
+from fedefm.federation.sites import CONSOLE, LOG, Process, running
+from fedefm.flare.job_files import OUTPUT
+from fedefm.flare.job_folder import write_job
 from fedefm.flare.progress import FAILED, from_line, payload
-from fedefm.foundation.record import THETA_FILE
+from fedefm.foundation.methods import job_settings
 from fedefm.foundation.run import run_in_process
-from fedefm.foundation.settings import Settings, load_settings
+from fedefm.foundation.settings import Settings
+from fedefm.kits.kit import open_kit
 from fedefm.maths.fingerprint import weights_sha256
-from fedefm.models.checkpoint import load_weights
+from fedefm.models.checkpoint import THETA_FILE, load_weights
 from fedefm.simulation.foundation import RECORD_FILE
-from fedefm.simulation.workspace import FOUNDATION, JOB, write_job
 from fedefm.trust import sign_job
 
-SETTINGS = Path("app") / "config" / "foundation.json"
+JOB = "foundation"
 SUMMARY_FILE = "federation.json"
 WORK = "work"
 JOB_SECONDS = 300.0
-COMPLETED = "FINISHED:COMPLETED"
 SMALL = {"rounds": 2, "local_steps": 4, "overseas_steps": 1, "distil_steps": 2, "compare_lone": False, "min_sites": 2}
 FRAMES, SIZE = 10, 64
 
@@ -93,7 +94,7 @@ def rehearse(
 
 
 def must_match(kits: Path, found: str, recorded: str, expected: str) -> None:
-    """Refuse another Theta than that of one process.
+    """Refuse a Theta that is not that of the run in one process.
 
     Raises:
         FedefmError: the file or its record differs.
@@ -127,7 +128,7 @@ class Stopwatch:
 
 @contextmanager
 def federation(place: Place, folders: Mapping[str, Path], clock: Stopwatch) -> Iterator[dict[str, Process]]:
-    """`running`, with the time that starting and stopping take."""
+    """The same as `running`, with the time that starting and stopping take."""
     stage = running(place, folders)
     with clock("start"):
         processes = stage.__enter__()
@@ -140,7 +141,7 @@ def federation(place: Place, folders: Mapping[str, Path], clock: Stopwatch) -> I
 
 @dataclass
 class JobLog:
-    """Reads the events of a job in the server's log of it, as they come.
+    """Reads a job's events from the server's log of that job, as they come.
 
     Attributes:
         place: the federation.
@@ -171,19 +172,19 @@ class JobLog:
 
 
 def job_log(place: Place, job_id: str) -> Path:
-    """The server's log of a job that runs."""
-    return place.kit(place.server) / job_id / "log.txt"
+    """The server's log of a job that is running."""
+    return place.kit(place.server) / job_id / LOG
 
 
 def why(place: Place, job_id: str) -> str:
     """What the controller said, if it said something; else where to look."""
-    with_reason = [job_log(place, job_id), place.kit(place.server) / "console.txt"]
+    with_reason = [job_log(place, job_id), place.kit(place.server) / CONSOLE]
     for log in (path for path in with_reason if path.is_file()):
         for line in log.read_text(errors="replace").splitlines():
             failed = payload(line, FAILED)
             if isinstance(failed, dict):
                 return f"{failed['message']}; see {log}"
-    return f"see log.txt of each kit in {place.kits}"
+    return f"see {LOG} of each kit in {place.kits}"
 
 
 def synthetic_hospitals(folder: Path, names: tuple[str, ...], seed: int) -> dict[str, Path]:
@@ -195,7 +196,7 @@ def synthetic_hospitals(folder: Path, names: tuple[str, ...], seed: int) -> dict
 
 def small_settings(seed: int = 0) -> Settings:
     """The foundation job, shortened to seconds."""
-    plain = load_settings(FOUNDATION / SETTINGS).to_dict()
+    plain = job_settings().to_dict()
     plain |= {"classes": list(CLASSES), "size": 32, "stage_timeout": 60}
     plain["schedule"] |= SMALL | {"seed": seed}
     return Settings.from_dict(plain)
@@ -205,8 +206,8 @@ def signed_job(folder: Path, settings: Settings, place: Place) -> Path:
     """The job folder that the lead submits."""
     job = folder / JOB
     write_job(job, settings)
-    startup = place.kit(place.people["lead"]) / "startup"
-    sign_job(job, startup / "client.crt", startup / "client.key")
+    lead = open_kit(place.kit(place.people["lead"]))
+    sign_job(job, lead.certificate, lead.key)
     return job
 
 
@@ -227,7 +228,7 @@ def collect(downloaded: Path, out: Path) -> dict[str, Any]:
     Raises:
         FedefmError: it holds none.
     """
-    results = downloaded / "workspace" / JOB
+    results = downloaded / "workspace" / OUTPUT
     if not (results / THETA_FILE).is_file() or not (results / RECORD_FILE).is_file():
         raise FedefmError(f"{results}: holds no Theta; the job published nothing")
     out.mkdir(parents=True, exist_ok=True)

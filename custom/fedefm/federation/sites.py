@@ -14,12 +14,14 @@ import psutil  # type: ignore[import-untyped]
 
 from fedefm.errors import FedefmError
 from fedefm.federation.place import Place, environment
+from fedefm.kits.kit import LOCAL, STARTUP
 from fedefm.simulation.process import kill_tree
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.2
 CONSOLE = "console.txt"
+LOG = "log.txt"  # FLARE's own, as `log_config.json` names it
 REGISTERED = "Successfully registered client"
 
 Process = subprocess.Popen[bytes]
@@ -54,22 +56,22 @@ def running(place: Place, folders: Mapping[str, Path]) -> Iterator[dict[str, Pro
 def write_site_config(kit: Path, data: Path) -> None:
     """What a hospital writes itself: where its data lies, and how it works."""
     plain = {"data": str(data.resolve()), "device": "cpu", "threads": 1}
-    path = kit / "local" / "fedefm_site.json"
+    path = kit / LOCAL / "fedefm_site.json"
     path.write_text(json.dumps(plain) + "\n")
     path.chmod(0o600)
 
 
 @contextmanager
 def site_process(kit: Path, script: str = "start.sh") -> Iterator[Process]:
-    """One site, in the foreground of a session of its own; ended with all below it, first politely.
+    """One site, in the foreground of a session of its own; in the end it is asked to stop, then killed with all below.
 
     Args:
         kit: its kit.
-        script: what of its `startup` folder is run; FLARE's own `sub_start.sh` checks nothing.
+        script: the file of its `startup` folder that is run; FLARE's own `sub_start.sh` checks nothing.
     """
     with (kit / CONSOLE).open("wb") as console:
         process = subprocess.Popen(  # noqa: S603 (our own kit, no shell)
-            [str(kit / "startup" / script), "--once"],
+            [str(kit / STARTUP / script), "--once"],
             env=environment(),
             cwd=kit,
             stdin=subprocess.DEVNULL,
@@ -121,7 +123,7 @@ def listens(port: int) -> bool:
 
 def registered(kit: Path) -> bool:
     """Whether a hospital's own log says that the server took it in."""
-    log = kit / "log.txt"
+    log = kit / LOG
     return log.is_file() and REGISTERED in log.read_text(errors="replace")
 
 

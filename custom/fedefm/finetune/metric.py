@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fedefm.errors import ConfigError
 from fedefm.finetune.settings import LAST
+from fedefm.metrics.table import lower_is_better
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,20 @@ def value_of(metric: str, figures: Mapping[str, Mapping[str, float | None]]) -> 
 
 
 def is_better(metric: str, new: float | None, best: Best | None) -> bool:
-    """Whether `new` replaces `best`; a loss should be low, all else high, and `last` always takes the newer."""
+    """Whether `new` replaces `best`, by the metric's direction; `last` always takes the newer."""
     old = None if best is None else best.value
     if metric == LAST or old is None:
         return True
     if new is None:
         return False
-    return new < old if metric == "loss" else new > old
+    return new < old if lower_is_better(metric) else new > old
 
 
 def check_reported(metric: str, reported: Mapping[str, Iterable[str]]) -> None:
     """Refuse a metric that no hospital reports, before the first gradient step.
 
     Raises:
-        ConfigError: so; it says what they report.
+        ConfigError: no hospital reports it; the message says what they report.
     """
     known = sorted({name for names in reported.values() for name in names})
     if metric != LAST and metric not in known:

@@ -1,23 +1,29 @@
-"""The server's side of a fine-tune job in plain Python: rounds of tuning, or one visit to hospitals that tune alone."""
+"""The server's side of a fine-tune job in plain Python: rounds of tuning, or one visit to hospitals that tune alone.
+
+`tune` runs over any transport, FLARE's for one; `tune_in_process` with all hospitals in this process, which is the
+oracle of FLARE's adapters and what the few-shot curve uses.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fedefm.exchange.coordinator import Coordinator, Transport
 from fedefm.exchange.events import Listener
-from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task, task_seed
-from fedefm.exchange.schedule import FEDAVG, Schedule
-from fedefm.exchange.state import RoundState
-from fedefm.exchange.topology import complete
+from fedefm.exchange.in_process import InProcessTransport
+from fedefm.exchange.messages import STUDENT, Assignment, Stage
+from fedefm.exchange.ports import Transport
+from fedefm.exchange.stages import Stages
+from fedefm.exchange.state import Attendance
 from fedefm.finetune.metric import Best, check_reported, is_better, value_of
-from fedefm.finetune.rounds_kept import Progress, RoundsKept
+from fedefm.finetune.rounds_kept import FOLDER, Progress, RoundsKept
 from fedefm.finetune.settings import FineTune
-from fedefm.finetune.tuner import START, TUNED, part
+from fedefm.finetune.tuner import START, TUNED, Tuner, part
+from fedefm.finetune.weights import start_weights
 from fedefm.models.build import Weights
+from fedefm.models.checkpoint import Checkpoint
 from fedefm.training.ledger import Ledger
 from fedefm.training.ops import TensorOps
 
@@ -59,18 +65,23 @@ def tune(
         QuorumError: fewer than `min_sites` hospitals took part.
     """
     ledger = Ledger(listen)
-    plan = Schedule(
-        FEDAVG, rounds=settings.rounds, min_sites=settings.min_sites, seed=settings.seed, weigh_by_images=True
+    stages = Stages(
+        transport,
+        TensorOps(start),
+        settings.classes,
+        ledger,
+        rounds=settings.rounds,
+        seed=settings.seed,
+        min_sites=settings.min_sites,
     )
-    coordinator = Coordinator(plan, complete(sites), settings.classes, transport, TensorOps(start), ledger)
-    state = coordinator.prepare(RoundState(0, dict.fromkeys(sites, start)))
+    state = stages.prepare(Attendance(0), sites)
     prepared = ledger.reports[Stage.PREPARE]
     check_reported(settings.metric, {site: report.get("metrics") or () for site, report in prepared.items()})
     if settings.federated:
         kept = RoundsKept(keep, settings, start, sites)
-        weights, figures = _together(settings, coordinator, state, start, kept)
+        weights, figures = _together(settings, stages, state, start, kept)
     else:
-        weights, figures = _apart(settings, coordinator, state, start)
+        weights, figures = _apart(settings, stages, state, start)
     return Tuned(
         weights,
         {
@@ -88,8 +99,8 @@ def tune(
 
 def _together(
     settings: FineTune,
-    coordinator: Coordinator[Weights],
-    state: RoundState[Weights],
+    stages: Stages[Weights],
+    state: Attendance,
     start: Weights,
     kept: RoundsKept,
 ) -> tuple[Weights | None, dict[str, Any]]:
@@ -100,16 +111,15 @@ def _together(
     for k in range(len(history), settings.rounds):
         if _is_over(settings, history, chosen):
             break
-        done, state = coordinator.stage(
-            state, Stage.TUNE, _assignments(settings, coordinator, state, Stage.TUNE, k, weights)
-        )
+        parts = [part(task, settings, k) for task in stages.tasks(state, Stage.TUNE, k)]
+        done, state = stages.perform(state, Stage.TUNE, [Assignment(task, {STUDENT: weights}) for task in parts])
         came = {task.site: result for task, result in done if result.weights is not None}
-        coordinator.quorum(len(came), Stage.TUNE, k)
-        weights = coordinator.ops.average(
+        stages.quorum(len(came), Stage.TUNE, k)
+        weights = stages.ops.average(
             {site: result.weights for site, result in came.items() if result.weights is not None},
             {site: float(max(1, result.images)) for site, result in came.items()},
         )
-        found, state = _validated(settings, coordinator, state, k, weights)
+        found, state = _validated(stages, state, weights)
         value = value_of(settings.metric, found)
         losses = {site: came[site].report.get("loss") for site in sorted(came)}
         history.append({"round": k, "loss": losses, "metrics": found, "value": value})
@@ -117,8 +127,8 @@ def _together(
             best, chosen = weights, Best(k, value)
         kept.save(Progress(weights, best, chosen, tuple(history)))
         state = replace(state, round=k + 1)
-    tasks = _tasks(settings, coordinator, state, Stage.EVALUATE, settings.rounds - 1)
-    done, state = coordinator.stage(
+    tasks = stages.tasks(state, Stage.EVALUATE, settings.rounds - 1)
+    done, state = stages.perform(
         state, Stage.EVALUATE, [Assignment(task, {START: start, TUNED: best}) for task in tasks]
     )
     scores = {task.site: result.report["scores"] for task, result in done}
@@ -132,26 +142,21 @@ def _is_over(settings: FineTune, history: Sequence[Any], chosen: Best) -> bool:
 
 
 def _validated(
-    settings: FineTune, coordinator: Coordinator[Weights], state: RoundState[Weights], round_: int, weights: Weights
-) -> tuple[dict[str, dict[str, float | None]], RoundState[Weights]]:
-    tasks = _assignments(settings, coordinator, state, Stage.VALIDATE, round_, weights)
-    done, state = coordinator.stage(state, Stage.VALIDATE, tasks)
+    stages: Stages[Weights], state: Attendance, weights: Weights
+) -> tuple[dict[str, dict[str, float | None]], Attendance]:
+    """The metrics of these weights on the validation images of each hospital."""
+    tasks = stages.tasks(state, Stage.VALIDATE, state.round)
+    done, state = stages.perform(state, Stage.VALIDATE, [Assignment(task, {STUDENT: weights}) for task in tasks])
     return {task.site: dict(result.report["metrics"]) for task, result in done}, state
 
 
 def _apart(
-    settings: FineTune,
-    coordinator: Coordinator[Weights],
-    state: RoundState[Weights],
-    start: Weights,
+    settings: FineTune, stages: Stages[Weights], state: Attendance, start: Weights
 ) -> tuple[None, dict[str, Any]]:
     """Each hospital tunes alone and keeps its weights; figures come back."""
-    tasks = [
-        replace(task, steps=settings.steps, progress=(0.0, 1.0))
-        for task in _tasks(settings, coordinator, state, Stage.TUNE, 0)
-    ]
-    done, state = coordinator.stage(state, Stage.TUNE, [Assignment(task, {STUDENT: start}) for task in tasks])
-    coordinator.quorum(len(done), Stage.TUNE, 0)
+    tasks = [replace(task, steps=settings.steps, progress=(0.0, 1.0)) for task in stages.tasks(state, Stage.TUNE, 0)]
+    done, state = stages.perform(state, Stage.TUNE, [Assignment(task, {STUDENT: start}) for task in tasks])
+    stages.quorum(len(done), Stage.TUNE, 0)
     reports = {task.site: result.report for task, result in done}
     return None, {
         "history": {site: report.get("history") for site, report in reports.items()},
@@ -160,25 +165,32 @@ def _apart(
     }
 
 
-def _tasks(
-    settings: FineTune, coordinator: Coordinator[Weights], state: RoundState[Weights], stage: Stage, round_: int
-) -> list[Task]:
-    """One task for every hospital that still answers."""
-    return [
-        Task(stage, round_, site, site, seed=task_seed(settings.seed, stage, round_, site, site))
-        for site in coordinator.present(state)
-    ]
-
-
-def _assignments(
+def tune_in_process(
     settings: FineTune,
-    coordinator: Coordinator[Weights],
-    state: RoundState[Weights],
-    stage: Stage,
-    round_: int,
-    weights: Weights,
-) -> list[Assignment[Weights]]:
-    tasks = _tasks(settings, coordinator, state, stage, round_)
-    if stage is Stage.TUNE:
-        tasks = [part(task, settings, round_) for task in tasks]
-    return [Assignment(task, {STUDENT: weights}) for task in tasks]
+    folders: Mapping[str, Path],
+    theta: Checkpoint | None,
+    listen: Listener = lambda event: None,
+    *,
+    device: str = "cpu",
+    keep: Path | None = None,
+) -> Tuned:
+    """Run a fine-tune job with all hospitals in this process.
+
+    Args:
+        settings: the job.
+        folders: every hospital's images and labels.
+        theta: where to start; None starts from random weights.
+        listen: is told every event.
+        device: of all hospitals.
+        keep: folder in which hospitals that tune alone leave their weights, each in one of its own, and in which the
+            rounds of a federated job are kept while it runs.
+
+    Raises:
+        FedefmError: too few hospitals took part, or the metric is never reported.
+    """
+    tuners = {
+        name: Tuner(name, folder, settings, device=device, keep=None if keep is None else keep / name)
+        for name, folder in sorted(folders.items())
+    }
+    rounds = None if keep is None else keep / FOLDER
+    return tune(settings, sorted(folders), start_weights(theta, settings), InProcessTransport(tuners), listen, rounds)

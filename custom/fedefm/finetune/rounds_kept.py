@@ -10,18 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fedefm.errors import CheckpointError
+from fedefm.files import write_json
 from fedefm.finetune.metric import Best
-from fedefm.finetune.network import tuned_spec
 from fedefm.finetune.settings import FineTune
+from fedefm.finetune.weights import save_tuned
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import Weights
-from fedefm.models.checkpoint import load_weights, save_weights
+from fedefm.models.checkpoint import Checkpoint, load_weights
 
 STATE_FILE = "rounds.json"
 FOLDER = ".rounds"  # no job has such an id
@@ -78,12 +78,12 @@ class RoundsKept:
             state = json.loads(path.read_text())
             history, chosen = tuple(dict(entry) for entry in state["history"]), Best(**state["chosen"])
             weights, best = (self._read(path.with_name(state[name])) for name in ("weights", "best"))
-            whole = [weights_sha256(weights), weights_sha256(best)] == state["sha256"]
+            whole = [weights.sha256, best.sha256] == state["sha256"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _damaged(path) from error
         if not whole:
             raise _damaged(path)
-        return Progress(weights, best, chosen, history)
+        return Progress(weights.weights, best.weights, chosen, history)
 
     def save(self, progress: Progress) -> None:
         """Keep a round; the one before it is removed when this one counts."""
@@ -91,11 +91,10 @@ class RoundsKept:
             return
         done = len(progress.history)
         names = {"weights": f"weights-{done}.safetensors", "best": f"best-{done}.safetensors"}
-        hashes = [self._write(names["weights"], progress.weights), self._write(names["best"], progress.best)]
+        kept = {"weights": progress.weights, "best": progress.best}
+        hashes = [save_tuned(self._settings, kept[name], self._folder / file) for name, file in names.items()]
         state = {"history": progress.history, "chosen": asdict(progress.chosen), "sha256": hashes, **names}
-        partial = self._folder / f".{STATE_FILE}.partial"
-        partial.write_text(json.dumps(state, allow_nan=False))
-        partial.replace(self._folder / STATE_FILE)
+        write_json(self._folder / STATE_FILE, state)
         for path in self._folder.glob("*.safetensors"):
             if path.name not in names.values():
                 path.unlink()
@@ -108,16 +107,10 @@ class RoundsKept:
         if self._folder.parent.is_dir() and not any(self._folder.parent.iterdir()):
             self._folder.parent.rmdir()
 
-    def _write(self, name: str, weights: Mapping[str, Any]) -> str:
-        assert self._folder is not None  # noqa: S101 (checked by save)
-        settings = self._settings
-        return save_weights(
-            self._folder / name, weights, spec=tuned_spec(settings), classes=settings.classes, size=settings.size
-        )
-
-    def _read(self, path: Path) -> Weights:
-        found = load_weights(path).weights
-        if {name: value.shape for name, value in found.items()} != {n: v.shape for n, v in self._start.items()}:
+    def _read(self, path: Path) -> Checkpoint:
+        found = load_weights(path)
+        shapes = {name: value.shape for name, value in found.weights.items()}
+        if shapes != {name: value.shape for name, value in self._start.items()}:
             raise _damaged(path)
         return found
 

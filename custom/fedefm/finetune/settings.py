@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from fedefm.errors import ConfigError
+from fedefm.metrics.table import IMAGES, Over, of_finetune
 from fedefm.models.spec import ModelSpec
-from fedefm.settings import build, check_id
+from fedefm.settings import ClassNames, JsonSettings, PositiveShare, check_id, load, one_of, settings_class
 from fedefm.training.optimisation import Optimisation
 
 SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
 MODES = ("full", "head", "lora")
-METRICS = {SEGMENTATION: ("dice", "iou", "loss"), CLASSIFICATION: ("auc", "f1", "loss")}
+OVER = {SEGMENTATION: (*IMAGES, Over.POOLED, Over.LOSS), CLASSIFICATION: (Over.STATED, Over.LOSS)}
 LAST = "last"
 SETTINGS_FILE = "finetune.json"
 
 
-@dataclass(frozen=True)
-class FineTune:
+@settings_class
+class FineTune(JsonSettings):
     """A fine-tune job.
 
     Attributes:
@@ -51,68 +52,39 @@ class FineTune:
         stage_timeout: seconds after which a task that has not come back is given up.
 
     Raises:
-        ConfigError: a value is out of range, or the metric is one that this task never reports.
+        ConfigError: a value is ill-typed or out of range, or the metric is one that this task never reports.
     """
 
-    classes: tuple[str, ...]
+    classes: ClassNames
     name: str = "finetune"
     theta: str = ""
     theta_sha256: str = ""
-    size: int = 96
+    size: PositiveInt = 96
     model: ModelSpec = field(default_factory=ModelSpec)
-    task: str = SEGMENTATION
-    mode: str = "full"
+    task: Annotated[str, one_of(tuple(OVER))] = SEGMENTATION
+    mode: Annotated[str, one_of(MODES)] = "full"
     federated: bool = True
-    steps: int = 200
-    rounds: int = 4
-    labels: float = 1.0
+    steps: PositiveInt = 200
+    rounds: PositiveInt = 4
+    labels: PositiveShare = 1.0
     metric: str = "dice"
-    patience: int = 0
-    encoder_rate: float = 0.25
-    decoder_rate: float = 0.5
-    head_rate: float = 1.0
-    rank: int = 8
-    alpha: float = 8.0
-    min_sites: int = 1
-    seed: int = 0
+    patience: NonNegativeInt = 0
+    encoder_rate: NonNegativeFloat = 0.25
+    decoder_rate: NonNegativeFloat = 0.5
+    head_rate: PositiveFloat = 1.0
+    rank: PositiveInt = 8
+    alpha: PositiveFloat = 8.0
+    min_sites: PositiveInt = 1
+    seed: NonNegativeInt = 0
     optimisation: Optimisation = field(default_factory=Optimisation)
-    stage_timeout: int = 600
+    stage_timeout: PositiveInt = 600
 
     def __post_init__(self) -> None:
-        if not self.classes or len(set(self.classes)) != len(self.classes) or "background" in self.classes:
-            raise ConfigError("classes: name each foreground class once; background is implied")
-        if self.task not in METRICS:
-            raise ConfigError(f"task '{self.task}' is unknown; choose {' or '.join(METRICS)}")
-        if self.mode not in MODES:
-            raise ConfigError(f"mode '{self.mode}' is unknown; choose one of {', '.join(MODES)}")
-        check_id(self.theta or "x")
-        self._check_numbers()
-        check_metric(self.metric, self.task, self.classes)
-
-    def _check_numbers(self) -> None:
-        for name in ("steps", "rounds", "rank", "min_sites", "stage_timeout", "size", "alpha", "head_rate"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("patience", "seed", "encoder_rate", "decoder_rate"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must not be negative, not {getattr(self, name)}")
-        if not 0 < self.labels <= 1:
-            raise ConfigError(f"labels must be a share above 0 and not above 1, not {self.labels}")
+        if self.theta:
+            check_id(self.theta)
         if self.rounds > self.steps:
             raise ConfigError(f"rounds: {self.rounds} rounds need at least as many steps, not {self.steps}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
-
-    @classmethod
-    def from_dict(cls, plain: Any) -> FineTune:
-        """Build from JSON-able values.
-
-        Raises:
-            ConfigError: an unknown key (with the nearest known one), an ill-typed or out-of-range value.
-        """
-        return build(cls, plain, "settings")
+        check_metric(self.metric, self.task, self.classes)
 
     def steps_of(self, round_: int) -> int:
         """Gradient steps of a round; together they are `steps`."""
@@ -126,11 +98,12 @@ def check_metric(metric: str, task: str, classes: Sequence[str]) -> None:
         ConfigError: names those that there are.
     """
     name, slash, label = metric.partition("/")
-    known = name in METRICS[task] and (not slash or (label in classes and name != "loss"))
+    rows = {row.name: row.over for row in of_finetune(OVER[task])}
+    known = name in rows and (not slash or (label in classes and rows[name] is not Over.LOSS))
     if metric != LAST and not known:
-        one = METRICS[task][0]
+        one = next(iter(rows))
         raise ConfigError(
-            f"metric '{metric[:80]}' is never reported in {task}; choose one of {', '.join(METRICS[task])}, "
+            f"metric '{metric[:80]}' is never reported in {task}; choose one of {', '.join(rows)}, "
             f"one of a class such as {one}/{classes[0]}, or {LAST}"
         )
 
@@ -141,11 +114,4 @@ def load_finetune(path: Path) -> FineTune:
     Raises:
         ConfigError: the file is missing, not JSON, or has a wrong value.
     """
-    try:
-        return FineTune.from_dict(json.loads(path.read_text()))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid JSON ({error})") from error
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return load(FineTune, path)

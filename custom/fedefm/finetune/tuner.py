@@ -12,16 +12,15 @@ from torch import nn
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import STUDENT, Stage, Task, task_seed
 from fedefm.finetune.metric import Best, is_better
-from fedefm.finetune.network import build_seeded, check_state, close_tuning, open_for_tuning, tuned_spec
+from fedefm.finetune.network import build_seeded, check_state, close_tuning, open_for_tuning
 from fedefm.finetune.settings import FineTune
+from fedefm.finetune.weights import TUNED_FILE, save_tuned
 from fedefm.finetune.work import Work, figures, load_work, reported
 from fedefm.models.build import Weights, take_weights
-from fedefm.models.checkpoint import save_weights
 from fedefm.training import site
 from fedefm.training.loop import optimise
 
 START, TUNED = "start", "tuned"
-OWN_FILE = "tuned.safetensors"
 
 
 class Tuner(site.Site):
@@ -107,7 +106,8 @@ class Tuner(site.Site):
                 best, chosen = take_weights(model), Best(k, found.get(settings.metric))
             if settings.patience and k - chosen.round >= settings.patience:
                 break
-        self._save(best)
+        if self._keep is not None:
+            save_tuned(settings, best, self._keep / TUNED_FILE)
         scores = self._evaluate(task, {START: start, TUNED: best}, should_stop)[1]["scores"]
         return None, {"loss": history[-1]["loss"], "history": history, "best": asdict(chosen), "scores": scores}
 
@@ -141,17 +141,6 @@ class Tuner(site.Site):
         if weights is not None:
             check_state(model, weights)
         return model.to(self._device)
-
-    def _save(self, weights: Weights) -> None:
-        if self._keep is not None:
-            settings = self._settings
-            save_weights(
-                self._keep / OWN_FILE,
-                weights,
-                spec=tuned_spec(settings),
-                classes=settings.classes,
-                size=settings.size,
-            )
 
 
 def part(task: Task, settings: FineTune, round_: int) -> Task:

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from fedefm.data.dataset import Split, load_site
@@ -19,6 +18,8 @@ from fedefm.finetune.presence import load_presence
 from fedefm.finetune.settings import CLASSIFICATION, FineTune
 from fedefm.losses.corpus import corpus_channels
 from fedefm.losses.segmentation import segmentation_loss
+from fedefm.metrics.presence import Presence
+from fedefm.metrics.table import IMAGES, Over, of_finetune
 from fedefm.training.loop import Batch
 from fedefm.training.scores import overlap_scores, predict
 
@@ -99,6 +100,7 @@ def _segmentation(folder: Path, settings: FineTune) -> Work:
     splits = {"train": take_share(site.train, settings.labels, settings.seed), "val": site.val, "test": site.test}
     corpora = {"train": site.corpus, "val": site.corpus, "test": site.test_corpus}
     channels = corpus_channels(site.corpus, settings.classes)
+    metrics = of_finetune([*IMAGES, Over.POOLED])
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         return segmentation_loss(model(batch[0]), batch[1], channels).mean()
@@ -107,7 +109,7 @@ def _segmentation(folder: Path, settings: FineTune) -> Work:
         split = splits[name]
         if not len(split):
             return {}
-        return overlap_scores(predict(model, split.images), split.masks, settings.classes, corpora[name])
+        return overlap_scores(predict(model, split.images), split.masks, settings.classes, corpora[name], metrics)
 
     return Work(splits, site.corpus, site.synthetic, loss, scores)
 
@@ -140,14 +142,11 @@ def presence_loss(logits: Float[Tensor, "b k"], labels: Float[Tensor, "b k"]) ->
 
 
 def presence_scores(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) -> dict[str, float | int | None]:
-    """Area under the ROC curve (None with one kind of image only), F1 at 0.5, and the images with the class."""
+    """The figures of one class over the images that state it, and how many of these hold it."""
     known = ~labels.isnan()
-    logit, truth = logits[known], labels[known] > 0.5
-    here, absent, found = int(truth.sum()), int((~truth).sum()), logit > 0
-    ranks = torch.as_tensor(rankdata(logit.numpy()))  # ties share their mean rank, as Mann and Whitney's U asks
-    auc = (float(ranks[truth].sum()) - here * (here + 1) / 2) / (here * absent) if here and absent else None
-    total = here + int(found.sum())
-    return {"auc": auc, "f1": 2 * int((found & truth).sum()) / total if total else 1.0, "support": here}
+    found = Presence(logits[known].numpy(), (labels[known] > 0.5).numpy())
+    scores: dict[str, float | int | None] = {row.name: row.value(found) for row in of_finetune([Over.STATED])}
+    return scores | {"support": int(found.there.sum())}
 
 
 def _logits(model: nn.Module, images: Tensor, batch: int = 16) -> Tensor:

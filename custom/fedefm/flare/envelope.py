@@ -31,7 +31,7 @@ MAX_TENSORS = 100_000
 REASONS = {
     "ConfigError": "its settings are wrong; its own log says which",
     "DataError": "its data cannot be used; its own log says why",
-    "TransportError": "an optimal transport problem has no answer; its own log says why",
+    "OptimalTransportError": "an optimal transport problem has no answer; its own log says why",
     "CheckpointError": "the weights do not fit its network; its own log says why",
     "ProtocolError": "it refused the task; its own log says why",
     "Error": "its work failed; its own log says why",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from nvflare.apis.fl_context import FLContext
+from pathlib import Path
 
 from fedefm.evaluation.measurer import Measurer
 from fedefm.evaluation.settings import SETTINGS_FILE, load_evaluation
-from fedefm.flare.foundation_executor import HospitalExecutor
-from fedefm.flare.job_files import settings_path, site_folder
-from fedefm.flare.site_config import SiteConfig, load_site_config
+from fedefm.flare.job_executor import JobExecutor
+from fedefm.flare.site_config import SiteConfig
 
 
-class EvaluationExecutor(HospitalExecutor):
-    """Works on one task at a time with the site's own data; the site's `least_images` holds against any job.
+class EvaluationExecutor(JobExecutor):
+    """Measures models on the site's own test images.
 
     Args:
         settings_file: name of the settings beside the app's FLARE configuration.
@@ -23,13 +20,7 @@ class EvaluationExecutor(HospitalExecutor):
     def __init__(self, settings_file: str = SETTINGS_FILE):
         super().__init__(settings_file)
 
-    def _open(self, fl_ctx: FLContext) -> tuple[Any, SiteConfig]:
-        name = fl_ctx.get_identity_name()
-        config = load_site_config(site_folder(fl_ctx), name)
-        settings = load_evaluation(settings_path(fl_ctx, self._settings_file))
-        return (
-            Measurer(
-                name, config.data, settings, device=config.device, threads=config.threads, least=config.least_images
-            ),
-            config,
-        )
+    def open_site(self, name: str, config: SiteConfig, settings: Path, output: Path) -> Measurer:
+        """A measurer; the site's `least_images` holds against any job."""
+        job, least = load_evaluation(settings), config.least_images
+        return Measurer(name, config.data, job, device=config.device, threads=config.threads, least=least)

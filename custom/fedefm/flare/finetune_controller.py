@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.impl.controller import Controller
-from nvflare.apis.signal import Signal
 
-from fedefm.exchange.events import Event
-from fedefm.exchange.record import RECORD_FILE
-from fedefm.finetune.network import start_weights
-from fedefm.finetune.record import build_record, save_tuned
-from fedefm.finetune.rounds import tune
+from fedefm.finetune.record import build_record
+from fedefm.finetune.rounds import Tuned, tune
 from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
-from fedefm.finetune.theta import find_theta, read_theta
-from fedefm.flare.foundation_controller import FoundationController, connected_sites, write_record
-from fedefm.flare.job_files import output_folder, settings_path
-from fedefm.flare.progress import FINISHED, to_line, to_text
+from fedefm.finetune.weights import find_theta, read_theta, start_weights
+from fedefm.finetune.weights import publish as publish_weights
+from fedefm.flare.job_controller import JobController
+from fedefm.flare.job_files import output_folder, write_record
 from fedefm.flare.server_config import consortium_root, models_folder
 from fedefm.flare.transport import FlareTransport
 from fedefm.models.checkpoint import Checkpoint
 
 
-class FineTuneController(FoundationController):
-    """Runs a fine-tune job over all connected hospitals, then publishes the weights and a record.
+@dataclass(frozen=True)
+class FineTuned:
+    """What a fine-tune job has when its rounds are over.
+
+    Attributes:
+        theta: SHA-256 of what it started from; None where it started from random weights.
+        tuned: weights and figures.
+    """
+
+    theta: str | None
+    tuned: Tuned
+
+
+class FineTuneController(JobController):
+    """Fine-tunes over all connected hospitals, then publishes the weights and a record.
 
     Args:
         settings_file: name of the settings beside the app's FLARE configuration.
@@ -35,22 +43,24 @@ class FineTuneController(FoundationController):
     """
 
     def __init__(self, settings_file: str = SETTINGS_FILE, task_check_period: float = 0.1):
-        super().__init__(settings_file, task_check_period=task_check_period)
+        super().__init__(settings_file, task_check_period)
 
-    def _run(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
-        settings = load_finetune(settings_path(fl_ctx, self._settings_file))
+    def load(self, path: Path) -> FineTune:
+        """`finetune.json`."""
+        return load_finetune(path)
+
+    def work(self, settings: FineTune, sites: list[str], transport: FlareTransport, fl_ctx: FLContext) -> FineTuned:
+        """All rounds, from the Theta that the job names."""
         theta = server_theta(settings, fl_ctx)
-        start = start_weights(theta, settings)
-        transport = FlareTransport(self, fl_ctx, abort_signal, float(settings.stage_timeout))
-        sites, keep = connected_sites(fl_ctx), rounds_folder(settings, fl_ctx)
-        tuned = tune(settings, sites, start, transport, lambda event: log_event(self, event, fl_ctx), keep)
-        if abort_signal.triggered:
-            return
-        out = output_folder(fl_ctx)
-        source = None if theta is None else {"id": settings.theta, "sha256": theta.sha256}
-        model = save_tuned(settings, tuned.weights, out)
-        write_record(out / RECORD_FILE, build_record(settings, {"theta": source, **tuned.figures}, model))
-        self.log_info(fl_ctx, FINISHED + json.dumps({"folder": str(out)}), fire_event=False)
+        start, keep = start_weights(theta, settings), rounds_folder(settings, fl_ctx)
+        tuned = tune(settings, sites, start, transport, lambda event: self.tell(event, fl_ctx), keep)
+        return FineTuned(None if theta is None else theta.sha256, tuned)
+
+    def publish(self, settings: FineTune, done: FineTuned, fl_ctx: FLContext) -> None:
+        """The weights, unless each hospital keeps its own, then the record."""
+        source = None if done.theta is None else {"id": settings.theta, "sha256": done.theta}
+        model = publish_weights(settings, done.tuned.weights, output_folder(fl_ctx))
+        write_record(fl_ctx, build_record(settings, {"theta": source, **done.tuned.figures}, model))
 
 
 def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
@@ -58,7 +68,7 @@ def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
     if not settings.theta:
         return None
     path = find_theta(models_folder(fl_ctx), settings.theta)
-    return read_theta(path, settings, consortium_root(fl_ctx), settings.theta)
+    return read_theta(path, consortium_root(fl_ctx), settings.theta)
 
 
 def rounds_folder(settings: FineTune, fl_ctx: FLContext) -> Path | None:
@@ -66,9 +76,3 @@ def rounds_folder(settings: FineTune, fl_ctx: FLContext) -> Path | None:
     if not settings.theta or not os.access(models_folder(fl_ctx), os.W_OK):
         return None
     return models_folder(fl_ctx) / FOLDER
-
-
-def log_event(controller: Controller, event: Event, fl_ctx: FLContext) -> None:
-    """Tell an event in the log, for readers and for whoever follows the process."""
-    controller.log_info(fl_ctx, to_text(event), fire_event=False)
-    controller.log_info(fl_ctx, to_line(event), fire_event=False)

@@ -1,30 +1,24 @@
-"""Where a job's own files lie at the server and at a site."""
+"""Where a job's own files lie at the server and at a site, and how its record is written."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
 from fedefm.errors import ConfigError
-from fedefm.foundation.settings import Settings, load_settings
+from fedefm.exchange.record import RECORD_FILE
+from fedefm.files import write_together
 
-SETTINGS_FILE = "foundation.json"
 OUTPUT = "foundation"
 
 
 def app_config_folder(fl_ctx: FLContext) -> Path:
     """The deployed app's `config` folder."""
     return Path(fl_ctx.get_workspace().get_app_config_dir(fl_ctx.get_job_id()))
-
-
-def read_settings(fl_ctx: FLContext, name: str) -> Settings:
-    """The job's settings, from the file beside its FLARE configuration.
-
-    Raises:
-        ConfigError: `name` is no plain file name, or the file is missing or wrong.
-    """
-    return load_settings(settings_path(fl_ctx, name))
 
 
 def settings_path(fl_ctx: FLContext, name: str) -> Path:
@@ -46,3 +40,14 @@ def output_folder(fl_ctx: FLContext) -> Path:
 def site_folder(fl_ctx: FLContext) -> Path:
     """The site's `local` folder."""
     return Path(fl_ctx.get_workspace().get_site_config_dir())
+
+
+def write_record(fl_ctx: FLContext, record: Mapping[str, Any]) -> None:
+    """Write a run's record into its output folder, whole or not at all.
+
+    Raises:
+        ValueError: it holds a value that JSON cannot hold, such as NaN.
+        ConfigError: the folder cannot be written.
+    """
+    content = json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_together(output_folder(fl_ctx), {RECORD_FILE: content})

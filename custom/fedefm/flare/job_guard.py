@@ -39,7 +39,7 @@ from nvflare.fuel.utils.zip_utils import unzip_all_from_bytes
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
 from fedefm.errors import TrustError
-from fedefm.trust import Manifest, verify_app
+from fedefm.trust import SignedManifest, verify_app
 from fedefm.trust.certificates import FORBIDDEN_ROLE
 from fedefm.trust.kinds import JOB_ID, LEDGER_NAME
 from fedefm.trust.listing import MAX_BYTES, MAX_FILES
@@ -60,7 +60,7 @@ class JobGuard(FLComponent, AppDeployerSpec):
         try:
             check_id(job_id, job_meta)
             manifest = check_bytes(app_data, workspace, job_meta, app_name)
-            Ledger(Path(workspace.get_root_dir())).deployed(manifest.serial, job_id)
+            SignatureLedger(Path(workspace.get_root_dir())).deployed(manifest.serial, job_id)
         except BaseException as error:
             reason = reason_of(error)
             self.log_error(fl_ctx, reason, fire_event=False)
@@ -104,7 +104,7 @@ def check_id(job_id: str, job_meta: Mapping[str, Any]) -> None:
         raise TrustError("the job's id is no UUID, or another than its own description says; submit it anew")
 
 
-def check_bytes(app_data: bytes, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> Manifest:
+def check_bytes(app_data: bytes, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> SignedManifest:
     """Unpack an app as FLARE would, into a folder of our own, and verify it there.
 
     Raises:
@@ -128,16 +128,17 @@ def check_size(app_data: bytes) -> None:
         raise TrustError(f"the app unpacks to more than {MAX_FILES} files or {MAX_BYTES} bytes; jobs are text")
 
 
-def check_deployed(workspace: Workspace, job_meta: Mapping[str, Any]) -> Manifest:
+def check_deployed(workspace: Workspace, job_meta: Mapping[str, Any]) -> SignedManifest:
     """Verify an app where it was deployed, and that this very signature was deployed for this very job and never ran.
 
     Raises:
-        TrustError: so; other errors where something is missing, which mean no as well.
+        TrustError: the app is not as it was signed, or its signature was not deployed for this job or ran before. Other
+            errors where a file is missing, which mean no as well.
     """
     job_id = job_meta["job_id"]
     app_name = Path(workspace.get_run_dir(job_id), "fl_app.txt").read_text()
     manifest = _check(Path(workspace.get_app_dir(job_id)), workspace, job_meta, app_name)
-    Ledger(Path(workspace.get_root_dir())).launched(manifest.serial, job_id)
+    SignatureLedger(Path(workspace.get_root_dir())).launched(manifest.serial, job_id)
     return manifest
 
 
@@ -149,7 +150,7 @@ def check_people(items: Mapping[str, Any] | None, exceptions: Mapping[str, Any] 
         exceptions: what components raised at this event before.
 
     Raises:
-        TrustError: so.
+        TrustError: a role is the forbidden one or is no text, or a component raised something.
     """
     for key in (FLContextKey.USER_ROLE, FLContextKey.SUBMITTER_ROLE):
         role = (items or {}).get(key) or ""
@@ -159,7 +160,7 @@ def check_people(items: Mapping[str, Any] | None, exceptions: Mapping[str, Any] 
         raise TrustError("another component of this site failed to judge the command; see its log")
 
 
-class Ledger:
+class SignatureLedger:
     """Which signatures were deployed and launched here, each once: an old job cannot be played again.
 
     One JSON line each, in the site's folder. The hospital may look at it; without it old jobs could run again.
@@ -228,7 +229,7 @@ class Ledger:
             os.close(opened)
 
 
-def _check(folder: Path, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> Manifest:
+def _check(folder: Path, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> SignedManifest:
     root = Path(workspace.get_file_path_in_startup("rootCA.pem"))
     return verify_app(folder, root, job_meta, app_name=app_name, site=workspace.site_name)
 

@@ -14,7 +14,7 @@ from fedefm.exchange.messages import TRAVELS, Task
 
 
 def scalars(task: Task, report: Mapping[str, Any]) -> dict[str, float]:
-    """Tags and values: loss and validation Dice by stage (and visitor), EMD similarity by host, agreement by class."""
+    """Tags and values: loss and pooled Dice by stage (and visitor), EMD similarity by host, agreement by class."""
     place = f"{task.stage.value}/{task.visitor}" if task.stage in TRAVELS else task.stage.value
     figures = {f"{key}/{place}": report.get(key) for key in ("loss", "val_dice")}
     figures |= {f"emd_similarity/{host}": value for host, value in report.get("emd_similarity", {}).items()}

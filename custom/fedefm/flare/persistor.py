@@ -6,12 +6,12 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey, make_model_learnable
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
 
-from fedefm.flare.job_files import SETTINGS_FILE, output_folder, read_settings
+from fedefm.flare.job_files import output_folder, settings_path
+from fedefm.foundation.settings import SETTINGS_FILE, load_settings
 from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 
 PATH = "path"
-THETA_PATH = "theta.safetensors"
 
 
 class SafetensorsPersistor(ModelPersistor):
@@ -27,14 +27,14 @@ class SafetensorsPersistor(ModelPersistor):
 
     def load_model(self, fl_ctx: FLContext) -> ModelLearnable:
         """Start weights: the same seed gives the same bytes."""
-        settings = read_settings(fl_ctx, self._settings_file)
+        settings = load_settings(settings_path(fl_ctx, self._settings_file))
         classes = len(settings.classes) + 1
         weights = initial_weights(settings.model, classes, settings.size, settings.schedule.seed)
         return make_model_learnable(weights, {})
 
     def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
         """Save weights under the path in their meta properties, by rename."""
-        settings = read_settings(fl_ctx, self._settings_file)
+        settings = load_settings(settings_path(fl_ctx, self._settings_file))
         save_weights(
             output_folder(fl_ctx) / model[ModelLearnableKey.META][PATH],
             model[ModelLearnableKey.WEIGHTS],
@@ -49,6 +49,6 @@ class SafetensorsPersistor(ModelPersistor):
         Raises:
             CheckpointError: missing, damaged or of another architecture.
         """
-        settings = read_settings(fl_ctx, self._settings_file)
+        settings = load_settings(settings_path(fl_ctx, self._settings_file))
         found = load_weights(output_folder(fl_ctx) / model_file, spec=settings.model)
         return make_model_learnable(found.weights, {PATH: model_file})

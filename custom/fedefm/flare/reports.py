@@ -8,6 +8,7 @@ from typing import Any
 
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import Stage
+from fedefm.metrics.table import shares
 
 MAX_VALUES = 20_000
 MAX_TEXT = 200
@@ -27,7 +28,6 @@ _NEEDED = {
 _MAPPINGS = ("images", "scores", "emd_similarity", "agreement")
 _NUMBERS = ("loss", "val_dice", "rate_sum")
 MAX_NUMBER = 10**12  # sums of as many as a report holds are finite
-_SHARES = ("dice", "iou", "auc", "f1")
 
 
 def check_report(report: Any, stage: Stage) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _check_model(model: Any, stage: Stage) -> None:
     for metrics in model.values():
         if not all(_is_number(value) for value in metrics.values()) or not _is_count(metrics["support"]):
             raise ProtocolError(f"{stage} report: a score is no number, or a support no count")
-        if not all(0 <= metrics[name] <= 1 for name in _SHARES if metrics.get(name) is not None):
+        if not all(0 <= metrics[name] <= 1 for name in shares() if metrics.get(name) is not None):
             raise ProtocolError(f"{stage} report: a score lies outside [0, 1]")
 
 

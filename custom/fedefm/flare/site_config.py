@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import PositiveInt
 
 from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import Assignment
 from fedefm.metrics.suppression import LEAST_IMAGES
+from fedefm.settings import load, settings_class
 
 
-@dataclass(frozen=True)
+@settings_class
 class SiteConfig:
     """The file `local/fedefm_site.json` of a site; a job can change none of it.
 
@@ -27,20 +27,15 @@ class SiteConfig:
         least_images: an evaluation's figures of fewer images than this never leave the site.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: a value is ill-typed or out of range.
     """
 
     data: Path
     device: str = "cpu"
-    threads: int = 1
-    max_steps: int = 100_000
-    max_megabytes: int = 20_000
-    least_images: int = LEAST_IMAGES
-
-    def __post_init__(self) -> None:
-        for name in ("threads", "max_steps", "max_megabytes", "least_images"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+    threads: PositiveInt = 1
+    max_steps: PositiveInt = 100_000
+    max_megabytes: PositiveInt = 20_000
+    least_images: PositiveInt = LEAST_IMAGES
 
     def check(self, assignment: Assignment[Any]) -> None:
         """Refuse work beyond the site's limits.
@@ -70,29 +65,5 @@ def load_site_config(folder: Path, site: str) -> SiteConfig:
     path = next((p for p in candidates if p.is_file()), None)
     if path is None:
         raise ConfigError(f'{candidates[1]}: no such file; write it as {{"data": "/path/to/the/data/folder"}}')
-    try:
-        plain = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not readable JSON ({error}); correct it") from error
-    try:
-        return parse_site_config(plain, folder)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-
-
-def parse_site_config(plain: Any, folder: Path) -> SiteConfig:
-    """Build from JSON-able values; a relative data folder starts at `folder`.
-
-    Raises:
-        ConfigError: an unknown key, a missing `data`, or an ill-typed value.
-    """
-    if not isinstance(plain, Mapping) or not isinstance(plain.get("data"), str):
-        raise ConfigError("must be an object that names the data folder under 'data'")
-    fields = {f.name: f.type for f in dataclasses.fields(SiteConfig)}
-    for key, value in plain.items():
-        if key not in fields:
-            raise ConfigError(f"'{key}' is unknown; use {', '.join(fields)}")
-        wanted: type = int if fields[key] == "int" else str
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise ConfigError(f"{key} must be of type {wanted.__name__}, not {value!r:.60}")
-    return SiteConfig(**{**plain, "data": folder / plain["data"]})
+    config = load(SiteConfig, path)
+    return replace(config, data=folder / config.data)

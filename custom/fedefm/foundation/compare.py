@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -13,19 +13,15 @@ from typing import Any
 
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Event
-from fedefm.exchange.schedule import FEDAVG, FEDEFM, LONE
 from fedefm.foundation.record import save_run
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings
 
-COMPARED = (FEDEFM, FEDAVG, LONE)
-
 
 def compare(
-    settings: Settings,
+    plans: Mapping[str, Settings],
     folders: Mapping[str, Path],
     out: Path,
-    methods: Sequence[str] = COMPARED,
     workers: int = 2,
     device: str = "cpu",
     on_event: Callable[[str, Event], None] = lambda method, event: None,
@@ -35,10 +31,10 @@ def compare(
     Each run has one thread, so a run's figures do not depend on how many run beside it.
 
     Args:
-        settings: the job; its method is replaced by each of `methods`.
+        plans: settings by the method's name (`foundation.methods`); no lone models are trained beside them. The first
+            one's record leads the report.
         folders: every hospital's images.
         out: weights of each method go into a folder of its name.
-        methods: of `exchange.schedule.METHODS`; the first one's record leads the report.
         workers: processes at work.
         device: torch device of all hospitals.
         on_event: told the method and each event.
@@ -47,16 +43,15 @@ def compare(
         `report.json` of the first method, with `dice.by_method`, `iou.by_method` and `methods`.
 
     Raises:
-        ConfigError: no method, an unknown one or one named twice, or no worker.
+        ConfigError: no method, or no worker.
         FedefmError: a run failed.
     """
-    if not methods or len(set(methods)) != len(methods) or workers < 1:
-        raise ConfigError("compare: name each method once, and at least one worker")
-    plans = {method: _with_method(settings, method) for method in methods}
+    if not plans or workers < 1:
+        raise ConfigError("compare: name at least one method, and at least one worker")
     context = get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
         queue = manager.Queue()
-        jobs = {m: pool.submit(_run, plan, dict(folders), out / m, device, queue) for m, plan in plans.items()}
+        jobs = {m: pool.submit(_run, m, plan, dict(folders), out / m, device, queue) for m, plan in plans.items()}
         while not all(job.done() for job in jobs.values()) or not queue.empty():
             with suppress(Empty):  # nothing happened yet
                 on_event(*queue.get(timeout=0.5))
@@ -72,12 +67,10 @@ def side_by_side(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {**report, "methods": {method: dict(record) for method, record in records.items()}}
 
 
-def _with_method(settings: Settings, method: str) -> Settings:
-    return replace(settings, schedule=replace(settings.schedule, method=method, compare_lone=False))
-
-
-def _run(settings: Settings, folders: Mapping[str, Path], out: Path, device: str, queue: Any) -> dict[str, Any]:
-    method = settings.schedule.method
+def _run(
+    method: str, settings: Settings, folders: Mapping[str, Path], out: Path, device: str, queue: Any
+) -> dict[str, Any]:
+    settings = replace(settings, schedule=replace(settings.schedule, compare_lone=False))
     try:
         run = run_in_process(settings, folders, [lambda event: queue.put((method, event))], device=device)
     except FedefmError as error:

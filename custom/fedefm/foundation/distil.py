@@ -59,9 +59,7 @@ class DistillationObjective:
         if not self._teachers:
             return supervised.mean()
         asked = {host: self._ask(teacher, images, masks) for host, teacher in self._teachers.items()}
-        weights = self._weigh(
-            {host: emd_similarity(nodes.detach(), seen, s.even_nodes) for host, (_, seen) in asked.items()}
-        )
+        weights = self._weigh({host: emd_similarity(nodes.detach(), seen) for host, (_, seen) in asked.items()})
         taught, scale = logits.new_zeros(len(images)), logits.new_zeros(len(images))
         for host, (answer, seen) in asked.items():
             channels = self._teachers[host].channels if s.class_aware else tuple(range(1, logits.shape[1]))
@@ -72,7 +70,8 @@ class DistillationObjective:
             taught = taught + weights[host] * distillation_loss(logits, answer, channels, s.temperature, region)
             scale = scale + weights[host]
             if s.differentiate_emd:
-                taught = taught + s.differentiate_emd * self._distance(nodes, seen)
+                distance = emd(cosine_cost(nodes, seen), *node_weights(nodes, seen))
+                taught = taught + s.differentiate_emd * distance
         own = supervised * scale if s.paper_exact else supervised
         return (s.beta * taught + (1 - s.beta) * own).mean()
 
@@ -96,12 +95,6 @@ class DistillationObjective:
         """Where a teacher sees what it has seen there in too many frames."""
         return self._static.setdefault(host, StaticStructure(channels, self._settings.static_limit)).find(answer)
 
-    def _distance(self, u: Tensor, v: Tensor) -> Float[Tensor, " b"]:
-        a, b = node_weights(u, v)
-        if self._settings.even_nodes:
-            a, b = torch.ones_like(a), torch.ones_like(b)
-        return emd(cosine_cost(u, v), a, b)
-
     def _weigh(self, scores: Mapping[str, Float[Tensor, " b"]]) -> dict[str, Float[Tensor, " b"]]:
         """Weight of every teacher for each image."""
         for host, score in scores.items():
@@ -116,7 +109,7 @@ class DistillationObjective:
         s = self._settings
         regions = []
         if s.weighting == "regional":
-            regions.append(regional_weights(regional_similarity(u, v, s.even_nodes), size, s.tau))
+            regions.append(regional_weights(regional_similarity(u, v), size, s.tau))
         if s.negatives < 1:
             regions.append(presence(answer, channels, s.negatives))
         return reduce(mul, regions) if regions else None
@@ -126,12 +119,6 @@ def image_weights(scores: Mapping[str, Float[Tensor, " b"]], settings: Distillat
     """Weight of every teacher for each image, from the EMD similarities; regional weighting tells pixels apart."""
     if settings.weighting == "emd":
         return dict(scores)
-    sharp = {host: torch.exp(-(1 - score) / settings.tau) for host, score in scores.items()}
-    if settings.weighting == "sharpened":
-        return sharp
-    if settings.weighting == "normalised":
-        middle = torch.stack(list(sharp.values())).mean(0)
-        return {host: weight / middle for host, weight in sharp.items()}
     weight = settings.constant if settings.weighting == "constant" else 1.0
     return {host: torch.full_like(score, weight) for host, score in scores.items()}
 

@@ -1,4 +1,4 @@
-"""Everything that a hospital does in a job: one plain function a stage, chosen by the task."""
+"""Everything that a hospital does in the foundation job: one function for each stage, chosen by the task."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fedefm.exchange.messages import STUDENT, Stage, Task
 from fedefm.foundation.agreement import agreement
 from fedefm.foundation.distil import DistillationObjective, Teacher
 from fedefm.foundation.settings import Settings
+from fedefm.foundation.start import start_of
 from fedefm.foundation.terms import TERMS, LocalWork, Loss, alternating, correction_of, pooled, supervised
 from fedefm.losses.corpus import corpus_channels
-from fedefm.maths.averaging import weighted_mean
 from fedefm.models.build import Weights, build_model, take_weights
 from fedefm.training.loop import optimise, rate_sum
 from fedefm.training.scores import mean_dice, score
@@ -32,7 +32,7 @@ class Hospital(Site):
         folder: its images, masks and `dataset.json`.
         settings: the job.
         device: `cpu`, `cuda` or `cuda:1`.
-        threads: of torch; another number may give another last bit.
+        threads: of torch; with another number the last bit of a result may differ.
         on_step: is told every gradient step.
         others: images of the other hospitals, for pooled training in one process; None refuses it.
     """
@@ -107,7 +107,7 @@ class Hospital(Site):
         return LocalWork(self._network(STUDENT, models), task, models, channels, self._settings, self._network)
 
     def _loss(self, work: LocalWork) -> Loss:
-        rules = self._settings.schedule.rules
+        rules = self._settings.rules
         if not rules.pooled:
             return TERMS[rules.term](work)
         if self._others is None:
@@ -142,9 +142,7 @@ class Hospital(Site):
         if set(models) != {STUDENT, *task.teachers}:
             raise ProtocolError(f"task {task.id}: the experts that came along are not those that it names")
         distillation, classes = self._settings.distillation, self._settings.classes
-        if distillation.average_experts and task.teachers:
-            shares = {name: task.reputation.get(name, 1.0) for name in models}
-            models = {**models, STUDENT: weighted_mean(models, shares)}
+        models = {**models, STUDENT: start_of(task, models, distillation)}
         teachers = {
             host: Teacher(
                 self._network(host, models).eval().requires_grad_(False),
@@ -189,7 +187,7 @@ class Hospital(Site):
             raise ProtocolError(f"no weights of '{role}' came with the task")
         if role not in self._networks:
             settings = self._settings
-            with torch.random.fork_rng(devices=[]):  # else dropout would tell a first task from a later one
+            with torch.random.fork_rng(devices=[]):  # building must not shift a first task's dropout
                 model = build_model(settings.model, len(settings.classes) + 1, settings.size)
             self._networks[role] = model.to(self._device)
         try:

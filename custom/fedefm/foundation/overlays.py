@@ -10,10 +10,9 @@ from torch import Tensor
 
 from fedefm.data.dataset import Split, load_site
 from fedefm.errors import DataError
-from fedefm.foundation.record import THETA_FILE
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights, build_model
-from fedefm.models.checkpoint import load_weights
+from fedefm.models.checkpoint import THETA_FILE, load_weights
 from fedefm.report import Overlay
 from fedefm.training.scores import predict
 
@@ -44,7 +43,7 @@ def to_grey(image: Tensor) -> np.ndarray:
 
 
 def _telling_frames(split: Split, count: int) -> Sequence[int]:
-    """Frames with most classes first, the earlier of equals."""
+    """Numbers of the frames that show most classes; of those with equally many, the earlier."""
     richness = [len(mask.unique()) for mask in split.masks]
     return sorted(range(len(richness)), key=lambda k: (-richness[k], k))[:count]
 

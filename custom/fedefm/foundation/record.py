@@ -1,4 +1,4 @@
-"""From a finished run to `report.json`, overlays and weights on disk."""
+"""From a finished run to its record and its weights on disk."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import Any
 from fedefm.exchange.state import RoundState
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights
-from fedefm.models.checkpoint import save_weights
+from fedefm.models.checkpoint import THETA_FILE, save_weights
 
 PACKAGES = ("fedefm", "nvflare", "torch", "segmentation-models-pytorch", "POT", "SimpleITK")
-THETA_FILE = "theta.safetensors"
 
 
 def versions() -> dict[str, str]:
@@ -69,6 +68,6 @@ def save_models(
 def save_run(
     settings: Settings, state: RoundState[Weights], figures: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """Write the models of a run that was not FLARE's, and give its record."""
+    """Write the models of a run without FLARE, and give its record."""
     silos = {site: state.silos[site] for site in state.trained}
     return build_record(settings, figures, save_models(settings, state.theta, silos, folder))

@@ -17,14 +17,14 @@ from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.record import Recorder
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import resolve
+from fedefm.foundation.doubting import doubting_ops
 from fedefm.foundation.hospital import Hospital
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights, initial_weights
-from fedefm.training.ops import TensorOps
 
 
 @dataclass(frozen=True)
-class Run:
+class FoundationRun:
     """What a run leaves.
 
     Attributes:
@@ -39,7 +39,7 @@ class Run:
 
 
 def open_hospitals(settings: Settings, folders: Mapping[str, Path], device: str) -> dict[str, Hospital]:
-    """All hospitals of a job; each can be asked for the images of the others, which pooled training alone does."""
+    """All hospitals of a job; each can ask for the images of the others, which only pooled training does."""
     hospitals: dict[str, Hospital] = {}
     for name, folder in sorted(folders.items()):
         others = partial(_readable, hospitals, name)
@@ -48,7 +48,7 @@ def open_hospitals(settings: Settings, folders: Mapping[str, Path], device: str)
 
 
 def _readable(hospitals: Mapping[str, Hospital], name: str) -> list[SiteData]:
-    """Images of all hospitals but one; who cannot read its own was named when the run prepared."""
+    """Images of all hospitals but one; a hospital that cannot read its own was named when the run prepared."""
     found = []
     for other in (hospital for key, hospital in hospitals.items() if key != name):
         with suppress(DataError):
@@ -58,7 +58,7 @@ def _readable(hospitals: Mapping[str, Hospital], name: str) -> list[SiteData]:
 
 def run_in_process(
     settings: Settings, folders: Mapping[str, Path], listeners: Iterable[Listener] = (), *, device: str = "cpu"
-) -> Run:
+) -> FoundationRun:
     """Run a job with all hospitals in this process.
 
     Args:
@@ -81,10 +81,11 @@ def run_in_process(
 
     coordinator = Coordinator(
         settings.schedule,
+        settings.rules,
         resolve(settings.topology, sorted(folders)),
         settings.classes,
         InProcessTransport(hospitals),
-        TensorOps(initial),
+        doubting_ops(settings, initial),
         listen,
     )
-    return Run(settings, coordinator.run(initial), recorder.figures())
+    return FoundationRun(settings, coordinator.run(initial), recorder.figures())

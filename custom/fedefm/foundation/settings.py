@@ -6,22 +6,24 @@ site: data path, device and threads come from the site's own configuration.
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from fedefm.errors import ConfigError
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from fedefm.exchange.method import Method
+from fedefm.exchange.methods import method_named
 from fedefm.exchange.schedule import Schedule
 from fedefm.models.spec import ModelSpec
-from fedefm.settings import build, check_positive
+from fedefm.settings import ClassNames, JsonSettings, PositiveShare, Share, load, one_of, settings_class
 from fedefm.training.optimisation import Optimisation
 
-WEIGHTINGS = ("uniform", "emd", "regional", "sharpened", "normalised", "constant")
+SETTINGS_FILE = "foundation.json"
+WEIGHTINGS = ("uniform", "emd", "regional", "constant")
 
 
-@dataclass(frozen=True)
+@settings_class
 class Distillation:
     """How a silo learns from the experts that came back (Eq. 2, 3, 11).
 
@@ -29,12 +31,11 @@ class Distillation:
         temperature: T of the softened predictions.
         beta: weight of distillation against supervision.
         weighting: `emd` (the paper's score s, one number a teacher), `regional` (from the optimal flow, pixel by
-            pixel), `sharpened` (exp(-(1 - s) / tau)), `normalised` (the same over its mean over the teachers),
-            `uniform` (1) or `constant`: the last two tell what the weights' spread does from what their size does.
-        tau: sharpness of the regional, sharpened and normalised weights.
+            pixel), `uniform` (1) or `constant`: the last two tell what the weights' spread does from what their size
+            does.
+        tau: sharpness of the regional weights.
         constant: weight of every teacher under `constant`.
         feature_level: encoder stage whose maps are compared; negative counts from the deepest.
-        even_nodes: all nodes of a map count alike, in place of DeepEMD's cross-references.
         class_aware: ask a teacher only about the classes that its host labels.
         negatives: trust in a teacher's "none of my classes", from 0 (listen only where it sees one) to 1 (paper). On
             images unlike its host's, an expert misses what is there far more often than it sees what is not.
@@ -46,35 +47,26 @@ class Distillation:
             overrides class_aware, condition_on_labels, average_experts, negatives, static_limit and weighting.
         differentiate_emd: weight of the Earth Mover's Distance as a loss of its own; 0 leaves it out.
         average_experts: average the returned experts into the student before it is taught.
+
+    Raises:
+        ConfigError: a value is ill-typed or out of range.
     """
 
-    temperature: float = 1.0
-    beta: float = 0.15
-    weighting: str = "emd"
-    tau: float = 0.1
-    constant: float = 0.15
+    temperature: PositiveFloat = 1.0
+    beta: Share = 0.15
+    weighting: Annotated[str, one_of(WEIGHTINGS)] = "emd"
+    tau: PositiveFloat = 0.1
+    constant: PositiveFloat = 0.15
     feature_level: int = -1
-    even_nodes: bool = False
     class_aware: bool = True
-    negatives: float = 0.0
-    static_limit: float = 0.25
+    negatives: Share = 0.0
+    static_limit: PositiveShare = 0.25
     condition_on_labels: bool = True
     paper_exact: bool = False
-    differentiate_emd: float = 0.0
+    differentiate_emd: NonNegativeFloat = 0.0
     average_experts: bool = True
 
     def __post_init__(self) -> None:
-        check_positive(self, "temperature", "tau", "constant")
-        if not 0 <= self.beta <= 1:
-            raise ConfigError(f"distillation: beta must lie in [0, 1], not {self.beta}")
-        if not 0 <= self.negatives <= 1:
-            raise ConfigError(f"distillation: negatives must lie in [0, 1], not {self.negatives}")
-        if not 0 < self.static_limit <= 1:
-            raise ConfigError(f"distillation: static_limit must lie above 0 and not above 1, not {self.static_limit}")
-        if self.weighting not in WEIGHTINGS:
-            raise ConfigError(f"distillation: weighting '{self.weighting}' is none of {', '.join(WEIGHTINGS)}")
-        if self.differentiate_emd < 0:
-            raise ConfigError("distillation: differentiate_emd must not be negative")
         if self.paper_exact:
             for name in ("class_aware", "condition_on_labels", "average_experts"):
                 object.__setattr__(self, name, False)
@@ -83,7 +75,7 @@ class Distillation:
             object.__setattr__(self, "static_limit", 1.0)
 
 
-@dataclass(frozen=True)
+@settings_class
 class Baseline:
     """What the compared methods add to their hospitals' local training.
 
@@ -93,23 +85,20 @@ class Baseline:
         contrast_temperature: tau of MOON.
         conditional: greatest weight of ConDistFL's distillation; it rises from 0 over the run.
         conditional_temperature: T of ConDistFL.
+
+    Raises:
+        ConfigError: a value is ill-typed or out of range.
     """
 
-    proximal: float = 0.01
-    contrast: float = 1.0
-    contrast_temperature: float = 0.5
-    conditional: float = 1.0
-    conditional_temperature: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_positive(self, "contrast_temperature", "conditional_temperature")
-        for name in ("proximal", "contrast", "conditional"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"baseline: {name} must not be negative, not {getattr(self, name)}")
+    proximal: NonNegativeFloat = 0.01
+    contrast: NonNegativeFloat = 1.0
+    contrast_temperature: PositiveFloat = 0.5
+    conditional: NonNegativeFloat = 1.0
+    conditional_temperature: PositiveFloat = 0.5
 
 
-@dataclass(frozen=True)
-class Settings:
+@settings_class
+class Settings(JsonSettings):
     """A whole job.
 
     Attributes:
@@ -123,38 +112,29 @@ class Settings:
         distillation: how experts teach.
         stage_timeout: seconds after which a task that has not come back is given up.
         baseline: what the methods that FedEFM is compared with need to know.
+
+    Raises:
+        ConfigError: a value is ill-typed or out of range.
     """
 
-    classes: tuple[str, ...]
+    classes: ClassNames
     name: str = "foundation"
-    size: int = 96
+    size: Annotated[int, Field(ge=32, multiple_of=32)] = 96
     topology: str = "complete"
     schedule: Schedule = field(default_factory=Schedule)
     model: ModelSpec = field(default_factory=ModelSpec)
     optimisation: Optimisation = field(default_factory=Optimisation)
     distillation: Distillation = field(default_factory=Distillation)
-    stage_timeout: int = 600
+    stage_timeout: PositiveInt = 600
     baseline: Baseline = field(default_factory=Baseline)
 
     def __post_init__(self) -> None:
-        if not self.classes or len(set(self.classes)) != len(self.classes) or "background" in self.classes:
-            raise ConfigError("classes: name each foreground class once; background is implied")
-        if self.size < 32 or self.size % 32:
-            raise ConfigError(f"size must be a multiple of 32, not {self.size}")
-        check_positive(self, "stage_timeout")
+        method_named(self.schedule.method)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
-
-    @classmethod
-    def from_dict(cls, plain: Any) -> Settings:
-        """Build from JSON-able values.
-
-        Raises:
-            ConfigError: an unknown key (with the nearest known one), an ill-typed or out-of-range value.
-        """
-        return build(cls, plain, "settings")
+    @property
+    def rules(self) -> Method:
+        """What the job's method does."""
+        return method_named(self.schedule.method)
 
 
 def load_settings(path: Path) -> Settings:
@@ -163,13 +143,4 @@ def load_settings(path: Path) -> Settings:
     Raises:
         ConfigError: the file is missing, not JSON, or has a wrong value.
     """
-    try:
-        plain = json.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid JSON ({error})") from error
-    try:
-        return Settings.from_dict(plain)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return load(Settings, path)

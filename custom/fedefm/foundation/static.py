@@ -17,8 +17,8 @@ LEAST_FRAMES = 12
 class StaticStructure:
     """Counts, while a task runs, how often one teacher sees each of its classes at each pixel.
 
-    Batches come flipped and turned at random, and are counted as they come: what is static in most of them is static
-    in the square's symmetries, as a round or centred aperture is. No pass through a network is spent on it.
+    Batches come flipped and turned at random, and are counted as they come. So only what looks the same after flips and
+    turns is found static, such as a round or centred aperture. It costs no pass through a network.
 
     Args:
         channels: classes that the teacher is asked about.

@@ -120,10 +120,10 @@ TERMS: Mapping[str | None, Callable[[LocalWork], Loss]] = {
 def correction_of(work: LocalWork) -> Callable[[float], None] | None:
     """SCAFFOLD: w <- w - rate (c - c_i) after each step, as FLARE's own helper does; None without a correction.
 
-    With plain gradient descent that is the paper's corrected gradient. AdamW rescales gradients, so there the
-    correction joins the step, whose mean the variates hold.
+    With plain gradient descent that is the paper's corrected gradient. AdamW rescales gradients, so here the variates
+    hold the mean step, and the correction is added to the step.
     """
-    if work.settings.schedule.rules.term != "variates" or CORRECTION not in work.models:
+    if work.settings.rules.term != "variates" or CORRECTION not in work.models:
         return None
     parameters = dict(work.model.named_parameters())
     sent = work.models[CORRECTION]

@@ -7,11 +7,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 
-from fedefm.data.normalise import PERCENTILES
+from fedefm.data.normalise import CLIP, PERCENTILES
 from fedefm.errors import DataError
 
 MOST_VALUES = 1 << 20  # distinct grey values that are counted exactly; 16 bits have 65,536
-_CLIP = (-1.0, 2.0)  # of fedefm.data.normalise; a test holds the two together
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Scale:
 
     def normalise(self, frame: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
         """A frame as the network saw them in training; equals `fedefm.data.normalise.normalise` of the whole file."""
-        return (np.clip(self._unit(frame), *_CLIP) - np.float32(0.5)) / np.float32(0.25)
+        return (np.clip(self._unit(frame), *CLIP) - np.float32(0.5)) / np.float32(0.25)
 
     def to_grey(self, frame: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
         """A frame as 8 bits for the eye."""

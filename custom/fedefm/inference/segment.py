@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from fedefm.data.formats import Format
+from fedefm.data.formats.dicom import Dicom
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import new_folder
 from fedefm.inference.dicom_seg import SegObject
@@ -141,7 +141,7 @@ class _Writers:
         return writer
 
     def _segmentation_object(self, sha256: str) -> SegObject | None:
-        if any(file.kind is not Format.DICOM for file in self._run.files):
+        if not all(isinstance(file, Dicom) for file in self._run.files):
             self.not_written["seg"] = "the source is not DICOM"
             return None
         try:

@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from fedefm.data.dicom_header import read_header
-from fedefm.data.formats import Format
+from fedefm.data.folder import is_clutter
+from fedefm.data.formats.reader import Reader
+from fedefm.data.nifti_header import Geometry
+from fedefm.data.readers import open_file, read_frames
 from fedefm.errors import DataError
-from fedefm.inference.files import FrameFile, open_file
-from fedefm.inference.nifti_header import MAX_FRAMES, Geometry
+from fedefm.inference.nifti_stack import MAX_FRAMES
 from fedefm.inference.scale import Scale, survey
-
-_SERIES = 0x0020_000E
-_INSTANCE_NUMBER = 0x0020_0013
-_CLUTTER = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Run:
         shape: frames, rows, columns of the whole.
     """
 
-    files: tuple[FrameFile, ...]
+    files: tuple[Reader, ...]
     shape: tuple[int, int, int]
 
     @property
@@ -41,7 +38,7 @@ class Run:
     @property
     def geometry(self) -> Geometry:
         """How the run lies in space: that of its one file, else flat."""
-        return self.files[0].geometry if len(self.files) == 1 else Geometry.flat(self.spacing_mm)
+        return self.files[0].geometry() if len(self.files) == 1 else Geometry.flat(self.spacing_mm)
 
     def frames(self) -> Iterator[tuple[Float32[np.ndarray, "h w"], Scale]]:
         """Each frame with the scale of its file; training, too, scales file by file.
@@ -52,8 +49,8 @@ class Run:
             DataError: a frame cannot be read.
         """
         for file in self.files:
-            scale = survey(file.frames())
-            for frame in file.frames():
+            scale = survey(read_frames(file))
+            for frame in read_frames(file):
                 yield frame, scale
 
 
@@ -64,11 +61,12 @@ def open_run(path: Path) -> Run:
     their names.
 
     Raises:
-        DataError: nothing is there or readable, files differ in size or format, or a folder holds several series.
+        DataError: nothing is there or readable, files differ in size or format, a folder holds several series, or there
+            are more frames than the results can hold.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    files = _open_folder(path) if path.is_dir() else (open_file(path),)
+    files = _open_folder(path) if path.is_dir() else (_open(path),)
     sizes = {file.shape[1:] for file in files}
     if len(sizes) > 1:
         raise DataError(f"{path.name}: its files differ in size; segment them one by one")
@@ -78,24 +76,24 @@ def open_run(path: Path) -> Run:
     return Run(files, (frames, *sizes.pop()))
 
 
-def _open_folder(folder: Path) -> tuple[FrameFile, ...]:
-    paths = [
-        p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".") and p.name.lower() not in _CLUTTER
-    ]
+def _open_folder(folder: Path) -> tuple[Reader, ...]:
+    paths = [path for path in folder.iterdir() if path.is_file() and not is_clutter(path)]
     if not paths:
         raise DataError(f"{folder.name}: holds no files; give a DICOM series or pictures")
-    files = [open_file(path) for path in sorted(paths, key=_natural)]
-    if len({file.kind for file in files}) > 1:
+    files = [_open(path) for path in sorted(paths, key=_natural)]
+    if len({type(file) for file in files}) > 1:
         raise DataError(f"{folder.name}: holds files of several formats; keep those of one run")
-    return _in_series_order(folder, files) if files[0].kind is Format.DICOM else tuple(files)
+    if len({file.series for file in files}) > 1:
+        raise DataError(f"{folder.name}: holds several {files[0].format} series; give each a folder of its own")
+    return tuple(sorted(files, key=lambda file: file.number))  # where numbers are alike the order of the names stays
 
 
-def _in_series_order(folder: Path, files: list[FrameFile]) -> tuple[FrameFile, ...]:
-    headers = [read_header(file.path) for file in files]
-    if len({header.text(_SERIES) for header in headers}) > 1:
-        raise DataError(f"{folder.name}: holds several DICOM series; give each a folder of its own")
-    numbers = [int(n) if re.fullmatch(r"[0-9]{1,9}", n := header.text(_INSTANCE_NUMBER)) else 0 for header in headers]
-    return tuple(files[k] for k in sorted(range(len(files)), key=lambda k: (numbers[k], k)))
+def _open(path: Path) -> Reader:
+    file = open_file(path)
+    if file.segmentation:
+        raise DataError(f"{path.name} is a segmentation, not an image; give the run that it belongs to")
+    file.geometry()  # refused now, not when the results are written
+    return file
 
 
 def _natural(path: Path) -> tuple[tuple[int, str], ...]:

@@ -1,23 +1,22 @@
 """Overlays as a film: MP4 where the ffmpeg program is installed, else GIF.
 
 GIF needs nothing but Pillow and plays everywhere; its 256 colours a picture hold the greys and the class colours.
-Pillow would hold all frames of a GIF until the end, so the frames are written here, each as it comes. The Python
-packages that carry ffmpeg bring 165 MB under the GPL, so none is required; a program that is there already is used.
+`Image.save` would hold all pictures of a GIF until the end, so Pillow is asked for the bytes of each as it comes.
+The Python packages that carry ffmpeg bring 165 MB under the GPL, so none is required; a program that is there already
+is used.
 """
 
 from __future__ import annotations
 
 import shutil
-import struct
 import subprocess
 import tempfile
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import GifImagePlugin, Image
 
 from fedefm.errors import ConfigError
 
@@ -64,15 +63,13 @@ class Gif:
         # the octree is smaller and faster, but leaves steps in the greys that look like anatomy
         image = Image.fromarray(picture).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         if self._empty:
-            self._file.write(b"GIF89a" + struct.pack("<2H3B", *image.size, 0x70, 0, 0))
-            self._file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # again and again
+            self._file.writelines(GifImagePlugin.getheader(image, info={"loop": 0})[0])  # again and again
             self._empty = False
-        self._file.write(b"\x21\xf9\x04" + struct.pack("<BHBB", 0x04, 100 // FRAMES_A_SECOND, 0, 0))
-        self._file.write(_image_block(image))
+        self._file.writelines(GifImagePlugin.getdata(image, duration=1000 // FRAMES_A_SECOND, include_color_table=True))
 
     def close(self) -> None:
         """Finish the file."""
-        self._file.write(b"\x3b")
+        self._file.write(b";")
         self._file.close()
 
 
@@ -131,23 +128,3 @@ class Mp4:
         wanted = ["-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(self._path)]
         command = [self._program, "-y", "-loglevel", "error", "-nostdin", *given, *wanted]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log)  # noqa: S603
-
-
-def _image_block(image: Image.Image) -> bytes:
-    """The image of a one-picture GIF with its palette beside it, as a block that can follow others.
-
-    GIF89a, sections 18 to 22: the palette of the whole file becomes that of the one picture. Not interlaced, which is
-    what the block below says of it.
-    """
-    buffer = BytesIO()
-    image.save(buffer, "GIF", interlace=False)
-    data = buffer.getvalue()
-    colours = 2 << (data[10] & 7)
-    palette, place = data[13 : 13 + 3 * colours], 13 + 3 * colours
-    while data[place] == 0x21:  # extensions
-        place += 2
-        while data[place]:
-            place += 1 + data[place]
-        place += 1
-    descriptor = data[place : place + 9] + bytes([0x80 | data[10] & 7])
-    return descriptor + palette + data[place + 10 : data.rindex(b"\x3b")]

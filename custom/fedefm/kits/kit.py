@@ -10,6 +10,8 @@ from typing import Any
 from fedefm.errors import ConfigError
 
 HOSPITAL, SERVER, PERSON = "hospital", "server", "person"
+STARTUP, LOCAL = "startup", "local"
+KIT_FOLDERS = "prod_*"  # each run of `nvflare provision` makes one, named in rising order
 _FILES = {HOSPITAL: "fed_client.json", SERVER: "fed_server.json", PERSON: "fed_admin.json"}
 
 
@@ -32,12 +34,12 @@ class Kit:
     @property
     def startup(self) -> Path:
         """Folder of certificates, keys and start scripts."""
-        return self.folder / "startup"
+        return self.folder / STARTUP
 
     @property
     def local(self) -> Path:
         """Folder of the policies."""
-        return self.folder / "local"
+        return self.folder / LOCAL
 
     @property
     def root(self) -> Path:
@@ -61,10 +63,10 @@ def open_kit(folder: Path) -> Kit:
     Raises:
         ConfigError: not a kit, or its configuration is not what `nvflare provision` writes.
     """
-    found = [role for role, name in _FILES.items() if (folder / "startup" / name).is_file()]
+    found = [role for role, name in _FILES.items() if (folder / STARTUP / name).is_file()]
     if len(found) != 1:
         raise ConfigError(f"{folder}: not one participant's kit; name the folder that holds startup/ and local/")
-    path = folder / "startup" / _FILES[found[0]]
+    path = folder / STARTUP / _FILES[found[0]]
     plain = read_object(path)
     try:
         return Kit(folder, found[0], *_READERS[found[0]](plain))

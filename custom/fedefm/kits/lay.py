@@ -1,4 +1,4 @@
-"""Lay a folder of templates into a kit, and keep everyone else's eyes and hands off it."""
+"""Copy a folder of templates into a kit, and close the kit to everybody but its owner."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fedefm.errors import ConfigError
+from fedefm.kits import policy_files
+from fedefm.kits.kit import LOCAL
 
-POLICIES = ("resources.json", "authorization.json", "log_config.json", "privacy.json")
 _PLACEHOLDER = re.compile(r"\{~~(\w+)~~\}")  # as in FLARE's own templates
 _EXECUTABLE = 0o100
 
@@ -32,7 +33,7 @@ def lay(template: Path, kit: Path, values: Mapping[str, str]) -> None:
         target = kit / source.relative_to(template)
         target.parent.mkdir(parents=True, exist_ok=True)
         _write(target, text, source.stat().st_mode & _EXECUTABLE)
-        if target.parent.name == "local" and target.name in POLICIES:
+        if target.parent.name == LOCAL and target.name in policy_files.POLICIES:
             _write(target.with_name(f"{target.name}.default"), text)
 
 
@@ -58,7 +59,7 @@ def replace_once(path: Path, old: str, new: str) -> None:
     """Change one line of a file that FLARE made.
 
     Raises:
-        ConfigError: it does not stand there exactly once: another version of FLARE.
+        ConfigError: the line is not there exactly once; FLARE is of another version.
     """
     text = path.read_text()
     if text.count(old) != 1:

@@ -16,12 +16,12 @@ def conditional_distillation_loss(
     channels: Sequence[int],
     temperature: float,
 ) -> Float[Tensor, " b"]:
-    """One minus the Dice of what two networks say of a pixel, given that it is of no labelled class; one an image.
+    """One minus the Dice of what two networks say of pixels that are of no labelled class; one value for each image.
 
     p(c | no labelled class) = p_c / (1 - sum of the labelled p), over background and the unlabelled classes, on the
     pixels that neither the labels nor the teacher give to a labelled class. Wang et al., ConDistFL: Conditional
-    Distillation for Federated Learning from Partial Annotations, 2023. Squared sums below, so that P = Q is the
-    minimum, and a 1 above and below for a class that is not there, as in `foundation_loss`.
+    Distillation for Federated Learning from Partial Annotations, 2023. As in `foundation_loss`, the
+    denominator has sums of squares, and 1 is added to numerator and denominator for a class that is not there.
 
     Args:
         student: logits of the network that learns.

@@ -18,8 +18,8 @@ def foundation_loss(
 ) -> Float[Tensor, " b"]:
     """L_c(P, Q) of each image: cross-entropy of P under the target Q, plus one minus the Dice of the foreground.
 
-    The Dice term has squared sums below (Milletari et al., V-Net, 2016), so that P = Q is its minimum for soft targets
-    too, and a 1 above and below: an absent class costs nothing when it is not predicted.
+    The Dice term has sums of squares in its denominator (Milletari et al., V-Net, 2016), so that P = Q is its minimum
+    for soft targets too. To numerator and denominator 1 is added: an absent class costs nothing if it is not predicted.
 
     Args:
         log_p: log-probabilities of the network that learns; channel 0 is background.
@@ -27,7 +27,7 @@ def foundation_loss(
         pixel_weight: weight of every pixel; None weighs all by 1.
 
     Returns:
-        One loss an image, without unit.
+        One loss for each image, without unit.
     """
     weight = pixel_weight.unsqueeze(1) if pixel_weight is not None else log_p.new_ones(1)
     entropy = -(weight * q * log_p).sum(1).mean((1, 2))

@@ -41,7 +41,7 @@ def weighted_mean(states: Mapping[str, State], weights: Mapping[str, float | int
 def interpolate(a: State, b: State, t: float | int) -> dict[str, Tensor]:
     """State dict (1 - t) a + t b, computed in float64, in the dtypes and on the devices of `a`.
 
-    t = 0 gives the bits of a, t = 1 those of b, t above 1 goes on beyond b. Else than at 0 and 1, integer and boolean
+    t = 0 gives the bits of a, t = 1 those of b, t above 1 goes on beyond b. Except at 0 and 1, integer and boolean
     tensors must be equal.
 
     Raises:

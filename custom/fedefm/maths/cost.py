@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 
 
 def cosine_cost(u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"]) -> Float[Tensor, "b n m"]:
@@ -20,7 +20,8 @@ def cosine_cost(u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"]) -> Float[T
         (B,N,M), float32 or float64, differentiable.
 
     Raises:
-        TransportError: shapes do not match, or a feature is NaN, infinite or (next to) zero: it has no direction.
+        OptimalTransportError: shapes do not match, or a feature is NaN, infinite or (next to) zero, which has no
+            direction.
 
     Source: Eq. 3 of FedEFM (arXiv 2501.16992); DeepEMD (Zhang et al. 2020).
     """
@@ -33,14 +34,16 @@ def as_features(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Check the shapes (B,N,C) and (B,M,C) and bring both to one dtype, float32 at least.
 
     Raises:
-        TransportError: they do not match, or are not floating point.
+        OptimalTransportError: they do not match, or are not floating point.
     """
     if u.ndim != 3 or v.ndim != 3 or u.shape[0] != v.shape[0] or u.shape[2] != v.shape[2]:
-        raise TransportError(f"features {tuple(u.shape)} and {tuple(v.shape)}: give (batch, N, C) and (batch, M, C)")
+        raise OptimalTransportError(
+            f"features {tuple(u.shape)} and {tuple(v.shape)}: give (batch, N, C) and (batch, M, C)"
+        )
     if 0 in u.shape or 0 in v.shape:
-        raise TransportError(f"features {tuple(u.shape)} and {tuple(v.shape)}: an axis is empty")
+        raise OptimalTransportError(f"features {tuple(u.shape)} and {tuple(v.shape)}: an axis is empty")
     if not (u.is_floating_point() and v.is_floating_point()):
-        raise TransportError(f"features are {u.dtype} and {v.dtype}: convert them to a floating point dtype")
+        raise OptimalTransportError(f"features are {u.dtype} and {v.dtype}: convert them to a floating point dtype")
     dtype = torch.promote_types(torch.promote_types(u.dtype, v.dtype), torch.float32)
     return u.to(dtype), v.to(dtype)
 
@@ -68,6 +71,10 @@ def _check_norms(*norms: Tensor) -> None:
     for name, low, high in zip("uv", extremes[::2], extremes[1::2], strict=True):
         # Written so that a NaN fails too.
         if not high < largest:
-            raise TransportError(f"features {name} hold a NaN, infinite or huge value: check the network's weights")
+            raise OptimalTransportError(
+                f"features {name} hold a NaN, infinite or huge value: check the network's weights"
+            )
         if not low > smallest:
-            raise TransportError(f"features {name} hold a zero vector, which has no direction: check the layer tapped")
+            raise OptimalTransportError(
+                f"features {name} hold a zero vector, which has no direction: check the layer tapped"
+            )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 
 # Below this a total cannot be divided by without losing digits or overflowing.
 _SMALLEST_TOTAL = float(np.finfo(np.float64).tiny)
@@ -19,16 +19,16 @@ def check_shapes(cost: Sequence[int], a: Sequence[int], b: Sequence[int]) -> Non
     An empty problem ends the compiled solver with a segmentation fault, so this must come first.
 
     Raises:
-        TransportError: a wrong number of axes, an axis of length zero, or lengths that differ.
+        OptimalTransportError: a wrong number of axes, an axis of length zero, or lengths that differ.
     """
     if len(cost) != 3:
-        raise TransportError(f"cost has shape {tuple(cost)}: give it as (batch, N, M)")
+        raise OptimalTransportError(f"cost has shape {tuple(cost)}: give it as (batch, N, M)")
     if 0 in tuple(cost):
-        raise TransportError(f"cost has shape {tuple(cost)}: every axis needs at least one element")
+        raise OptimalTransportError(f"cost has shape {tuple(cost)}: every axis needs at least one element")
     batch, n, m = cost
     for name, shape, wanted in (("a", a, (batch, n)), ("b", b, (batch, m))):
         if tuple(shape) != wanted:
-            raise TransportError(f"weights {name} have shape {tuple(shape)}: cost {tuple(cost)} needs {wanted}")
+            raise OptimalTransportError(f"weights {name} have shape {tuple(shape)}: cost {tuple(cost)} needs {wanted}")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Problem:
         b: (B,M) float64 raw weights of the columns, likewise.
 
     Raises:
-        TransportError: one of these does not hold; the message names the argument and the item of the batch.
+        OptimalTransportError: one of these does not hold; the message names the argument and the item of the batch.
     """
 
     cost: Float64[np.ndarray, "b n m"]
@@ -67,18 +67,18 @@ def _check_finite(name: str, values: np.ndarray) -> None:
         return
     finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
     if finite.all():
-        raise TransportError(f"{name} overflows float64 when summed: scale it down")
+        raise OptimalTransportError(f"{name} overflows float64 when summed: scale it down")
     item = int(finite.argmin())
-    raise TransportError(f"{name} of item {item} holds a NaN or infinite value: check the features it came from")
+    raise OptimalTransportError(f"{name} of item {item} holds a NaN or infinite value: check the features it came from")
 
 
 def _check_weights(name: str, weights: np.ndarray) -> None:
     if weights.min() < 0:
         item = int((weights.min(axis=1) < 0).argmax())
-        raise TransportError(f"weights {name} of item {item} hold a negative value: clamp them at zero")
+        raise OptimalTransportError(f"weights {name} of item {item} hold a negative value: clamp them at zero")
     totals = weights.sum(axis=1)
     if totals.min() < _SMALLEST_TOTAL:
         item = int(totals.argmin())
-        raise TransportError(
+        raise OptimalTransportError(
             f"weights {name} of item {item} are all zero: use features that agree (after a ReLU), or uniform weights"
         )

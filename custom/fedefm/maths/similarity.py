@@ -12,34 +12,31 @@ from fedefm.maths.transport import emd, to_device, to_problem
 from fedefm.maths.weights import node_weights_of
 
 
-def emd_similarity(u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"], even: bool = False) -> Float[Tensor, " b"]:
+def emd_similarity(u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"]) -> Float[Tensor, " b"]:
     """Similarity s = sum_pq (1 - cost_pq) x*_pq of two feature maps, in [0, 1]; 1 means the same features.
 
     The cost is `cosine_cost`, the weights are `node_weights`, x* is the optimal flow. As the flow sums to 1, s is
     1 - `emd`. Features with signs can give s < 0, which as a factor of a loss would climb instead of descend: s is
-    clamped at zero, where its gradient is zero too. Exact gradients through cost and weights, once.
+    clamped at zero, where its gradient is zero too. Gradients through cost and weights are exact; once differentiable.
 
     Args:
         u: (B,N,C) the student's features, one row a node.
         v: (B,M,C) the teacher's features of the same images.
-        even: all nodes count alike, in place of `node_weights`.
 
     Returns:
         (B,), float64 for float64 features, float32 otherwise.
 
     Raises:
-        TransportError: features that `cosine_cost` refuses, or whose weights are all zero.
+        OptimalTransportError: features that `cosine_cost` refuses, or whose weights are all zero.
 
     Source: Eq. 3 of FedEFM (arXiv 2501.16992).
     """
-    cost, a, b = _compare(u, v, even)
+    cost, a, b = _compare(u, v)
     return (1 - emd(cost, a, b)).clamp_min(0)
 
 
 @torch.no_grad()
-def regional_similarity(
-    u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"], even: bool = False
-) -> Float[Tensor, "b n"]:
+def regional_similarity(u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"]) -> Float[Tensor, "b n"]:
     """Similarity s_p = sum_q (1 - cost_pq) x*_pq / a_p of each node of `u` with what flows from it, in [0, 1].
 
     The mean of s_p weighted by a is `emd_similarity` (before clamping). A node without weight sends nothing: it gets
@@ -48,18 +45,17 @@ def regional_similarity(
 
     Arguments, dtype and errors are those of `emd_similarity`.
     """
-    cost, a, b = _compare(u, v, even)
+    cost, a, b = _compare(u, v)
     problem = to_problem(cost, a, b)
     return to_device([_agreement(problem, solve(problem))], like=cost, dtype=cost.dtype)[0]
 
 
-def _compare(u: Tensor, v: Tensor, even: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """`cosine_cost` and `node_weights` from one matrix product; ones in place of the weights where they are even."""
+def _compare(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`cosine_cost` and `node_weights` from one matrix product."""
     u, v = as_features(u, v)
     with torch.autocast(u.device.type, enabled=False):
         dots = dot_products(u, v)
-        weights = (torch.ones_like(dots[:, :, 0]), torch.ones_like(dots[:, 0])) if even else node_weights_of(dots)
-        return cosine_cost_of(dots, u, v), *weights
+        return cosine_cost_of(dots, u, v), *node_weights_of(dots)
 
 
 def _agreement(problem: Problem, solution: Solution) -> Float64[np.ndarray, "b n"]:

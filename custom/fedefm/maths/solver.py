@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from scipy.optimize import linear_sum_assignment
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths.problem import Problem, normalised
 
 MAX_ITERATIONS = 10_000_000
@@ -47,7 +47,7 @@ def optimal_plan(problem: Problem) -> Float64[np.ndarray, "b n m"]:
     """Optimal flows (B,N,M) alone: by linear assignment, which is faster, where the weights allow it.
 
     Raises:
-        TransportError: the solver did not end at an optimum.
+        OptimalTransportError: the solver did not end at an optimum.
     """
     square = problem.cost.shape[1] == problem.cost.shape[2]
     if square and _uniform(problem.a) and _uniform(problem.b):
@@ -74,7 +74,7 @@ def solve(problem: Problem, max_iterations: int = MAX_ITERATIONS) -> Solution:
     min_j (cost_ij - beta_j), the exact price of its first bit of mass. Columns likewise.
 
     Raises:
-        TransportError: the solver did not end at an optimum.
+        OptimalTransportError: the solver did not end at an optimum.
     """
     from ot.lp.emd_wrap import emd_c  # imported here: it takes most of a second, and a server never solves
 
@@ -115,7 +115,7 @@ def _to_unit_range(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     with np.errstate(over="ignore"):
         scale = cost.max(axis=(1, 2)) - offset
     if not np.isfinite(scale).all():
-        raise TransportError(f"cost of item {int(scale.argmax())} spans more than float64 holds: scale it down")
+        raise OptimalTransportError(f"cost of item {int(scale.argmax())} spans more than float64 holds: scale it down")
     scale[scale == 0] = 1.0
     shifted = cost - offset[:, None, None]
     shifted /= scale[:, None, None]
@@ -134,7 +134,9 @@ def _check_codes(codes: list[int]) -> None:
     for item, code in enumerate(codes):
         if code != _OPTIMAL:
             reason = _REASONS.get(code, f"the solver returned code {code}")
-            raise TransportError(f"transport problem {item} of the batch has no solution: {reason}; check its cost")
+            raise OptimalTransportError(
+                f"transport problem {item} of the batch has no solution: {reason}; check its cost"
+            )
 
 
 def _useful_threads(elements: int) -> int:

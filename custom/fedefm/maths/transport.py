@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fedefm.errors import TransportError
+from fedefm.errors import OptimalTransportError
 from fedefm.maths.problem import Problem, check_shapes, normalised
 from fedefm.maths.solver import optimal_plan, solve
 
@@ -34,8 +34,8 @@ def emd(
         gradient for an argument has that argument's dtype.
 
     Raises:
-        TransportError: wrong shapes, an empty, integer, NaN or infinite argument, a negative weight, weights that are
-            all zero, or a solver that does not reach the optimum.
+        OptimalTransportError: wrong shapes, an empty, integer, NaN or infinite argument, a negative weight, weights
+            that are all zero, or a solver that does not reach the optimum.
 
     Source: Danskin's envelope theorem (1967); the network simplex of POT (Bonneel et al. 2011).
     """
@@ -127,8 +127,8 @@ def _check_tensors(cost: Tensor, a: Tensor | None, b: Tensor | None) -> None:
         if tensor is None:
             continue
         if not tensor.is_floating_point():
-            raise TransportError(f"{name} has dtype {tensor.dtype}: convert it to a floating point one")
+            raise OptimalTransportError(f"{name} has dtype {tensor.dtype}: convert it to a floating point one")
         if tensor.device != cost.device:
-            raise TransportError(f"{name} is on {tensor.device} but cost on {cost.device}: move it there")
+            raise OptimalTransportError(f"{name} is on {tensor.device} but cost on {cost.device}: move it there")
     batch, n, m = cost.shape if cost.ndim == 3 else (0, 0, 0)
     check_shapes(cost.shape, (batch, n) if a is None else a.shape, (batch, m) if b is None else b.shape)

@@ -24,7 +24,7 @@ def node_weights(
         a (B,N) and b (B,M), float32 or float64, not negative, differentiable. NaN where a feature is.
 
     Raises:
-        TransportError: shapes do not match.
+        OptimalTransportError: shapes do not match.
 
     Source: the cross-reference mechanism of DeepEMD (Zhang et al. 2020).
     """

@@ -6,14 +6,14 @@ from fedefm.metrics.calibration import expected_calibration_error
 from fedefm.metrics.centreline import centreline_dice, skeleton
 from fedefm.metrics.continuity import pieces
 from fedefm.metrics.overlap import dice, iou, mean_iou
-from fedefm.metrics.scores import Case, score_cases
+from fedefm.metrics.scores import ScoredImage, score_cases
 from fedefm.metrics.suppression import suppress_small
 from fedefm.metrics.surface import hausdorff95
 from fedefm.metrics.tip import Tip, device_tip, tip_distance
 
 __all__ = [
-    "Case",
     "Interval",
+    "ScoredImage",
     "Tip",
     "authors_scores",
     "bootstrap_mean",

@@ -10,15 +10,13 @@ from jaxtyping import Float
 from fedefm.metrics.authors import authors_scores
 from fedefm.metrics.bootstrap import bootstrap_mean
 from fedefm.metrics.calibration import expected_calibration_error
-from fedefm.metrics.centreline import centreline_dice
-from fedefm.metrics.continuity import pieces
-from fedefm.metrics.overlap import Labels, Mask, check_pair, dice, iou
-from fedefm.metrics.surface import hausdorff95
-from fedefm.metrics.tip import device_tip, tip_distance
+from fedefm.metrics.overlap import Labels, check_pair, iou
+from fedefm.metrics.pair import Pair
+from fedefm.metrics.table import Metric, Over, of_images
 
 
 @dataclass(frozen=True)
-class Case:
+class ScoredImage:
     """One image with what was found and what is there.
 
     Attributes:
@@ -40,7 +38,7 @@ class Case:
 
 
 def score_cases(
-    cases: Sequence[Case],
+    cases: Sequence[ScoredImage],
     classes: Sequence[str],
     annotated: Sequence[str] | None = None,
     *,
@@ -57,14 +55,10 @@ def score_cases(
         seed: of the intervals.
 
     Returns:
-        JSON-able: `{"by_class": {name: figures}, "all": {...}}`. Each figure is `{mean, low, high, support}` with a
-        95 % bootstrap interval, its `support` the images it rests on:
-
-        - `dice`, `iou`, `cldice`: over images where the class is there or was marked, so an image without it weighs
-          only if something was marked there. Where no image is such, the figure is None with support 0.
-        - `hd95_px`, `hd95_mm`, `tip_px`, `tip_mm`: over images where it is there and was marked.
-        - `pieces`: connected pieces of what was marked, over images where it is there; `pieces_truth` likewise.
-        - `missed`: share of the images with the class where nothing was marked; `support` those images.
+        JSON-able: `{"by_class": {name: figures}, "all": {...}}`. The figures are those of `fedefm.metrics.table` that
+        are computed of images. Each is `{mean, low, high, support}` with a 95 % bootstrap interval, its `support` the
+        images it rests on; where there is none such, the figure is None with support 0. Where a metric counts images in
+        which the class is there or was marked, an image without it weighs only if something was marked there.
 
         `all` has `miou` over the annotated classes (absent from both counts 1), `ece` over all pixels (None without
         confidences), and `as_in_authors_code`.
@@ -74,45 +68,39 @@ def score_cases(
     by_class = {}
     for name in scored:
         carrier = index.get((carriers or {}).get(name, ""))
-        rows = [_class_row(case, index[name], carrier) for case in cases]
-        by_class[name] = _summarise(rows, cases, seed) | {"support": sum(row["present"] for row in rows)}
+        pairs = [_pair(case, index[name], carrier) for case in cases]
+        by_class[name] = _summarise(pairs, cases, seed) | {"support": sum(pair.there for pair in pairs)}
     return {"by_class": by_class, "all": _over_classes(cases, [index[name] for name in scored], seed)}
 
 
-FIGURES = ("dice", "iou", "cldice", "hd95_px", "hd95_mm", "tip_px", "tip_mm", "pieces", "pieces_truth", "missed")
+def split_figure(metric: Metric, pairs: Sequence[Pair]) -> float | None:
+    """One class over a split as one number: pooled over all pixels, or the mean of the images that have a value."""
+    if metric.over is Over.POOLED:
+        return metric.value(_as_one(pairs)) if pairs else None
+    values = [metric.value(pair) for pair in pairs if metric.counts(pair)]
+    return _mean(value for value in values if value is not None)
 
 
-def _class_row(case: Case, label: int, carrier: int | None) -> dict[str, Any]:
-    p, t = case.prediction == label, case.truth == label
-    row: dict[str, Any] = {"present": bool(t.any())}
-    if p.any() or t.any():
-        row |= {"dice": dice(p, t), "iou": iou(p, t), "cldice": centreline_dice(p, t)}
-    if t.any():
-        row |= {"pieces": float(pieces(p)), "pieces_truth": float(pieces(t)), "missed": float(not p.any())}
-    if p.any() and t.any():
-        row |= _distances(case, p, t, carrier)
-    return row
+def _as_one(pairs: Sequence[Pair]) -> Pair:
+    """All images of a split, one below the other."""
+    return Pair(np.concatenate([p.prediction for p in pairs]), np.concatenate([p.truth for p in pairs]))
 
 
-def _distances(case: Case, p: Mask, t: Mask, carrier: int | None) -> dict[str, float | None]:
-    tips = (
-        device_tip(p, None if carrier is None else case.prediction == carrier),
-        device_tip(t, None if carrier is None else case.truth == carrier),
-    )
-    surface, tip, mm = hausdorff95(p, t), tip_distance(*tips), case.spacing_mm
+def _pair(case: ScoredImage, label: int, carrier: int | None) -> Pair:
+    prediction, truth = case.prediction, case.truth
+    if carrier is None:
+        return Pair(prediction == label, truth == label, spacing_mm=case.spacing_mm)
+    return Pair(prediction == label, truth == label, prediction == carrier, truth == carrier, case.spacing_mm)
+
+
+def _summarise(pairs: Sequence[Pair], cases: Sequence[ScoredImage], seed: int) -> dict[str, Any]:
     return {
-        "hd95_px": surface,
-        "tip_px": tip,
-        "hd95_mm": None if mm is None or surface is None else surface * mm,
-        "tip_mm": None if mm is None or tip is None else tip * mm,
+        metric.name: _figure([metric.value(p) if metric.counts(p) else None for p in pairs], cases, seed)
+        for metric in of_images()
     }
 
 
-def _summarise(rows: Sequence[Mapping[str, Any]], cases: Sequence[Case], seed: int) -> dict[str, Any]:
-    return {name: _figure([row.get(name) for row in rows], cases, seed) for name in FIGURES}
-
-
-def _figure(values: Sequence[float | None], cases: Sequence[Case], seed: int) -> dict[str, Any]:
+def _figure(values: Sequence[float | None], cases: Sequence[ScoredImage], seed: int) -> dict[str, Any]:
     kept = [(float(value), case) for value, case in zip(values, cases, strict=True) if value is not None]
     patients = [case.patient or f"image {k}" for k, (_, case) in enumerate(kept)]
     interval = bootstrap_mean([value for value, _ in kept], patients, seed=seed)
@@ -120,7 +108,7 @@ def _figure(values: Sequence[float | None], cases: Sequence[Case], seed: int) ->
     return {**figures, "support": len(kept)}
 
 
-def _over_classes(cases: Sequence[Case], labels: Sequence[int], seed: int) -> dict[str, Any]:
+def _over_classes(cases: Sequence[ScoredImage], labels: Sequence[int], seed: int) -> dict[str, Any]:
     authors = [authors_scores(case.prediction, case.truth, labels) for case in cases]
     ious = [_mean(iou(c.prediction == label, c.truth == label) for label in labels) for c in cases]
     return {
@@ -132,7 +120,7 @@ def _over_classes(cases: Sequence[Case], labels: Sequence[int], seed: int) -> di
     }
 
 
-def _calibration(cases: Sequence[Case]) -> float | None:
+def _calibration(cases: Sequence[ScoredImage]) -> float | None:
     known = [(c.confidence.ravel(), (c.prediction == c.truth).ravel()) for c in cases if c.confidence is not None]
     if not known:
         return None

@@ -27,7 +27,7 @@ def build_model(spec: ModelSpec, classes: int, size: int, *, fetch: bool = False
         classes: output channels, background included.
         size: side of the images in pixels.
         fetch: start from the published weights that `spec` names. Only a job's start weights want them: all other
-            networks are built to be loaded.
+            networks are given their weights later.
 
     Raises:
         ConfigError: the architecture or encoder does not exist or does not fit the size.
@@ -117,5 +117,5 @@ def _replace_batch_norm(module: nn.Module) -> None:
 
 
 def _groups(channels: int) -> int:
-    """At least eight channels a group where that divides, at most 32 groups."""
+    """Number of groups of a GroupNorm: at most 32, with at least eight channels in each where that divides evenly."""
     return next(g for g in range(max(1, min(32, channels // 8)), 0, -1) if channels % g == 0)

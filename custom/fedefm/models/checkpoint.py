@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fedefm.errors import CheckpointError, ConfigError
+from fedefm.files import written_beside
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import Weights
 from fedefm.models.spec import ModelSpec
+
+THETA_FILE = "theta.safetensors"
+"""The name of a foundation model's file, wherever one is written or looked for."""
 
 _HEADER = "fedefm"
 _MAX_SIZE = 8192
@@ -25,7 +30,9 @@ _MAX_SIZE = 8192
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights and what their header says.
+    """Weights that were read and checked once, and what their header says; handed on in place of their path.
+
+    The tensors are views of the file, which the system maps: many models at a time cost address space, not memory.
 
     Attributes:
         weights: state dict on the CPU.
@@ -33,6 +40,7 @@ class Checkpoint:
         classes: foreground class names, in label order.
         size: side of the images that the network was trained on, in pixels.
         sha256: fingerprint of the weights.
+        file: where they were read; errors name it.
     """
 
     weights: Weights
@@ -40,6 +48,7 @@ class Checkpoint:
     classes: tuple[str, ...]
     size: int
     sha256: str
+    file: Path
 
 
 def save_weights(
@@ -49,6 +58,9 @@ def save_weights(
 
     Returns:
         The fingerprint of the weights (`weights_sha256`).
+
+    Raises:
+        ConfigError: the file cannot be written; what was there is still there.
     """
     sha256 = weights_sha256(weights)
     header: dict[str, Any] = {
@@ -59,12 +71,12 @@ def save_weights(
         "sha256": sha256,
     }
     header["seal"] = _seal(header)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    save_file({k: v.contiguous() for k, v in weights.items()}, partial, {_HEADER: json.dumps(header, sort_keys=True)})
-    _flush(partial)
-    partial.replace(path)
-    _flush(path.parent)
+    whole = {name: value.contiguous() for name, value in weights.items()}
+    with written_beside(path) as part:
+        try:
+            save_file(whole, part, {_HEADER: json.dumps(header, sort_keys=True)})
+        except SafetensorError as error:
+            raise _as_os_error(error) from error
     return sha256
 
 
@@ -83,7 +95,7 @@ def load_weights(path: Path, *, spec: ModelSpec | None = None, classes: int | No
         with safe_open(path, framework="pt", device="cpu") as file:
             header = json.loads((file.metadata() or {})[_HEADER])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        sealed, checkpoint = header["seal"] == _seal(header), _checkpoint(weights, header)
+        sealed, checkpoint = header["seal"] == _seal(header), _checkpoint(path, weights, header)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
@@ -97,17 +109,17 @@ def load_weights(path: Path, *, spec: ModelSpec | None = None, classes: int | No
     return checkpoint
 
 
-def _checkpoint(weights: Weights, header: Mapping[str, Any]) -> Checkpoint:
+def _checkpoint(path: Path, weights: Weights, header: Mapping[str, Any]) -> Checkpoint:
     classes, size = header["classes"], header["size"]
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError("classes")
     if type(size) is not int or not 1 <= size <= _MAX_SIZE:
         raise ValueError("size")
-    return Checkpoint(weights, ModelSpec(**header["spec"]), tuple(classes), size, str(header["sha256"]))
+    return Checkpoint(weights, ModelSpec(**header["spec"]), tuple(classes), size, str(header["sha256"]), path)
 
 
 def _seal(header: Mapping[str, Any]) -> str:
-    """SHA-256 of the header: the weights' own hash knows nothing of class names."""
+    """SHA-256 of the header, whose class names the hash of the weights does not cover."""
     plain = {key: value for key, value in header.items() if key != "seal"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
@@ -126,10 +138,7 @@ def _must_fit(
         )
 
 
-def _flush(path: Path) -> None:
-    """Make a file or folder survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _as_os_error(error: SafetensorError) -> OSError:
+    """What the system said: safetensors tells it in its text alone."""
+    code = re.search(r"os error (\d+)", str(error))
+    return OSError(str(error)) if code is None else OSError(int(code[1]), os.strerror(int(code[1])))

@@ -38,7 +38,7 @@ class Classifier(nn.Module):
 
 
 def build_tuned(spec: ModelSpec, classes: int, size: int) -> nn.Module:
-    """The network of `tuned_spec`, with random weights: published ones are never fetched, as Theta's come in anyway.
+    """The network of `tuned_spec`, with random weights: Theta's take their place, so no published ones are fetched.
 
     Args:
         spec: of `tuned_spec`, or of a file.
@@ -55,11 +55,12 @@ def build_tuned(spec: ModelSpec, classes: int, size: int) -> nn.Module:
     return Classifier(build_model(plain, 1, size).encoder, classes, size)
 
 
-def check_fits(found: Checkpoint, where: str) -> None:
+def check_fits(found: Checkpoint) -> None:
     """Refuse a file whose tensors are not those of the network that its header names.
 
     Raises:
-        CheckpointError: so; ConfigError: there is no such network.
+        CheckpointError: they are those of another network.
+        ConfigError: there is no such network.
     """
     schema = {
         name: value.shape
@@ -67,6 +68,6 @@ def check_fits(found: Checkpoint, where: str) -> None:
     }
     if {name: value.shape for name, value in found.weights.items()} != schema:
         raise CheckpointError(
-            f"{where}: its tensors are not those of {found.spec.architecture} with {len(found.classes)} classes; "
+            f"{found.file}: its tensors are not those of {found.spec.architecture} with {len(found.classes)} classes; "
             "fetch it again"
         )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import field
 from typing import Any
 
 from fedefm.errors import ConfigError
+from fedefm.settings import JsonSettings, settings_class
 
 _FETCH = ("checkpoint_path", "cache_dir", "weights")  # of timm: where weights come from
 
 
-@dataclass(frozen=True)
-class ModelSpec:
+@settings_class
+class ModelSpec(JsonSettings):
     """A segmentation network of segmentation-models-pytorch.
 
     Attributes:
@@ -22,6 +23,9 @@ class ModelSpec:
         encoder: an encoder name; `tu-...` takes any of timm.
         options: further keyword arguments of that class, such as `{"encoder_depth": 4}`.
         pretrained: the encoder's published weights, such as `imagenet`; None starts from random weights.
+
+    Raises:
+        ConfigError: a value is ill-typed, names a file or an address, or is set by the job.
     """
 
     architecture: str = "Unet"
@@ -30,10 +34,6 @@ class ModelSpec:
     pretrained: str | None = None
 
     def __post_init__(self) -> None:
-        if not (
-            isinstance(self.architecture, str) and isinstance(self.encoder, str) and isinstance(self.options, Mapping)
-        ):
-            raise ConfigError("model: architecture and encoder must be names, options an object")
         if set(self.encoder) & set(":/\\"):  # timm takes hf-hub:NAME and local-dir:PATH
             raise ConfigError("model: an encoder is a plain name, no address and no path")
         fetched = [name for name in self.options if name in _FETCH or name.startswith("pretrained")]
@@ -44,10 +44,6 @@ class ModelSpec:
         reserved = {"encoder_name", "encoder_weights", "in_channels", "classes"} & set(self.options)
         if reserved:
             raise ConfigError(f"model: '{sorted(reserved)[0]}' is set by the job; leave it out of options")
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return json.loads(json.dumps(asdict(self)))
 
     def architecture_hash(self, classes: int, size: int) -> str:
         """SHA-256 of all that shapes the weights; where the start weights came from does not count."""

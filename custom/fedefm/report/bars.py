@@ -24,7 +24,7 @@ def stage_bars(by_stage: Mapping[str, Number], write: Callable[[Number], str]) -
 
 
 def method_bars(by_method: Mapping[str, Number | None]) -> list[Bar]:
-    """A bar per method, best first; the full width is a Dice of 1."""
+    """A bar per method, best first; the full width is a pooled Dice of 1."""
     best_first = sorted(by_method.items(), key=lambda item: -1.0 if item[1] is None else item[1], reverse=True)
     return [
         Bar(name, text.NO_RESULT if value is None else text.decimals(value), round(100 * (value or 0), 2))

@@ -26,7 +26,7 @@ class MethodSummary:
 
 @dataclass(frozen=True)
 class ComparedClass:
-    """One class at one site: a cell per method, and the best of their Dice as written."""
+    """One class at one site: a cell per method, and the best of their pooled Dice as written."""
 
     site: str
     name: str
@@ -35,12 +35,12 @@ class ComparedClass:
     best: str | None
 
     def is_best(self, cell: Cell) -> bool:
-        """Whether no method's Dice is higher, to the three decimals shown."""
+        """Whether no method's pooled Dice is higher, to the three decimals shown."""
         return self.best is not None and cell.written("dice") == self.best
 
 
 def summaries(report: Mapping[str, Any]) -> list[MethodSummary]:
-    """A line per method of `methods`, in that order; the mean Dice is that of `dice.by_method`."""
+    """A line per method of `methods`, in that order; the mean pooled Dice is that of `dice.by_method`."""
     return [_summary(name, report["dice"]["by_method"][name], run) for name, run in report["methods"].items()]
 
 

@@ -50,11 +50,12 @@ def loss_panels(history: Sequence[Mapping[str, Any]], sites: Sequence[str]) -> l
 
 
 def dice_panel(history: Sequence[Mapping[str, Any]], sites: Sequence[str]) -> Panel | None:
-    """Validation Dice by round, a line per site; None without a value."""
+    """Pooled Dice of the validation images by round, a line per site; None without a value."""
     lines = series((entry["round"], entry["val_dice"]) for entry in history)
     if not lines:
         return None
-    return Panel("Validation Dice", "Validation Dice by round", draw(lines, sites, "Dice", _last(history), floor=0.0))
+    chart = draw(lines, sites, "pooled Dice", _last(history), floor=0.0)
+    return Panel("Validation, pooled Dice", "Pooled Dice of the validation images by round", chart)
 
 
 def reputation_panel(

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fedefm.metrics.table import Metric, Place, of_images
 from fedefm.report import text
 from fedefm.report.bars import stage_bars, total
 from fedefm.report.matrices import Shade, opacity
@@ -18,31 +19,6 @@ from fedefm.report.text import Number
 from fedefm.report.view import flatten
 from fedefm.report.write import HTML_NAME
 
-SQUARE = "Pixels are those of the network's square, to which every image was scaled."
-TITLES = {
-    "dice": ("Dice", "The higher the better; 1 is perfect."),
-    "cldice": ("Centreline Dice (clDice)", "Overlap of the centrelines; the higher the better."),
-    "hd95_px": (
-        "Surface distance (HD95), pixels",
-        f"The lower the better; over images where a class is there and was marked. {SQUARE}",
-    ),
-    "tip_px": (
-        "Tip error, pixels",
-        f"The lower the better; over images where a device is there and was marked. {SQUARE}",
-    ),
-}
-COLUMNS = (
-    ("dice", "Dice"),
-    ("iou", "IoU"),
-    ("cldice", "clDice"),
-    ("hd95_px", "HD95 px"),
-    ("hd95_mm", "HD95 mm"),
-    ("tip_px", "Tip px"),
-    ("tip_mm", "Tip mm"),
-    ("pieces", "Pieces"),
-    ("pieces_truth", "Pieces in truth"),
-    ("missed", "Missed"),
-)
 AUTHORS = ("jaccard_with_background", "jaccard_without_background", "dice_over_channels")
 SUPPRESSED = "–"
 
@@ -58,7 +34,7 @@ class Heat:
 
 def render_evaluation(record: Mapping[str, Any]) -> str:
     """The page of a record of an evaluation job."""
-    heats = [heat(record, figure) for figure in TITLES]
+    heats = [heat(record, metric) for metric in of_images(Place.PAGE)]
     return (
         environment()
         .get_template("evaluation.html")
@@ -88,7 +64,7 @@ def models_of(record: Mapping[str, Any]) -> list[str]:
 def columns_of(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Figures and headings of the tables by class: those that are known somewhere."""
     groups = [g for by_site in record["scores"].values() for s in by_site.values() for g in s["by_class"].values()]
-    return [(figure, heading) for figure, heading in COLUMNS if any(g[figure]["mean"] is not None for g in groups)]
+    return [(row.name, row.heading) for row in of_images() if any(g[row.name]["mean"] is not None for g in groups)]
 
 
 def best_model(record: Mapping[str, Any]) -> tuple[str, Number] | None:
@@ -98,9 +74,9 @@ def best_model(record: Mapping[str, Any]) -> tuple[str, Number] | None:
     return max(known.items(), key=lambda item: item[1]) if known else None
 
 
-def heat(record: Mapping[str, Any], figure: str) -> Heat | None:
-    """A figure's matrix, shaded by its range; None where it holds no number."""
-    rows = record["matrix"][figure]
+def heat(record: Mapping[str, Any], metric: Metric) -> Heat | None:
+    """A metric's matrix, shaded by its range; None where it holds no number."""
+    rows = record["matrix"][metric.name]
     values = [value for row in rows.values() for value in row.values() if value is not None]
     if not values:
         return None
@@ -115,7 +91,7 @@ def heat(record: Mapping[str, Any], figure: str) -> Heat | None:
         (model, tuple(shade(model, site) for site in record["sites"]), text.decimals(mean(rows[model].values())))
         for model in models_of(record)
     )
-    return Heat(*TITLES[figure], made)
+    return Heat(metric.title, metric.explained, made)
 
 
 def class_rows(record: Mapping[str, Any], model: str) -> list[tuple[str, str, str, list[str]]]:

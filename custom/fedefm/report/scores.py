@@ -1,4 +1,4 @@
-"""The Dice and IoU of a report as rows of cells, each cell marked by whether the hospital labels that class."""
+"""Pooled Dice and pooled IoU of a report as rows of cells, each marked by whether the hospital labels that class."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Cell:
         name: the class.
         own: whether the site's own label corpus holds the class; otherwise it was learned without a label there.
         measured: whether the report holds a value for it, be it None for "not annotated".
-        dice: Dice, None if the class is not annotated in the site's test images.
-        iou: intersection over union, likewise.
+        dice: pooled Dice, None if the class is not annotated in the site's test images.
+        iou: pooled IoU, likewise.
         support: number of the site's test images that hold the class, None if not reported.
     """
 
@@ -96,5 +96,5 @@ def _row(report: Mapping[str, Any], site: str, dice: Mapping[str, Any], iou: Map
 
 
 def mean_of(rows: Iterable[Row], own: bool) -> Number | None:
-    """Mean Dice over the cells whose class the own label corpus holds (`own`), or over those it does not hold."""
+    """Mean pooled Dice over the cells whose class the own label corpus holds (`own`), or over the others."""
     return mean(cell.dice for row in rows for cell in row.cells if cell.own is own)

@@ -15,12 +15,12 @@ from fedefm.report.scores import OWN, UNSEEN, Cell, Row, mean_of, theta_rows
 from fedefm.report.text import Number
 from fedefm.report.write import HTML_NAME
 
-ALONE = "Dice of each hospital's own model on its own images"
+ALONE = "Pooled Dice of each hospital's own model on its own images"
 MARKS = f"{OWN} the hospital labels this class itself   {UNSEEN} learned without a label"
 
 
 def print_summary(report: Mapping[str, Any], console: Console | None = None, *, folder: Path | None = None) -> None:
-    """Print the Dice of the global model per site and class, then its hash, the costs, the losses and the page.
+    """Print the pooled Dice of the global model per site and class, then its hash, the costs, the losses and the page.
 
     Args:
         report: what `validate_report` accepts.
@@ -35,7 +35,7 @@ def print_summary(report: Mapping[str, Any], console: Console | None = None, *, 
 
 
 def print_comparison(report: Mapping[str, Any], console: Console | None = None, *, folder: Path | None = None) -> None:
-    """Print one line per method, then the Dice of each method per site and class, the best in bold with a star.
+    """Print one line per method, then the pooled Dice of each method per site and class, the best in bold with a star.
 
     Args:
         report: what `validate_report` accepts, with `methods`.
@@ -64,7 +64,7 @@ def _heading(report: Mapping[str, Any]) -> Text:
 
 
 def _scores(report: Mapping[str, Any], rows: list[Row]) -> Table:
-    table = Table(title="Dice of Theta" if report["theta"] else ALONE, title_justify="left")
+    table = Table(title="Pooled Dice of Theta" if report["theta"] else ALONE, title_justify="left")
     table.add_column("hospital", no_wrap=True)
     for name in report["classes"]:
         table.add_column(Text(name), justify="right")
@@ -72,7 +72,7 @@ def _scores(report: Mapping[str, Any], rows: list[Row]) -> Table:
     for row in rows:
         table.add_row(Text(row.site), *map(_cell, row.cells), text.decimals(row.mean("dice")))
     own, unseen = text.decimals(mean_of(rows, own=True)), text.decimals(mean_of(rows, own=False))
-    table.caption = f"mean Dice {text.decimals(report['dice']['mean'])}, {OWN} {own}, {UNSEEN} {unseen}"
+    table.caption = f"mean pooled Dice {text.decimals(report['dice']['mean'])}, {OWN} {own}, {UNSEEN} {unseen}"
     return table
 
 
@@ -122,7 +122,7 @@ def _page(folder: Path | None) -> list[tuple[str, str]]:
 def _methods(report: Mapping[str, Any]) -> Table:
     table = Table(title="Means by method", title_justify="left")
     table.add_column("method", no_wrap=True)
-    for heading in ("Dice", "IoU", OWN, UNSEEN, "time", "sent", "lost"):
+    for heading in ("pooled Dice", "pooled IoU", OWN, UNSEEN, "time", "sent", "lost"):
         table.add_column(heading, justify="right")
     for line in summaries(report):
         scores = map(text.decimals, (line.dice, line.iou, line.own, line.unseen))
@@ -132,7 +132,7 @@ def _methods(report: Mapping[str, Any]) -> Table:
 
 
 def _classes(report: Mapping[str, Any]) -> Table:
-    table = Table(title="Dice by hospital and class", title_justify="left")
+    table = Table(title="Pooled Dice by hospital and class", title_justify="left")
     table.add_column("hospital", no_wrap=True)
     table.add_column("class", no_wrap=True)
     for name in report["methods"]:

@@ -12,7 +12,7 @@ def decimals(value: Number | None) -> str:
 
 
 def score(value: Number | None) -> str:
-    """A Dice or IoU to three decimals; `not labelled` for None."""
+    """A pooled Dice or IoU to three decimals; `not labelled` for None."""
     return NOT_LABELLED if value is None else f"{value:.3f}"
 
 

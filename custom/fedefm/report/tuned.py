@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fedefm.metrics.table import heading
 from fedefm.report import text
 
 BEFORE, AFTER = "start", "tuned"
@@ -39,10 +40,10 @@ def print_tuned(record: Mapping[str, Any], console: Console | None = None, *, fo
 
 def _scores(record: Mapping[str, Any]) -> Table:
     table = Table(title="Test images, before and after", title_justify="left")
-    for heading in ("hospital", "class", "figure"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("before", "after", "images"):
-        table.add_column(heading, justify="right")
+    for column in ("hospital", "class", "figure"):
+        table.add_column(column, no_wrap=True)
+    for column in ("before", "after", "images"):
+        table.add_column(column, justify="right")
     for row in _rows(record["scores"]):
         table.add_row(*row)
     return table
@@ -54,7 +55,7 @@ def _rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             before = models[BEFORE].get(name, {})
             for figure in sorted(set(after) - {"support"}):
                 shown = (text.decimals(before.get(figure)), text.decimals(after[figure]))
-                yield site, name, figure, *shown, str(after["support"])
+                yield site, name, heading(figure), *shown, str(after["support"])
 
 
 def _facts(record: Mapping[str, Any], folder: Path | None) -> Iterator[tuple[str, str]]:
@@ -62,7 +63,8 @@ def _facts(record: Mapping[str, Any], folder: Path | None) -> Iterator[tuple[str
     yield "Theta", f"sha256 {theta['sha256']}" if theta else "none, from random weights"
     if model:
         best = record["best"]
-        yield "Best", f"round {best['round'] + 1} by {metric} {text.decimals(best['value'])} of the validation images"
+        by = f"{heading(metric)} {text.decimals(best['value'])}"
+        yield "Best", f"round {best['round'] + 1} by {by} of the validation images"
         yield "Weights", f"{folder / model['path'] if folder else model['path']}  sha256 {model['sha256']}"
     else:
         yield "Weights", "each hospital keeps its own"

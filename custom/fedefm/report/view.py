@@ -12,7 +12,7 @@ from fedefm.report.scores import Row, mean, mean_of, model_rows, theta_rows
 from fedefm.report.text import Number
 
 EMD_NOTE = "How alike the features of an expert that came home are to those of its owner; 1 is alike."
-DICE_NOTE = "Dice of the expert on the validation images of its host."
+DICE_NOTE = "Pooled Dice of the expert on the validation images of its host."
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ModelTable:
 
 @dataclass(frozen=True)
 class Gain:
-    """Dice of one class at one hospital without the federation, with it, and the difference."""
+    """Pooled Dice of one class at one hospital without the federation, with it, and the difference."""
 
     own: bool
     mark: str
@@ -131,7 +131,7 @@ def _gain_row(row: Row, baseline: Mapping[str, Mapping[str, Number | None]]) -> 
 def _matrices(report: Mapping[str, Any]) -> tuple[MatrixSeries, ...]:
     made = (
         matrix_series("EMD similarity", EMD_NOTE, report["emd_similarity"], report["sites"]),
-        matrix_series("Dice of the experts", DICE_NOTE, report["expert_dice"], report["sites"]),
+        matrix_series("Pooled Dice of the experts", DICE_NOTE, report["expert_dice"], report["sites"]),
     )
     return tuple(series for series in made if series is not None)
 

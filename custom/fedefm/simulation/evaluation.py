@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedefm.evaluation.models import check_models
-from fedefm.evaluation.run import evaluate_in_process
+from fedefm.evaluation.models import SUFFIX, check_models
+from fedefm.evaluation.rounds import evaluate_in_process
 from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
 from fedefm.files import write_together
 from fedefm.foundation.record import versions
+from fedefm.models.checkpoint import Checkpoint
 from fedefm.report.evaluation import render_evaluation
 from fedefm.report.write import HTML_NAME, JSON_NAME
 from fedefm.resources import shipped
@@ -27,7 +28,7 @@ EVALUATION = shipped("jobs", JOB)
 def measure(
     settings: Evaluation,
     folders: Mapping[str, Path],
-    models: Mapping[str, Path],
+    models: Mapping[str, Checkpoint],
     out: Path,
     *,
     simulator: bool = True,
@@ -41,7 +42,7 @@ def measure(
     Args:
         settings: the job; each model is taken for a job of its own, whose id is its name.
         folders: data folder of every hospital, by its name.
-        models: file of each model.
+        models: of `read_models`.
         out: folder for `report.json` and `report.html`.
         simulator: run the FLARE job in the simulator; else in this process, with the same figures.
         job: FLARE job folder to run with these settings.
@@ -57,9 +58,9 @@ def measure(
     """
     check_site_names(folders)
     check_out(out, (JSON_NAME, RECORD_FILE))
-    check_models(models, settings)
     if simulator:
-        places = {f"{name}/{name}.safetensors": path for name, path in models.items()}
+        check_models(models, settings)
+        places = {f"{name}/{name}{SUFFIX}": model.file for name, model in models.items()}
         limits = {"least_images": settings.least_images}  # who runs all hospitals speaks for each of them
         run = Simulated(job, SETTINGS_FILE, settings.to_dict(), places, folders, threads, device, limits)
         with run_simulated(run, out, on_event) as (found, _):

@@ -11,15 +11,16 @@ from typing import Any
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
 from fedefm.files import write_together
-from fedefm.finetune.record import TUNED_FILE, build_record, save_tuned
+from fedefm.finetune.record import build_record
+from fedefm.finetune.rounds import tune_in_process
 from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE
-from fedefm.finetune.run import tune_in_process
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune
-from fedefm.finetune.theta import THETA_FILE, read_theta
-from fedefm.finetune.tuner import OWN_FILE
+from fedefm.finetune.weights import TUNED_FILE, check_theta, publish
+from fedefm.flare.simulator import results_of
+from fedefm.models.checkpoint import THETA_FILE, Checkpoint
 from fedefm.report.write import JSON_NAME
 from fedefm.resources import shipped
-from fedefm.simulation.job import Simulated, results_of, run_simulated
+from fedefm.simulation.job import Simulated, run_simulated
 from fedefm.simulation.process import SCRATCH
 from fedefm.simulation.workspace import check_out, check_site_names
 
@@ -31,10 +32,9 @@ HERE = "theta"  # the id under which a file of the command line lies at the simu
 def fine_tune(
     settings: FineTune,
     folders: Mapping[str, Path],
-    theta: Path | None,
+    theta: Checkpoint | None,
     out: Path,
     *,
-    root: Path | None = None,
     simulator: bool = True,
     job: Path = FINETUNE,
     threads: int = 1,
@@ -46,10 +46,9 @@ def fine_tune(
     Args:
         settings: the job.
         folders: data folder of every hospital, by its name.
-        theta: file of weights to start from; None starts from random weights.
+        theta: of `read_theta`; None starts from random weights.
         out: folder for `tuned.safetensors` (or one folder for each hospital that tunes alone) and `report.json`. The
             same federated job goes on from its last round if one that was killed left it there.
-        root: the consortium's root certificate; with it the folder of `theta` must be signed.
         simulator: run the FLARE job in the simulator; else in this process, with the same result.
         job: FLARE job folder to run with these settings.
         threads: CPU threads of each hospital.
@@ -64,19 +63,19 @@ def fine_tune(
     """
     check_site_names(folders)
     check_out(out, (TUNED_FILE, JSON_NAME, RECORD_FILE))
-    found = None if theta is None else read_theta(theta, settings, root)
     kept = _rescue_rounds(out)
     if simulator:
-        plain = settings.to_dict() | {"theta": HERE if theta else ""}
-        models = {f"{HERE}/{THETA_FILE}": theta} if theta else {}
-        models |= kept
+        plain, models = settings.to_dict() | {"theta": ""}, kept
+        if theta is not None:
+            check_theta(theta, settings)
+            plain["theta"], models = HERE, {f"{HERE}/{THETA_FILE}": theta.file, **kept}
         run = Simulated(job, SETTINGS_FILE, plain, models, folders, threads, device)
         with run_simulated(run, out, on_event) as (record, workspace):
             _collect(record, workspace, sorted(folders), out)
     else:
-        tuned = tune_in_process(settings, folders, found, on_event, device=device, keep=out)
-        source = None if found is None else {"id": HERE, "sha256": found.sha256}
-        record = build_record(settings, {"theta": source, **tuned.figures}, save_tuned(settings, tuned.weights, out))
+        tuned = tune_in_process(settings, folders, theta, on_event, device=device, keep=out)
+        source = None if theta is None else {"id": HERE, "sha256": theta.sha256}
+        record = build_record(settings, {"theta": source, **tuned.figures}, publish(settings, tuned.weights, out))
     shutil.rmtree(out / FOLDER, ignore_errors=True)
     write_together(out, {JSON_NAME: json.dumps(record, indent=2, allow_nan=False) + "\n"})
     return record
@@ -100,7 +99,7 @@ def _collect(record: Mapping[str, Any], workspace: Path, sites: list[str], out: 
     if record["model"]:
         shutil.move(results_of(workspace) / TUNED_FILE, out / TUNED_FILE)
     for site in sites:
-        own = results_of(workspace, site) / OWN_FILE
+        own = results_of(workspace, site) / TUNED_FILE
         if own.is_file():
             (out / site).mkdir(exist_ok=True)
-            shutil.move(own, out / site / OWN_FILE)
+            shutil.move(own, out / site / TUNED_FILE)

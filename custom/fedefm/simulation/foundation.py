@@ -11,10 +11,12 @@ from typing import Any
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
+from fedefm.flare.job_folder import FOUNDATION, write_job
+from fedefm.flare.simulator import EVENTS, results_of, simulator_command
 from fedefm.foundation.settings import Settings
 from fedefm.models.checkpoint import load_weights
-from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, environment, failure, run_command, simulator_command
-from fedefm.simulation.workspace import FOUNDATION, JOB, check_out, check_site_names, write_job, write_workspace
+from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, environment, failure, run_command
+from fedefm.simulation.workspace import check_out, check_site_names, write_workspace
 
 
 def simulate(
@@ -47,19 +49,19 @@ def simulate(
         ConfigError: a wrong site name, a missing data folder, `out` already holds a run, or the method pools images.
         FedefmError: the run failed; the message says why and names the log.
     """
-    if settings.schedule.rules.pooled:
+    if settings.rules.pooled:
         raise ConfigError(f"'{settings.schedule.method}' needs all images in one process; run it with --in-process")
     check_site_names(folders)
     check_out(out)
     scratch = out / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
-    copy, workspace = scratch / JOB, scratch / "workspace"
+    copy, workspace = scratch / "job", scratch / "workspace"
     write_job(copy, settings, job)
     write_workspace(workspace, folders, threads=threads, device=device)
     command = simulator_command(copy, workspace, sorted(folders))
     follower = Follower(on_event)
     code = run_command(command, environment(threads), out / LOG_FILE, follower)
-    record = collect(workspace / "server" / "simulate_job" / JOB, out, follower, code)
+    record = collect(results_of(workspace), out, follower, code)
     if not keep_workspace:
         shutil.rmtree(scratch, ignore_errors=True)
     return record
@@ -79,9 +81,9 @@ def collect(results: Path, out: Path, follower: Follower, code: int) -> dict[str
     out.mkdir(parents=True, exist_ok=True)
     if (results / "models").is_dir():
         shutil.move(results / "models", out / "models")
-    events = results.parent / "tb_events"
+    events = results.parent / EVENTS
     if events.is_dir():
-        shutil.copytree(events, out / "tb_events", dirs_exist_ok=True)
+        shutil.copytree(events, out / EVENTS, dirs_exist_ok=True)
     shutil.move(record_file, out / RECORD_FILE)
     if theta:
         shutil.move(results / theta["path"], out / theta["path"])

@@ -12,9 +12,10 @@ from typing import Any
 
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.flare.job_files import OUTPUT
 from fedefm.flare.server_config import FILE as SERVER_FILE
-from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, environment, failure, run_command, simulator_command
+from fedefm.flare.simulator import results_of, simulator_command
+from fedefm.resources import JOB_CONFIG
+from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, environment, failure, run_command
 from fedefm.simulation.workspace import write_workspace
 
 
@@ -59,7 +60,7 @@ def run_simulated(run: Simulated, out: Path, on_event: Listener) -> Iterator[tup
     shutil.rmtree(scratch, ignore_errors=True)
     copy, workspace = scratch / run.job.name, scratch / "workspace"
     shutil.copytree(run.job, copy)
-    (copy / "app" / "config" / run.settings_file).write_text(json.dumps(run.settings, indent=2) + "\n")
+    (copy / JOB_CONFIG / run.settings_file).write_text(json.dumps(run.settings, indent=2) + "\n")
     write_workspace(workspace, run.folders, threads=run.threads, device=run.device, **run.limits)
     _write_models(workspace / "local", run.models)
     follower = Follower(on_event)
@@ -70,11 +71,6 @@ def run_simulated(run: Simulated, out: Path, on_event: Listener) -> Iterator[tup
         raise failure(follower, code, out / LOG_FILE)
     yield json.loads(record.read_text()), workspace
     shutil.rmtree(scratch, ignore_errors=True)
-
-
-def results_of(workspace: Path, site: str = "server") -> Path:
-    """Where a job left its results at the server or at a hospital."""
-    return workspace / site / "simulate_job" / OUTPUT
 
 
 def _write_models(local: Path, models: Mapping[str, Path]) -> None:

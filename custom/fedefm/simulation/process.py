@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,24 +16,11 @@ from fedefm import errors
 from fedefm.errors import FedefmError
 from fedefm.exchange.events import Listener
 from fedefm.flare.progress import FAILED, FINISHED, from_line, payload
+from fedefm.flare.simulator import CLOSED
 
 LOG_FILE = "simulator.log"
-
-
 SCRATCH = "simulator"
-
-
 GRACE_SECONDS = 20.0  # the simulator waits for ever for a hospital that hangs, also when the job is over
-
-
-CLOSED = "Server runner finished"  # FLARE's line when the job and all its widgets are done; the rest is idle waiting
-
-
-def simulator_command(job: Path, workspace: Path, sites: list[str]) -> list[str]:
-    """The command line; as many threads as sites, else FLARE replaces a hospital's process after each task."""
-    places = ["-w", str(workspace.resolve()), "-l", str(workspace.resolve() / "local" / "log_config.json")]
-    crowd = ["-c", ",".join(sites), "-t", str(len(sites)), "-m", str(max(100, len(sites)))]
-    return [sys.executable, "-m", "nvflare.cli", "simulator", *places, *crowd, str(job.resolve())]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A workspace of FLARE's simulator: the job with its settings, its policy, and what every hospital would state."""
+"""A workspace of FLARE's simulator: its policy, and what every hospital would state; and where a run may be put."""
 
 from __future__ import annotations
 
@@ -11,19 +11,12 @@ from pathlib import Path
 from fedefm.errors import ConfigError
 from fedefm.exchange.messages import RESERVED
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.foundation.settings import Settings
+from fedefm.flare.simulator import RESERVED as FLARES_OWN
+from fedefm.models.checkpoint import THETA_FILE
 from fedefm.resources import shipped
 
-JOB = "foundation"
-
-
-FOUNDATION = shipped("jobs", JOB)
-
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-
-
-_RESERVED = ("server", "all", "simulator", "local", "startup", *RESERVED)
+_TAKEN = (*RESERVED, *FLARES_OWN)
 
 
 def check_site_names(folders: Mapping[str, Path]) -> None:
@@ -35,7 +28,7 @@ def check_site_names(folders: Mapping[str, Path]) -> None:
     if not folders:
         raise ConfigError("no hospital: name at least one data folder")
     for name, folder in folders.items():
-        if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
+        if not _NAME.fullmatch(name) or name.lower() in _TAKEN:
             raise ConfigError(
                 f"site name '{name[:80]}': use letters, digits, '-' and '_', and none of FLARE's own names"
             )
@@ -45,7 +38,7 @@ def check_site_names(folders: Mapping[str, Path]) -> None:
         raise ConfigError("two site names differ in upper and lower case only; give each its own")
 
 
-def check_out(out: Path, names: Sequence[str] = ("theta.safetensors", RECORD_FILE, "models", "report.json")) -> None:
+def check_out(out: Path, names: Sequence[str] = (THETA_FILE, RECORD_FILE, "models", "report.json")) -> None:
     """Refuse a folder that already holds a run, by the names of what one leaves.
 
     Raises:
@@ -55,19 +48,6 @@ def check_out(out: Path, names: Sequence[str] = ("theta.safetensors", RECORD_FIL
         raise ConfigError(f"{out}: is a file; name a new folder for the results")
     if any((out / name).exists() for name in names):
         raise ConfigError(f"{out}: already holds a run; choose another folder or move it away")
-
-
-def write_job(job: Path, settings: Settings, source: Path = FOUNDATION) -> None:
-    """A job folder with these settings in it, and a graph file that they name by path beside them."""
-    shutil.copytree(source, job)
-    config = job / "app" / "config"
-    plain = settings.to_dict()
-    if Path(settings.topology).is_file():
-        shutil.copy(settings.topology, config)
-        plain["topology"] = Path(settings.topology).name
-    (config / "foundation.json").write_text(json.dumps(plain, indent=2) + "\n")
-    meta = json.loads((job / "meta.json").read_text()) | {"min_clients": settings.schedule.min_sites}
-    (job / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
 
 
 def write_workspace(workspace: Path, folders: Mapping[str, Path], *, threads: int, device: str, **limits: int) -> None:

@@ -1,1 +1,1 @@
-"""One hospital's work: train, host a visiting expert, distil, evaluate."""
+"""What the three jobs share: gradient steps, changes of a batch, scores, a hospital at work, arithmetic of weights."""

@@ -12,12 +12,12 @@ from torch import Generator, Tensor
 
 @dataclass(frozen=True)
 class Change:
-    """One draw, apart from what applies it.
+    """One random change as it was drawn; `apply` carries it out.
 
     Attributes:
         flip: mirror left-right.
         turns: quarter turns.
-        gain: contrast factor, one an image.
+        gain: contrast factor, one for each image.
         shift: brightness offset, in units of the normalised grey value.
         bend: strength of a smooth tone curve, as a gamma would give.
         blur: share of a 3 x 3 box blur mixed in.

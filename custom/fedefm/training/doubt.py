@@ -42,7 +42,9 @@ def misfit(weights: object, schema: Schema) -> str | None:
     return None
 
 
-def beyond_reach(sent: Weights, returned: Weights, rates: Sequence[float], weight_decay: float) -> str | None:
+def beyond_reach(
+    sent: Weights, returned: Weights, rates: Sequence[float], weight_decay: float, correction: Weights | None = None
+) -> str | None:
     """Why no training with these learning rates can have led from one to the other.
 
     A step of AdamW from a fresh optimiser moves a weight w by at most lr (r_t + decay |w|), whatever the gradients:
@@ -55,6 +57,7 @@ def beyond_reach(sent: Weights, returned: Weights, rates: Sequence[float], weigh
         returned: what came back, of the same schema.
         rates: learning rate of every step.
         weight_decay: of AdamW.
+        correction: SCAFFOLD's, which joins each step times its learning rate.
     """
     reach = SLACK * sum(rate * steepest(step) for step, rate in enumerate(rates, 1))
     shrink = SLACK * weight_decay * math.fsum(rates)
@@ -64,6 +67,8 @@ def beyond_reach(sent: Weights, returned: Weights, rates: Sequence[float], weigh
                 return f"tensor '{name}' of whole numbers was changed"
             continue
         moved, allowed = (value - sent[name]).abs(), reach + shrink * (sent[name].abs() + reach)
+        if correction is not None:
+            allowed = allowed + SLACK * math.fsum(rates) * correction[name].abs()
         if bool((moved > allowed).any()):
             times = float((moved / allowed).max())
             return f"tensor '{name}' moved {times:.3g} times as far as {len(rates)} steps can move it"

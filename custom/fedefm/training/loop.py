@@ -38,8 +38,8 @@ def optimise(
     """Take `task.steps` steps of AdamW on `loss_of`, from a fresh optimiser, and give the mean loss.
 
     Nothing but weights travels, so a visiting expert's optimiser starts cold; a short warm-up softens that. `groups`
-    gives `params` their `share` of the learning rate; None trains all at the whole rate. `correct` follows every step
-    and is told its learning rate.
+    gives `params` their `share` of the learning rate; None trains all at the whole rate. `correct` is called after
+    every step with its learning rate.
 
     Raises:
         DataError: the split is empty.

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from fedefm.exchange.messages import CORRECTION, TRAINING, Assignment
 from fedefm.maths.averaging import interpolate, linear_combination, weighted_mean
 from fedefm.models.build import Weights
+from fedefm.training.doubt import beyond_reach, misfit, schema_of
+from fedefm.training.loop import learning_rate
+from fedefm.training.optimisation import Optimisation
 
-MAX_WEIGHT = 1e4  # weights lie around 1; a mean with 1e38 in it would be lost, and with it the honest hospitals
+Start = Callable[[Assignment[Weights]], Weights]
+"""What the training of an assignment starts from."""
 
 
 class TensorOps:
-    """`exchange.coordinator.WeightsOps` for state dicts.
+    """`exchange.ports.WeightsOps` for state dicts.
 
     Args:
         reference: weights whose names, shapes and dtypes every other must have.
+        optimisation: how tasks step; None where a job trains otherwise, and then no reach is known.
+        start: what the training of an assignment starts from; goes with `optimisation`.
     """
 
-    def __init__(self, reference: Mapping[str, Tensor]):
-        self._schema = {name: (value.shape, value.dtype) for name, value in reference.items()}
+    def __init__(
+        self, reference: Mapping[str, Tensor], optimisation: Optimisation | None = None, start: Start | None = None
+    ):
+        self._schema = schema_of(dict(reference))
+        self._optimisation, self._start = optimisation, start
 
     def average(self, models: Mapping[str, Weights], weights: Mapping[str, float]) -> Weights:
         """Weighted mean by silo, sorted by name, in float64."""
@@ -34,18 +44,16 @@ class TensorOps:
         """Sum of factor times weights, sorted by name, in float64."""
         return linear_combination(models, factors)
 
-    def refusal(self, weights: Weights) -> str | None:
+    def refusal(self, assignment: Assignment[Weights], weights: Weights) -> str | None:
         """Why weights cannot be accepted, in a few words; None if they can."""
-        if not isinstance(weights, dict) or set(weights) != set(self._schema):
-            return "weights with missing or additional tensors"
-        for name, value in weights.items():
-            if not isinstance(value, Tensor) or (value.shape, value.dtype) != self._schema[name]:
-                return f"tensor '{name}' has another shape or dtype"
-            if not bool(value.isfinite().all()):
-                return f"tensor '{name}' holds NaN or infinity"
-            if bool(((value > MAX_WEIGHT) | (value < -MAX_WEIGHT)).any()):
-                return f"tensor '{name}' holds a value beyond {MAX_WEIGHT:g}, which no training gives"
-        return None
+        if reason := misfit(weights, self._schema):
+            return reason
+        if self._optimisation is None or self._start is None or assignment.task.stage not in TRAINING:
+            return None
+        optimisation, task = self._optimisation, assignment.task
+        rates = [learning_rate(step, task, optimisation) for step in range(task.steps)]
+        correction = assignment.models.get(CORRECTION)
+        return beyond_reach(self._start(assignment), weights, rates, optimisation.weight_decay, correction)
 
     def nbytes(self, weights: Weights) -> int:
         """Bytes of all tensors."""

@@ -1,4 +1,4 @@
-"""Dice and IoU of each class over a split."""
+"""Pooled Dice and pooled IoU of each class over a split: what training tells; see `fedefm.metrics.table`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from fedefm.data.dataset import Split
+from fedefm.metrics.pair import Pair
+from fedefm.metrics.scores import split_figure
+from fedefm.metrics.table import Metric, pooled
 
 
 def predict(model: nn.Module, images: Tensor, batch: int = 16) -> Int64[Tensor, "n h w"]:
@@ -22,23 +25,32 @@ def predict(model: nn.Module, images: Tensor, batch: int = 16) -> Int64[Tensor, 
 
 
 def overlap_scores(
-    prediction: Int64[Tensor, "n h w"], truth: Int64[Tensor, "n h w"], classes: Sequence[str], annotated: Sequence[str]
+    prediction: Int64[Tensor, "n h w"],
+    truth: Int64[Tensor, "n h w"],
+    classes: Sequence[str],
+    annotated: Sequence[str],
+    metrics: Sequence[Metric] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Dice and IoU over the pixels of all images, for each annotated class.
+    """Figures of a split for each annotated class, by their names; pooled Dice and pooled IoU unless others are named.
 
-    Counted over the whole split, not image by image: an image without the class then weighs only by its false
-    positives. A class that is neither there nor predicted scores 1; `support` says how many images hold it.
+    Pooled figures count the pixels of all images together, not image by image: an image without the class then weighs
+    only by its false positives. A class that is neither there nor predicted scores 1. `support` says how many images
+    hold it.
+
+    Args:
+        prediction: label maps, 0 for background and k for the k-th class.
+        truth: likewise.
+        classes: foreground class names, in label order.
+        annotated: those of them that the truths annotate.
+        metrics: rows of `fedefm.metrics.table`, of pooled pixels or of images; None for all pooled ones.
     """
+    rows, found, true = pooled() if metrics is None else metrics, prediction.numpy(), truth.numpy()
     scores = {}
     for channel, name in enumerate(classes, 1):
         if name in annotated:
-            p, t = prediction == channel, truth == channel
-            both, total = int((p & t).sum()), int(p.sum()) + int(t.sum())
-            scores[name] = {
-                "dice": 2 * both / total if total else 1.0,
-                "iou": both / (total - both) if total else 1.0,
-                "support": int(t.flatten(1).any(1).sum()),
-            }
+            pairs = [Pair(p == channel, t == channel) for p, t in zip(found, true, strict=True)]
+            scores[name] = {row.name: split_figure(row, pairs) for row in rows}
+            scores[name]["support"] = sum(pair.there for pair in pairs)
     return scores
 
 
@@ -50,5 +62,5 @@ def score(
 
 
 def mean_dice(scores: dict[str, dict[str, Any]]) -> float | None:
-    """Mean Dice of the classes; None where there are none."""
+    """Mean pooled Dice of the classes; None where there are none."""
     return sum(s["dice"] for s in scores.values()) / len(scores) if scores else None

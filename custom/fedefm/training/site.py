@@ -1,4 +1,4 @@
-"""One hospital at work, whatever the job: it checks a task, seeds, and calls the function of the task's stage."""
+"""One hospital at work, whatever the job: it checks a task, seeds torch, and calls the function of the task's stage."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Work = Callable[[Task, Mapping[str, Weights], ShouldStop], tuple[Weights | None,
 class Site:
     """One hospital at work. A result depends only on the assignment and on the hospital's own images.
 
-    Each job has its own subclass, which says by `stages` what it does.
+    Each job has its own subclass, whose `stages` name a function for each stage.
 
     Args:
         name: the site.
         device: torch device, such as `cpu`, `cuda` or `cuda:1`.
-        threads: of torch; another number may give another last bit.
+        threads: of torch; with another number the last bit of a result may differ.
         on_step: is told every gradient step.
     """
 

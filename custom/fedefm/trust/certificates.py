@@ -81,7 +81,7 @@ def check_pair(certificate: x509.Certificate, key: RSAPrivateKey, name: str) -> 
     """Refuse a private key that does not belong to the certificate.
 
     Raises:
-        TrustError: another key.
+        TrustError: the key is that of another certificate.
     """
     if certificate.public_key() != key.public_key():
         raise TrustError(f"{name}: the private key belongs to another certificate; fetch or request both again")
@@ -119,7 +119,7 @@ def check_root(root: x509.Certificate, now: datetime, name: str = "rootCA.pem") 
     """Refuse a root that is no CA, did not sign itself, or is out of time.
 
     Raises:
-        TrustError: so.
+        TrustError: one of these is the case; the message names the file and which.
     """
     if not _is_ca(root) or not _issued_by(root, root):
         raise TrustError(f"{name}: not the root of a consortium; name the rootCA.pem of your kit")
@@ -130,7 +130,7 @@ def check_issued(certificate: x509.Certificate, root: x509.Certificate, now: dat
     """Refuse a certificate that the root did not issue itself, that is out of time, or that could issue others.
 
     Raises:
-        TrustError: so.
+        TrustError: one of these is the case; the message says whose certificate and which.
     """
     if certificate == root:
         return
@@ -145,7 +145,7 @@ def check_time(certificate: x509.Certificate, now: datetime, name: str) -> None:
     """Refuse a certificate outside its dates.
 
     Raises:
-        TrustError: so.
+        TrustError: `now` is before its first moment or after its last.
     """
     if now < certificate.not_valid_before_utc:
         raise TrustError(f"{name}: not valid before {_day(certificate.not_valid_before_utc)}; set this machine's clock")
@@ -154,7 +154,7 @@ def check_time(certificate: x509.Certificate, now: datetime, name: str) -> None:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CertificateFinding:
     """What a look at a certificate found.
 
     Attributes:
@@ -168,7 +168,7 @@ class Finding:
     text: str
 
 
-def lint_certificates(paths: Iterable[Path], now: datetime | None = None) -> tuple[Finding, ...]:
+def lint_certificates(paths: Iterable[Path], now: datetime | None = None) -> tuple[CertificateFinding, ...]:
     """Look at the dates: expired, not yet valid or unreadable fails, less than 30 days left warns."""
     return tuple(_lint(path, now or utc_now()) for path in paths)
 
@@ -178,17 +178,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _lint(path: Path, now: datetime) -> Finding:
+def _lint(path: Path, now: datetime) -> CertificateFinding:
     try:
         certificate = load_certificate(path)
         check_time(certificate, now, path.name)
     except TrustError as error:
-        return Finding("fail", path.name, str(error))
+        return CertificateFinding("fail", path.name, str(error))
     left = certificate.not_valid_after_utc - now
     text = f"{path.name}: {left.days} days left, until {_day(certificate.not_valid_after_utc)}"
     if left < WARN_BEFORE:
-        return Finding("warn", path.name, f"{text}; ask the consortium to renew it")
-    return Finding("pass", path.name, text)
+        return CertificateFinding("warn", path.name, f"{text}; ask the consortium to renew it")
+    return CertificateFinding("pass", path.name, text)
 
 
 def _parse(source: Path | bytes, name: str) -> x509.Certificate:

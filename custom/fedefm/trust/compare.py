@@ -10,7 +10,7 @@ from fedefm.trust.names import shown
 
 
 def check_same(signed: Sequence[Entry], found: Sequence[Entry], remedy: str) -> None:
-    """Refuse the first path, in their order, that is not as it was signed.
+    """Refuse the first path, in sorted order, that is not as it was signed.
 
     Raises:
         TrustError: a file is missing, added, changed, or holds what was signed under another name.

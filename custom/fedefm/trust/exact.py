@@ -15,7 +15,7 @@ def strict_json(data: bytes) -> Any:
     """JSON without doubt: no key twice, no NaN, no depth that ends the interpreter.
 
     Raises:
-        ValueError: it is not.
+        ValueError: the text is no such JSON.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
 from collections.abc import Collection, Mapping
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fedefm.errors import TrustError
+from fedefm.files import write_whole
 from fedefm.trust import signature
 from fedefm.trust.certificates import (
     check_issued,
@@ -29,7 +29,7 @@ from fedefm.trust.certificates import (
 from fedefm.trust.compare import check_same
 from fedefm.trust.kinds import MANIFEST_NAME, SIGNATURE_NAME, kind_named
 from fedefm.trust.listing import list_folder
-from fedefm.trust.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from fedefm.trust.manifest import MAX_MANIFEST_BYTES, SignedManifest, parse_manifest
 from fedefm.trust.names import shown
 
 
@@ -41,7 +41,7 @@ def sign_folder(
     kind: str,
     subject: str,
     claims: Mapping[str, Any] | None = None,
-) -> Manifest:
+) -> SignedManifest:
     """Write `fedefm-manifest.json` and `fedefm-manifest.sig` into a folder.
 
     Sign last: what changes afterwards is refused. What a kind leaves unsigned stands in `fedefm.trust.kinds`.
@@ -56,10 +56,11 @@ def sign_folder(
 
     Raises:
         TrustError: something in the folder cannot be signed, or the key is not that of the certificate.
+        ConfigError: the folder cannot be written.
     """
     signer, private = load_certificate(certificate), load_key(key)
     check_pair(signer, private, "key")
-    manifest = Manifest(
+    manifest = SignedManifest(
         kind=kind,
         subject=subject,
         made=utc_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -70,8 +71,8 @@ def sign_folder(
     )
     data = manifest.to_bytes()
     parse_manifest(data)  # what nobody could read must not be signed
-    _write(folder / SIGNATURE_NAME, signature.sign(data, private))
-    _write(folder / MANIFEST_NAME, data)
+    write_whole(folder / SIGNATURE_NAME, signature.sign(data, private), mode=0o600)
+    write_whole(folder / MANIFEST_NAME, data, mode=0o600)
     return manifest
 
 
@@ -83,7 +84,7 @@ def verify_folder(
     roles: Collection[str],
     subject: str | None = None,
     now: datetime | None = None,
-) -> Manifest:
+) -> SignedManifest:
     """Check that a folder is what somebody with one of `roles` signed; nothing is written.
 
     Args:
@@ -91,7 +92,7 @@ def verify_folder(
         root: the consortium's root certificate; whoever calls must know it to be the right one.
         kind: `kit`, `job` or `model`.
         roles: who may sign: `KIT_ROLES` or `JOB_ROLES`.
-        subject: the name that it must have been signed for; any when not given.
+        subject: the name that it must have been signed for; None allows any.
         now: the time, with its zone; this moment by default.
 
     Raises:
@@ -110,7 +111,7 @@ def verify_folder(
 
 def read_signed(
     folder: Path, root: Path | x509.Certificate, *, roles: Collection[str], now: datetime | None = None
-) -> Manifest:
+) -> SignedManifest:
     """The manifest of a folder, once its signature, signer and dates are checked; not yet the files.
 
     Raises:
@@ -152,11 +153,3 @@ def _read(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise TrustError(f"{path.name}: more than {limit} bytes; have the folder signed again")
     return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Beside, then in one step into place."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(data)
-    beside.chmod(0o600)
-    beside.replace(path)

@@ -20,7 +20,7 @@ from fedefm.trust.certificates import FORBIDDEN_ROLE, JOB_ROLES
 from fedefm.trust.exact import canonical, strict_json
 from fedefm.trust.folder import sign_folder, verify_folder
 from fedefm.trust.kinds import JOB
-from fedefm.trust.manifest import Manifest
+from fedefm.trust.manifest import SignedManifest
 from fedefm.trust.names import check_path, shown
 
 META = "meta.json"
@@ -33,7 +33,7 @@ SERVER_KEYS = frozenset(
 )
 
 
-def sign_job(job: Path, certificate: Path | x509.Certificate, key: Path | RSAPrivateKey) -> tuple[Manifest, ...]:
+def sign_job(job: Path, certificate: Path | x509.Certificate, key: Path | RSAPrivateKey) -> tuple[SignedManifest, ...]:
     """Sign every app of a job folder; before `nvflare job submit`, and anew for each submission.
 
     Raises:
@@ -52,7 +52,7 @@ def verify_job(
     *,
     roles: Collection[str] = JOB_ROLES,
     now: datetime | None = None,
-) -> tuple[Manifest, ...]:
+) -> tuple[SignedManifest, ...]:
     """Check every app of a job folder against its manifest and `meta.json`.
 
     Raises:
@@ -78,7 +78,7 @@ def verify_app(
     site: str,
     roles: Collection[str] = JOB_ROLES,
     now: datetime | None = None,
-) -> Manifest:
+) -> SignedManifest:
     """Check an app that reached a site.
 
     Args:
@@ -134,7 +134,7 @@ def _verify(
     app_name: str,
     roles: Collection[str],
     now: datetime | None,
-) -> Manifest:
+) -> SignedManifest:
     manifest = verify_folder(app, root, kind=JOB.name, subject=str(meta.get("name")), roles=roles, now=now)
     if manifest.claims.get("app") != app_name:
         raise TrustError(f"{shown(app_name)}: signed as another app of the job; {JOB.remedy}")

@@ -41,12 +41,12 @@ class Kind:
     tight: bool = False
 
     def leaves_out_file(self, path: str) -> bool:
-        """The file is not signed: ours, the participant's own, or written by FLARE."""
+        """Whether a file stays unsigned: our own, the participant's own, or one that FLARE writes."""
         name = path.rsplit("/", 1)[-1]
         return path in self.unsigned or path in self.keys or name in self.unsigned_anywhere or self._at_run_time(path)
 
     def leaves_out_folder(self, path: str) -> bool:
-        """The folder and all below is not signed: FLARE made it while it ran."""
+        """Whether a folder stays unsigned with all below it: FLARE made it while it ran."""
         return self._at_run_time(path)
 
     def _at_run_time(self, path: str) -> bool:

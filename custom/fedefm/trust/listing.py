@@ -92,7 +92,7 @@ def _check_mode(status: os.stat_result, path: str, kind: Kind) -> None:
 
 
 def _entry(folder: Path, path: str, kind: Kind) -> Entry:
-    # Not through a link that took the file's place since it was listed, nor waiting for a pipe.
+    # Follow no link that took the file's place since it was listed, and do not wait for a pipe.
     opened = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(opened, "rb") as file:
         data = file.read(MAX_BYTES + 1)

@@ -22,7 +22,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Manifest:
+class SignedManifest:
     """What was signed.
 
     Attributes:
@@ -51,7 +51,7 @@ class Manifest:
         return canonical(plain)
 
 
-def parse_manifest(data: bytes) -> Manifest:
+def parse_manifest(data: bytes) -> SignedManifest:
     """Read a manifest from bytes that nobody vouches for yet.
 
     Raises:
@@ -63,7 +63,7 @@ def parse_manifest(data: bytes) -> Manifest:
     if set(plain) != _FIELDS:
         raise _wrong(f"must hold exactly {', '.join(sorted(_FIELDS))}")
     _check_values(plain)
-    manifest = Manifest(
+    manifest = SignedManifest(
         **{name: plain[name] for name in _FIELDS - {"version", "files"}},
         files=tuple(_file(one) for one in plain["files"]),
     )

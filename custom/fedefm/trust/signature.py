@@ -28,7 +28,7 @@ def check(data: bytes, signature: bytes, certificate: x509.Certificate) -> None:
     """Refuse a signature that the certificate's key did not make over `data`.
 
     Raises:
-        TrustError: so.
+        TrustError: it is no base64, the key is of another kind, or it does not fit the data.
     """
     key = certificate.public_key()
     try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from fedefm.data.synth.canvas import Canvas
 from fedefm.data.synth.frame import PHASES, canvas_for, render_patient
 from fedefm.data.synth.looks import CLASSES, Look, jittered, look_named
 from fedefm.errors import ConfigError, DataError
+from fedefm.files import new_folder
 
 VERSION = 1
 """Raised whenever the same seed would give other bytes."""
@@ -70,14 +69,9 @@ def write_site(
     manifest = _manifest(folder.name, annotated, plan, seed, origin)
     if _already_there(folder, manifest):
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with new_folder(folder) as scratch:
         _write_frames(scratch, room, canvas, seed, plan, annotated, progress)
         (scratch / "dataset.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        _publish(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _checked_corpus(corpus: Sequence[str]) -> list[str]:
@@ -195,11 +189,3 @@ def without_unlabelled(mask: UInt8[np.ndarray, "h w"], corpus: Sequence[str]) ->
 def write_png(path: Path, image: UInt8[np.ndarray, "h w"]) -> None:
     """Write a grey 8-bit image."""
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(image), str(path), useCompression=True)
-
-
-def _publish(scratch: Path, folder: Path) -> None:
-    """Put the finished folder in its place at once, readable as a folder made in the ordinary way."""
-    scratch.chmod(0o755)
-    if folder.exists():
-        folder.rmdir()
-    scratch.rename(folder)

@@ -6,25 +6,21 @@ Chang et al., Distributed deep learning networks among institutions for medical 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fedefm.exchange.messages import Stage, W
-from fedefm.exchange.method import Method
-
-if TYPE_CHECKING:
-    from fedefm.exchange.coordinator import Coordinator
-    from fedefm.exchange.state import RoundState
+from fedefm.exchange.method import Exchange, Method
+from fedefm.exchange.state import RoundState
 
 
-def one_round(run: Coordinator[W], state: RoundState[W]) -> RoundState[W]:
+def one_round(exchange: Exchange[W], state: RoundState[W]) -> RoundState[W]:
     """Hospitals in the order of their names; Theta is what the last one returned. Who fails is passed over."""
     theta, took_part = state.theta, 0
-    for site in run.present(state):
+    for site in exchange.present(state):
         travelling = state.silos[site] if theta is None else theta
-        state, reports = run.local(replace(state, silos=state.silos | {site: travelling}), [site])
+        state, reports = exchange.local(replace(state, silos=state.silos | {site: travelling}), [site])
         if site in reports:
             theta, took_part = state.silos[site], took_part + 1
-    run.quorum(took_part, Stage.AGGREGATE, state.round)
+    exchange.quorum(took_part, Stage.AGGREGATE, state.round)
     return replace(state, theta=theta)
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fedefm.exchange.messages import W
-from fedefm.exchange.method import Method
-
-if TYPE_CHECKING:
-    from fedefm.exchange.coordinator import Coordinator
-    from fedefm.exchange.state import RoundState
+from fedefm.exchange.method import Exchange, Method
+from fedefm.exchange.state import RoundState
 
 
-def one_round(run: Coordinator[W], state: RoundState[W]) -> RoundState[W]:
+def one_round(exchange: Exchange[W], state: RoundState[W]) -> RoundState[W]:
     """Theta = mean of what the hospitals make of Theta."""
-    state = run.mix(state)
-    state, reports = run.local(state, run.present(state))
-    return run.aggregate(state, frozenset(reports))
+    state = exchange.mix(state)
+    state, reports = exchange.local(state, exchange.present(state))
+    return exchange.aggregate(state, frozenset(reports))
 
 
 FEDAVG = Method("fedavg", one_round)
 """McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017."""
 
-FEDAVG_RATE = Method("fedavg_rate", one_round, rated=True)
+FEDAVG_RATE = Method("fedavg_rate", one_round, takes_server_rate=True)
 """FedAvg with the server rate that FedEFM has: is it the exchange that wins, or the rate?"""
 
 FEDPROX = Method("fedprox", one_round, term="proximal")

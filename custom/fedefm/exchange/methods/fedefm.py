@@ -3,62 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fedefm.exchange.messages import W
-from fedefm.exchange.method import Method
-
-if TYPE_CHECKING:
-    from fedefm.exchange.coordinator import Coordinator
-    from fedefm.exchange.state import RoundState
+from fedefm.exchange.method import Exchange, Experts, Method
+from fedefm.exchange.schedule import PARALLEL
+from fedefm.exchange.state import RoundState
 
 Call = Callable[
-    ["Coordinator[Any]", "RoundState[Any]", Sequence[str], Collection[str]],
-    "tuple[dict[str, dict[str, Any]], RoundState[Any], frozenset[str]]",
+    [Exchange[Any], RoundState[Any], Sequence[str], Collection[str]],
+    tuple[Experts[Any], RoundState[Any], frozenset[str]],
 ]
-"""Gives the teachers of these silos by silo and hospital, the state, and the hosts that failed a visit."""
+"""Who teaches these silos: their teachers, the state, and the hosts that failed a visit.
+
+It is handed the exchange, the state, the silos whose turn it is, and the hosts that get no miss if they fail now.
+"""
 
 
-def one_round(run: Coordinator[W], state: RoundState[W], call: Call) -> RoundState[W]:
-    """Silos are taught at home by the teachers that `call` brings; Theta is the silos' mean, passed by the server rate.
+def one_round(exchange: Exchange[W], state: RoundState[W], call: Call) -> RoundState[W]:
+    """In its turn each silo is taught at home by the teachers that `call` brings; then Theta is made of all of them.
 
-    Where silos take turns, what one returns flows into the next as Theta does into the first; a host that fails visits
-    in several turns of a round has one miss, and none if it trained at home, as where all visits are one stage. What a
-    silo returned is assessed at its neighbours before it is passed on, and passed on by its reputation.
+    The first silo starts from Theta. What a silo returned is assessed at its neighbours; then it flows into the next
+    silo as Theta did into the first, by as much as its reputation allows.
+
+    A round has as many overseas stages as there are turns, but a host may get one miss from all of them together, and
+    none if it trained at home in this round: as it would where all silos work at the same time.
     """
     source, took_part, failed = state.theta, frozenset[str](), frozenset[str]()
-    for silos in run.plan.turns(sorted(state.silos), state.round):
-        state = run.mix(state, source, silos)
-        state, _ = run.local(state, [s for s in run.present(state) if s in silos and s not in state.trained])
-        experts, state, now_failed = call(run, state, silos, failed | took_part)
-        state, taught = run.distil(state, experts)
+    for silos in turns(exchange.plan.order, sorted(state.silos), state.round):
+        state = exchange.mix(state, source, silos)
+        state, _ = exchange.local(state, [s for s in exchange.present(state) if s in silos and s not in state.trained])
+        experts, state, now_failed = call(exchange, state, silos, failed | took_part)
+        state, taught = exchange.distil(state, experts)
         took_part, failed = took_part | taught, failed | now_failed
-        state = run.assess(state, [s for s in silos if s in taught], failed | took_part)
-        source = passed_on(run, state, source, silos[-1]) if silos[-1] in taught else source
-    return run.aggregate(state, took_part)
+        state = exchange.assess(state, [s for s in silos if s in taught], failed | took_part)
+        source = passed_on(exchange, state, source, silos[-1]) if silos[-1] in taught else source
+    return exchange.aggregate(state, took_part)
 
 
-def passed_on(run: Coordinator[W], state: RoundState[W], source: W | None, silo: str) -> W:
+def turns(order: str, silos: Sequence[str], round_: int) -> list[tuple[str, ...]]:
+    """Silos that work at the same time, one group after another; each round another silo begins."""
+    if order == PARALLEL or not silos:
+        return [tuple(silos)]
+    first = round_ % len(silos)
+    return [(silo,) for silo in (*silos[first:], *silos[:first])]
+
+
+def passed_on(exchange: Exchange[W], state: RoundState[W], source: W | None, silo: str) -> W:
     """What the next silo starts from: as much of this one's weights as its reputation allows, the rest from before."""
-    share = run.reputations(state, [silo])[silo]
-    return state.silos[silo] if source is None or share == 1 else run.ops.interpolate(source, state.silos[silo], share)
+    share = exchange.reputations(state, [silo])[silo]
+    return (
+        state.silos[silo]
+        if source is None or share == 1
+        else exchange.ops.interpolate(source, state.silos[silo], share)
+    )
 
 
 def experts_from_abroad(
-    run: Coordinator[W], state: RoundState[W], silos: Sequence[str], excused: Collection[str]
-) -> tuple[dict[str, dict[str, W]], RoundState[W], frozenset[str]]:
+    exchange: Exchange[W], state: RoundState[W], silos: Sequence[str], excused: Collection[str]
+) -> tuple[Experts[W], RoundState[W], frozenset[str]]:
     """The silos' weights are trained at their neighbours and come back (Eq. 1)."""
-    return run.overseas(state, silos, excused)
+    return exchange.overseas(state, silos, excused)
 
 
 def models_at_home(
-    run: Coordinator[W], state: RoundState[W], silos: Sequence[str], excused: Collection[str]
-) -> tuple[dict[str, dict[str, W]], RoundState[W], frozenset[str]]:
+    exchange: Exchange[W], state: RoundState[W], silos: Sequence[str], excused: Collection[str]
+) -> tuple[Experts[W], RoundState[W], frozenset[str]]:
     """The neighbours' own latest weights, which the server holds anyway; nothing is trained abroad."""
-    able = [site for site in run.present(state) if site in state.trained]
+    able = [site for site in exchange.present(state) if site in state.trained]
     teachers = {
-        silo: {host: state.silos[host] for host in run.topology.neighbours(silo) if host in able}
+        silo: {host: state.silos[host] for host in exchange.topology.neighbours(silo) if host in able}
         for silo in silos
         if silo in able
     }
@@ -66,19 +82,24 @@ def models_at_home(
 
 
 def no_teachers(
-    run: Coordinator[W], state: RoundState[W], silos: Sequence[str], excused: Collection[str]
-) -> tuple[dict[str, dict[str, W]], RoundState[W], frozenset[str]]:
+    exchange: Exchange[W], state: RoundState[W], silos: Sequence[str], excused: Collection[str]
+) -> tuple[Experts[W], RoundState[W], frozenset[str]]:
     """Nobody teaches: the silos train on their own labels alone."""
     return {silo: {} for silo in silos if silo in state.trained}, state, frozenset()
 
 
 FEDEFM = Method(
-    "fedefm", partial(one_round, call=experts_from_abroad), exchanges=True, travels=True, mixing=None, rated=True
+    "fedefm",
+    partial(one_round, call=experts_from_abroad),
+    exchanges=True,
+    travels=True,
+    mixing=None,
+    takes_server_rate=True,
 )
 """Do et al., 2025: experts that were trained abroad teach."""
 
-AT_HOME = Method("at_home", partial(one_round, call=models_at_home), exchanges=True, mixing=None, rated=True)
+AT_HOME = replace(FEDEFM, name="at_home", one_round=partial(one_round, call=models_at_home), travels=False)
 """The other hospitals' own models teach: what is left of FedEFM without the travel."""
 
-TURNS = Method("turns", partial(one_round, call=no_teachers), exchanges=True, mixing=None, rated=True)
+TURNS = replace(FEDEFM, name="turns", one_round=partial(one_round, call=no_teachers), travels=False)
 """FedEFM's turns and server rate without any teacher: sequential federated learning (Li and Lyu, 2023)."""

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fedefm.exchange.messages import W
-from fedefm.exchange.method import Method
-
-if TYPE_CHECKING:
-    from fedefm.exchange.coordinator import Coordinator
-    from fedefm.exchange.state import RoundState
+from fedefm.exchange.method import Exchange, Method
+from fedefm.exchange.state import RoundState
 
 
-def one_round(run: Coordinator[W], state: RoundState[W]) -> RoundState[W]:
+def one_round(exchange: Exchange[W], state: RoundState[W]) -> RoundState[W]:
     """Local training; there is no Theta."""
-    state, _ = run.local(state, run.present(state))
+    state, _ = exchange.local(state, exchange.present(state))
     return state
 
 

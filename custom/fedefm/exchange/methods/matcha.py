@@ -6,22 +6,17 @@ matching a round, drawn as a random maximal matching in place of the optimised a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fedefm.exchange.messages import Stage, W, task_seed
-from fedefm.exchange.method import Method
+from fedefm.exchange.method import Exchange, Method
 from fedefm.exchange.methods.gossip import gossip_round
+from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import Topology
 
-if TYPE_CHECKING:
-    from fedefm.exchange.coordinator import Coordinator
-    from fedefm.exchange.state import RoundState
 
-
-def one_round(run: Coordinator[W], state: RoundState[W]) -> RoundState[W]:
+def one_round(exchange: Exchange[W], state: RoundState[W]) -> RoundState[W]:
     """Who is matched with whom follows the job's seed and the round."""
-    pairs = matching(run.topology, run.plan.seed, state.round)
-    return gossip_round(run, state, {site: (other,) for site, other in pairs.items()})
+    pairs = matching(exchange.topology, exchange.plan.seed, state.round)
+    return gossip_round(exchange, state, {site: (other,) for site, other in pairs.items()})
 
 
 def matching(topology: Topology, seed: int, round_: int) -> dict[str, str]:

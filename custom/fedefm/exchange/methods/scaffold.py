@@ -10,28 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fedefm.exchange.messages import CORRECTION, W
-from fedefm.exchange.method import Method
-
-if TYPE_CHECKING:
-    from fedefm.exchange.coordinator import Coordinator, WeightsOps
-    from fedefm.exchange.state import RoundState
+from fedefm.exchange.method import Exchange, Method
+from fedefm.exchange.ports import WeightsOps
+from fedefm.exchange.state import RoundState
 
 
-def one_round(run: Coordinator[W], state: RoundState[W]) -> RoundState[W]:
+def one_round(exchange: Exchange[W], state: RoundState[W]) -> RoundState[W]:
     """Corrected local training, new variates, mean."""
-    state = run.mix(state)
-    start, sent = state.silos, corrections(run.ops, state.variates, run.topology.sites)
-    state, reports = run.local(state, run.present(state), sent)
+    state = exchange.mix(state)
+    start, sent = state.silos, corrections(exchange.ops, state.variates, exchange.topology.sites)
+    state, reports = exchange.local(state, exchange.present(state), sent)
     fresh = {}
     for site, report in reports.items():
         rates = rate_sum(report)
         if rates is not None:
             correction = sent.get(site, {}).get(CORRECTION)
-            fresh[site] = variate(run.ops, start[site], state.silos[site], correction, rates)
-    return run.aggregate(replace(state, variates=state.variates | fresh), frozenset(reports))
+            fresh[site] = variate(exchange.ops, start[site], state.silos[site], correction, rates)
+    return exchange.aggregate(replace(state, variates=state.variates | fresh), frozenset(reports))
 
 
 def corrections(ops: WeightsOps[W], variates: Mapping[str, W], sites: tuple[str, ...]) -> dict[str, dict[str, W]]:

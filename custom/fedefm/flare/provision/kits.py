@@ -10,6 +10,7 @@ from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
+from fedefm.kits.kit import KIT_FOLDERS, LOCAL, STARTUP
 from fedefm.kits.lay import lay, replace_once, tighten
 from fedefm.kits.seal import seal
 from fedefm.resources import shipped
@@ -51,12 +52,12 @@ class KitBuilder(Builder):
         template = TEMPLATES.get(participant.type)
         if template:
             lay(shipped("workspace_templates", template), kit, self._values)
-            replace_once(kit / "startup" / "sub_start.sh", _FOREIGN_CODE, "unset PYTHONPATH")
-            (kit / "local" / "privacy.json.sample").unlink()
+            replace_once(kit / STARTUP / "sub_start.sh", _FOREIGN_CODE, "unset PYTHONPATH")
+            (kit / LOCAL / "privacy.json.sample").unlink()
         tighten(kit)
 
 
 def last_folder(kits: Path) -> Path | None:
     """The folder of kits that was made before this one."""
-    older = sorted(path for path in kits.parent.glob("prod_*") if path.name < kits.name)
+    older = sorted(path for path in kits.parent.glob(KIT_FOLDERS) if path.name < kits.name)
     return older[-1] if older else None

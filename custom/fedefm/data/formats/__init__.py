@@ -1,0 +1,1 @@
+"""One file a format: a reader class each. `fedefm.data.readers` lists them."""

@@ -1,0 +1,148 @@
+"""Pixels by SimpleITK, as grey values or labels; its errors and chatter are put into plain words here."""
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+from jaxtyping import Float32, Int64
+from numpy.typing import NDArray
+
+from fedefm.data.formats.reader import ImageFrames
+from fedefm.errors import DataError
+
+SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+
+# What the JPEG library prints while it tries its 8-bit decoder on 12-bit DICOM frames that it then reads well.
+_CHATTER = (b"Unsupported JPEG data precision", b"Invalid SOS parameters for sequential JPEG")
+_stderr_lock = threading.Lock()
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601; what a colour photograph looks like in grey
+
+
+def raster_shape(path: Path, image_io: str, kind: str) -> tuple[int, int, int]:
+    """Frames, rows and columns by the header of a file.
+
+    Args:
+        path: the file.
+        image_io: the name of SimpleITK's reader.
+        kind: the format's name, for the message.
+
+    Raises:
+        DataError: where it cannot be read, has more than three dimensions or neither grey nor colour values.
+    """
+    reader = _reader(path, image_io)
+    with _plain_words(path.name, kind):
+        reader.ReadImageInformation()
+    size = [int(side) for side in reader.GetSize()]
+    if len(size) < 2 or (len(size) > 3 and max(size[3:]) > 1):
+        raise DataError(f"{path.name} has {len(size)} dimensions; save one 2-D image or one stack of frames a file")
+    if reader.GetNumberOfComponents() not in (1, 3, 4):
+        raise DataError(f"{path.name} has {reader.GetNumberOfComponents()} values a pixel; save it as grey or RGB")
+    return (1, size[1], size[0]) if len(size) == 2 else (size[2], size[1], size[0])
+
+
+def decode(
+    path: Path, image_io: str, kind: str, *, name: str | None = None, chatty: bool = False
+) -> NDArray[np.generic]:
+    """The pixels of a file: (frames, rows, columns), and a fourth axis for colour.
+
+    Args:
+        path: the file.
+        image_io: the name of SimpleITK's reader.
+        kind: the format's name, for the message.
+        name: what to call it in an error, if not its own name.
+        chatty: hold back what the JPEG library prints about 12-bit frames.
+
+    Raises:
+        DataError: where SimpleITK cannot decode it.
+    """
+    reader = _reader(path, image_io)
+    with _plain_words(name or path.name, kind):
+        if chatty:
+            with _without_chatter():
+                image = reader.Execute()
+        else:
+            image = reader.Execute()
+    pixels: NDArray[np.generic] = SimpleITK.GetArrayFromImage(image)
+    while image.GetDimension() > 3 and pixels.ndim > 3:
+        pixels = pixels[0]
+    return pixels[None] if image.GetDimension() == 2 else pixels
+
+
+def picture(pixels: NDArray[np.generic], kind: str, spacing_mm: float | None = None) -> ImageFrames:
+    """An image of decoded pixels, whose type says how many bits they were stored with."""
+    low, high = _range(pixels)
+    return ImageFrames(to_grey(pixels), spacing_mm, pixels.itemsize * 8, low, high, kind)
+
+
+def to_grey(pixels: NDArray[np.generic]) -> Float32[np.ndarray, "f h w"]:
+    """Decoded pixels as grey values; of colour its luminance, and a fourth channel is opacity."""
+    if pixels.ndim == 3:
+        return pixels.astype(np.float32)
+    return (pixels[..., :3] @ np.array(LUMINANCE)).astype(np.float32)
+
+
+def to_labels(pixels: NDArray[np.generic], name: str) -> Int64[np.ndarray, "f h w"]:
+    """Decoded pixels as the numbers of a mask.
+
+    Args:
+        pixels: of `decode`.
+        name: the file's name, for the message.
+
+    Raises:
+        DataError: they are in colour, or no whole numbers.
+    """
+    if pixels.ndim == 4:
+        if not (pixels[..., :1] == pixels[..., :3]).all():
+            raise DataError(f"{name}: a mask in colour (or with a palette); save one grey channel of class numbers")
+        pixels = pixels[..., 0]
+    if pixels.dtype.kind == "f" and not (np.isfinite(pixels) & (np.floor(pixels) == pixels)).all():
+        raise DataError(f"{name}: a mask of fractions or NaN; save whole class numbers")
+    labels: NDArray[np.int64] = pixels.astype(np.int64)
+    return labels
+
+
+def _range(pixels: NDArray[np.generic]) -> tuple[float, float]:
+    if pixels.dtype.kind == "f":
+        return float(np.min(pixels)), float(np.max(pixels))
+    bits, signed = 8 * pixels.itemsize, pixels.dtype.kind == "i"
+    return (float(-(1 << bits - 1)), float((1 << bits - 1) - 1)) if signed else (0.0, float((1 << bits) - 1))
+
+
+def _reader(path: Path, image_io: str) -> SimpleITK.ImageFileReader:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO(image_io)  # by format, so that no other of its many readers is tried on a damaged file
+    reader.SetFileName(str(path))
+    return reader
+
+
+@contextmanager
+def _plain_words(name: str, kind: str) -> Iterator[None]:
+    """SimpleITK reports damage as a missing reader or a failed cast; say what it means."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise DataError(f"cannot read {name}: truncated or not a {kind} file; re-export it or remove it") from error
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep known noise of a C library off standard error; everything else written meanwhile is passed on."""
+    with _stderr_lock, tempfile.TemporaryFile() as caught:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            os.write(2, b"".join(line for line in caught if not line.startswith(_CHATTER)))

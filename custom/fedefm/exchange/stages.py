@@ -1,0 +1,184 @@
+"""What all jobs need of the server: to have a stage done, to prepare the hospitals, and to know who is left.
+
+Nothing here knows a method, a topology or the weights of silos, so a job that tunes or measures uses it as the expert
+exchange does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic
+
+from fedefm.errors import ProtocolError, QuorumError
+from fedefm.exchange.events import Listener, StageEnded, StageStarted, TaskDone, TaskLost
+from fedefm.exchange.messages import (
+    TRAINING,
+    Assignment,
+    Check,
+    Lost,
+    Result,
+    Stage,
+    Task,
+    W,
+    any_report,
+    seeded_task,
+)
+from fedefm.exchange.ports import Transport, WeightsOps
+from fedefm.exchange.state import Attendance, S
+
+
+@dataclass(frozen=True)
+class Stages(Generic[W]):
+    """The stages of a job over a transport.
+
+    Attributes:
+        transport: carries the work.
+        ops: arithmetic of weights; says how large they are, and which are refused.
+        classes: foreground classes of the job; a label corpus may name no other.
+        listen: is told every event.
+        rounds: rounds of the job, for those who are told events.
+        seed: the job's seed.
+        min_sites: fewer hospitals than this end the job.
+        max_misses: a hospital that failed this many stages in a row gets no more work.
+    """
+
+    transport: Transport[W]
+    ops: WeightsOps[W]
+    classes: Sequence[str]
+    listen: Listener
+    rounds: int
+    seed: int
+    min_sites: int
+    max_misses: int = 2
+
+    def prepare(self, state: S, sites: Iterable[str]) -> S:
+        """Ask every hospital to read its data and name its label corpus.
+
+        Raises:
+            QuorumError: fewer than `min_sites` have prepared.
+        """
+        tasks = [seeded_task(self.seed, Stage.PREPARE, 0, site) for site in sorted(sites)]
+        done, state = self.perform(
+            state,
+            Stage.PREPARE,
+            [Assignment(task, {}) for task in tasks],
+            check=lambda report: corpus_of(report, self.classes),
+        )
+        self.quorum(len(done), Stage.PREPARE, state.round)
+        return replace(
+            state,
+            corpora={task.site: corpus_of(result.report, self.classes) for task, result in done},
+            images={task.site: result.images for task, result in done},
+        )
+
+    def present(self, state: Attendance) -> tuple[str, ...]:
+        """Hospitals that have prepared and still answer, sorted."""
+        return state.present(self.max_misses)
+
+    def tasks(self, state: Attendance, stage: Stage, round_: int) -> list[Task]:
+        """One task, without gradient steps, for every hospital that still answers."""
+        return [seeded_task(self.seed, stage, round_, site) for site in self.present(state)]
+
+    def quorum(self, count: int, stage: Stage, round_: int) -> None:
+        """Refuse to go on with too few hospitals.
+
+        Raises:
+            QuorumError: `count` is below `min_sites`.
+        """
+        if count < self.min_sites:
+            raise QuorumError(
+                f"round {round_}, {stage}: {count} hospitals took part, at least {self.min_sites} must; "
+                "no global model is published"
+            )
+
+    def perform(
+        self,
+        state: S,
+        stage: Stage,
+        assignments: Sequence[Assignment[W]],
+        excused: Collection[str] = (),
+        check: Check = any_report,
+    ) -> tuple[list[tuple[Task, Result[W]]], S]:
+        """Have one stage done. Work that fails is told to the listener and left out.
+
+        Args:
+            state: of the job; its round is told with the events.
+            stage: of all the tasks.
+            assignments: the tasks, each with the weights that it needs.
+            excused: hospitals that get no miss if they fail now.
+            check: of each report; a result whose report it refuses is lost.
+
+        Returns:
+            Tasks and results in the order of `assignments`, whoever answered first, and the state with the new misses.
+        """
+        if not assignments:
+            return [], state
+        self.listen(StageStarted(state.round, self.rounds, stage, len(assignments)))
+        begin = time.perf_counter()
+        accepted, failed = self._collect(assignments, check)
+        done = [(a.task, accepted[a.task.id]) for a in assignments if a.task.id in accepted]
+        sent = self._size(weights for assignment in assignments for weights in assignment.models.values())
+        received = self._size(result.weights for _, result in done if result.weights is not None)
+        self.listen(StageEnded(state.round, stage, time.perf_counter() - begin, sent + received))
+        worked = frozenset(task.site for task, _ in done)
+        return done, state.with_outcome(worked - failed, failed.difference(worked, excused))
+
+    def _collect(
+        self, assignments: Sequence[Assignment[W]], check: Check
+    ) -> tuple[dict[str, Result[W]], frozenset[str]]:
+        """Accepted results by task, and the hospitals that failed one."""
+        accepted: dict[str, Result[W]] = {}
+        failed, open_ = set(), {a.task.id: a for a in assignments}
+        for task, outcome in self.transport.perform(assignments):
+            assignment = open_.pop(task.id, None)
+            if assignment is None:  # a second answer must not replace the first
+                self.listen(TaskLost(Lost.of(task, "answered twice, or was never asked; only its first answer counts")))
+                continue
+            reason = self._refusal(assignment, outcome, check)
+            if isinstance(outcome, Lost) or reason is not None:
+                failed.add(task.site)
+                self.listen(TaskLost(Lost.of(task, reason or "lost")))
+                continue
+            accepted[task.id] = outcome
+            self.listen(TaskDone(task, outcome.report, outcome.images))
+        for assignment in open_.values():
+            failed.add(assignment.task.site)
+            self.listen(TaskLost(Lost.of(assignment.task, "no answer")))
+        return accepted, frozenset(failed)
+
+    def _refusal(self, assignment: Assignment[W], result: Result[W] | Lost, check: Check) -> str | None:
+        """Why a result is not accepted: lost, stale, without weights, or with a report or weights of no use."""
+        task = assignment.task
+        if isinstance(result, Lost):
+            return result.reason
+        if result.task_id != task.id:
+            return f"answered task {result.task_id[:80]!r} instead of {task.id}"
+        if task.stage in TRAINING and result.weights is None:
+            return "returned no weights"
+        try:
+            check(result.report)
+        except ProtocolError as error:
+            return str(error)
+        return None if result.weights is None else self.ops.refusal(assignment, result.weights)
+
+    def _size(self, models: Iterable[W]) -> int:
+        return sum(self.ops.nbytes(weights) for weights in models)
+
+
+def corpus_of(report: Mapping[str, Any], classes: Sequence[str]) -> tuple[str, ...]:
+    """The label corpus in a prepare report.
+
+    Raises:
+        ProtocolError: it is missing or empty, or names a class that the job does not know.
+    """
+    corpus = report.get("corpus")
+    if not isinstance(corpus, (list, tuple)) or not all(isinstance(name, str) for name in corpus):
+        raise ProtocolError("prepare: the hospital did not name its label corpus")
+    strangers = sorted(set(corpus) - set(classes))
+    if strangers:
+        raise ProtocolError(f"prepare: the hospital labels {strangers[0][:40]!r}, which the job does not know")
+    if not corpus:
+        raise ProtocolError("prepare: the hospital labels none of the job's classes")
+    return tuple(corpus)

@@ -1,0 +1,93 @@
+"""The server's workflow of any job: what the three controllers share, from its first line to the end of the job."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from nvflare.apis.client import Client
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl.controller import Controller
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+
+from fedefm.errors import FedefmError
+from fedefm.exchange.events import Event
+from fedefm.flare.envelope import register_decomposers
+from fedefm.flare.job_files import output_folder, settings_path
+from fedefm.flare.progress import FAILED, FINISHED, to_line, to_text
+from fedefm.flare.transport import FlareTransport
+
+
+class JobController(Controller, ABC):
+    """Reads the job's settings, has its work done over all connected hospitals, then publishes what came out.
+
+    A job's own controller says how each of the three steps is done. No file is opened before the run starts.
+
+    Args:
+        settings_file: name of the settings beside the app's FLARE configuration.
+        task_check_period: seconds between FLARE's own looks at its tasks.
+    """
+
+    def __init__(self, settings_file: str, task_check_period: float):
+        super().__init__(task_check_period)
+        self._settings_file = settings_file
+
+    @abstractmethod
+    def load(self, path: Path) -> Any:
+        """The job's settings, with a `stage_timeout` in seconds."""
+
+    @abstractmethod
+    def work(self, settings: Any, sites: list[str], transport: FlareTransport, fl_ctx: FLContext) -> Any:
+        """Run the job over its hospitals; whatever `publish` needs."""
+
+    @abstractmethod
+    def publish(self, settings: Any, done: Any, fl_ctx: FLContext) -> None:
+        """Write weights and the record into the output folder."""
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Get ready to carry tensors."""
+        register_decomposers()
+
+    def stop_controller(self, fl_ctx: FLContext) -> None:
+        """Nothing stays open."""
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        """Run the job; what stops it is told in one line and ends the job as failed, and nothing is published."""
+        try:
+            settings = self.load(settings_path(fl_ctx, self._settings_file))
+            transport = FlareTransport(self, fl_ctx, abort_signal, float(settings.stage_timeout))
+            done = self.work(settings, connected_sites(fl_ctx), transport, fl_ctx)
+            if abort_signal.triggered:
+                return
+            self.publish(settings, done, fl_ctx)
+            self.log_info(fl_ctx, FINISHED + json.dumps({"folder": str(output_folder(fl_ctx))}), fire_event=False)
+        except Exception as error:
+            self._fail(error, abort_signal, fl_ctx)
+
+    def process_result_of_unknown_task(
+        self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
+    ) -> None:
+        """Refuse what arrives after its task was given up."""
+        self.log_warning(fl_ctx, f"{client.name}: a late {task_name} result is refused", fire_event=False)
+
+    def tell(self, event: Event, fl_ctx: FLContext) -> None:
+        """Write an event to the log, for readers and for whoever follows the process."""
+        self.log_info(fl_ctx, to_text(event), fire_event=False)
+        self.log_info(fl_ctx, to_line(event), fire_event=False)
+
+    def _fail(self, error: Exception, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        kind = type(error).__name__ if isinstance(error, FedefmError) else "FedefmError"
+        message = str(error) if isinstance(error, FedefmError) else f"internal error ({type(error).__name__}: {error})"
+        if not isinstance(error, FedefmError):
+            self.log_exception(fl_ctx, message, fire_event=False)
+        self.log_error(fl_ctx, FAILED + json.dumps({"kind": kind, "message": message}), fire_event=False)
+        if not abort_signal.triggered:
+            self.system_panic(message, fl_ctx)
+
+
+def connected_sites(fl_ctx: FLContext) -> list[str]:
+    """The job's hospitals by the names that the server itself gave their connections, sorted."""
+    return sorted(client.name for client in fl_ctx.get_engine().get_clients())

@@ -1,0 +1,88 @@
+"""A hospital's side of any job: what the three executors share, from a task to the reply that goes back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.executor import Executor
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+
+from fedefm.errors import ConfigError, FedefmError
+from fedefm.exchange.messages import Result
+from fedefm.flare.envelope import Weights, decode_assignment, encode_error, encode_result, register_decomposers
+from fedefm.flare.job_files import output_folder, settings_path, site_folder
+from fedefm.flare.metrics import send_scalars
+from fedefm.flare.site_config import SiteConfig, load_site_config
+from fedefm.training.site import Site
+
+
+class JobExecutor(Executor, ABC):
+    """Works on one task at a time with the site's own data.
+
+    Nothing that matters lives in the object: a process that takes the place of a killed one reads the site's
+    configuration when the run starts and its images when a task first needs them.
+
+    Args:
+        settings_file: name of the settings beside the app's FLARE configuration.
+    """
+
+    def __init__(self, settings_file: str):
+        super().__init__()
+        self._settings_file = settings_file
+        self._opened: tuple[Site, SiteConfig] | FedefmError = ConfigError("the run has not started")
+
+    @abstractmethod
+    def open_site(self, name: str, config: SiteConfig, settings: Path, output: Path) -> Site:
+        """The hospital at work, as the job has it.
+
+        Args:
+            name: the site.
+            config: what the site decides for itself.
+            settings: file of the job's settings.
+            output: folder of the run in which the site may leave files of its own.
+
+        Raises:
+            FedefmError: the settings cannot be used.
+        """
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Read the site's configuration when the run starts; an error is kept for the server's first question."""
+        if event_type != EventType.START_RUN:
+            return
+        register_decomposers()
+        try:
+            self._opened = self._open(fl_ctx)
+        except FedefmError as error:
+            self.log_error(fl_ctx, str(error), fire_event=False)
+            self._opened = error
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        """Do one task; an error is told to the server by its class alone, in full to the site's own log."""
+        try:
+            return encode_result(self._work(task_name, shareable, fl_ctx, abort_signal))
+        except FedefmError as error:
+            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            return encode_error(error)
+        except Exception as error:
+            self.log_exception(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            return encode_error(error)
+
+    def _open(self, fl_ctx: FLContext) -> tuple[Site, SiteConfig]:
+        name = fl_ctx.get_identity_name()
+        config = load_site_config(site_folder(fl_ctx), name)
+        settings = settings_path(fl_ctx, self._settings_file)
+        return self.open_site(name, config, settings, output_folder(fl_ctx)), config
+
+    def _work(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Result[Weights]:
+        if isinstance(self._opened, FedefmError):
+            raise self._opened
+        site, config = self._opened
+        assignment = decode_assignment(shareable, site.name, task_name)
+        config.check(assignment)
+        result = site.perform(assignment, lambda: bool(abort_signal.triggered))
+        send_scalars(self, assignment.task, result.report, fl_ctx)
+        return result

@@ -1,0 +1,150 @@
+"""Files whole or not at all: what was there stays until the new content is complete, and a refusal says why."""
+
+import json
+import multiprocessing
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fedefm.errors import ConfigError
+from fedefm.files import new_folder, write_json, write_together, write_whole, written_beside
+from fedefm.models.checkpoint import load_weights, save_weights
+from support.small_networks import SMALLEST
+
+KERNEL = Path("/sys")  # nobody may write there, root neither
+
+
+def save(path: Path, value: float, numbers: int = 2) -> None:
+    save_weights(path, {"x": torch.full((numbers,), value)}, spec=SMALLEST, classes=("a",), size=32)
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_text_and_bytes_come_back_and_nothing_lies_beside(tmp_path: Path) -> None:
+    for content in ("first\nzweite, größer", "second", b"\0\xff\r\n"):
+        write_whole(tmp_path / "new" / "file", content)
+        plain = content.encode() if isinstance(content, str) else content
+        assert (tmp_path / "new" / "file").read_bytes() == plain
+    assert left(tmp_path / "new") == ["file"]
+
+
+def test_json_is_sorted_and_strict(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": [0.5, None]})
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == {"a": [0.5, None], "b": 1} and text.index('"a"') < text.index('"b"')
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert (tmp_path / "a.json").read_text() == text
+
+
+def test_the_mode_is_that_which_was_asked_for(tmp_path: Path) -> None:
+    write_whole(tmp_path / "open", "")
+    write_whole(tmp_path / "closed", "", mode=0o600)
+    write_together(tmp_path, {"closed too": ""}, mode=0o600)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes["closed"] == modes["closed too"] == 0o600 != modes["open"]
+
+
+def test_of_several_files_none_is_renamed_before_all_are_written(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("earlier", encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        write_together(tmp_path, {"one": "new", "two": "half \ud800"})
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"one": "earlier"}
+
+
+def test_a_block_that_fails_leaves_the_earlier_file_and_no_part(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("earlier")
+
+    def half() -> None:
+        with written_beside(tmp_path / "file") as part:
+            part.write_text("half of")
+            assert part.parent == tmp_path and (tmp_path / "file").read_text() == "earlier"
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        half()
+    assert (tmp_path / "file").read_text() == "earlier" and left(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("write", [lambda path: write_whole(path, "new"), lambda path: save(path, 1.0)])
+def test_a_place_where_nobody_may_write_is_named_with_the_remedy(write: Callable[[Path], None]) -> None:
+    with pytest.raises(ConfigError, match=r"^/sys/file: cannot be written \(.+\); choose a folder that you may write"):
+        write(KERNEL / "file")
+    with pytest.raises(ConfigError, match=r"^/sys/new: cannot be written \(.+\); choose a folder that you may write"):
+        write(KERNEL / "new" / "file")
+
+
+@pytest.mark.parametrize("write", [lambda path: write_whole(path, "new"), lambda path: save(path, 1.0)])
+def test_a_file_in_the_place_of_the_folder_is_kept(write: Callable[[Path], None], tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("kept")
+    with pytest.raises(ConfigError, match=r"taken: cannot be written \(File exists\); choose a writable folder"):
+        write(tmp_path / "taken" / "file")
+    assert (tmp_path / "taken").read_text() == "kept"
+
+
+def _in_a_small_room(write: Callable[[Path], None], path: Path, told: "multiprocessing.SimpleQueue[str]") -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    try:
+        write(path)
+    except ConfigError as error:
+        told.put(str(error))
+    else:
+        told.put("written")
+
+
+def _much_text(path: Path) -> None:
+    write_whole(path, "x" * 200_000)
+
+
+def _many_weights(path: Path) -> None:
+    save(path, 2.0, numbers=100_000)
+
+
+@pytest.mark.parametrize("write", [_much_text, _many_weights])
+def test_where_no_more_fits_the_earlier_file_stays(write: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    save(path, 1.0)
+    before, context = path.read_bytes(), multiprocessing.get_context("spawn")
+    told = context.SimpleQueue()
+    process = context.Process(target=_in_a_small_room, args=(write, path, told))
+    process.start()
+    process.join(120)
+    assert told.get() == (
+        f"{path}: cannot be written (File too large); free some space there, or choose a folder on another disk"
+    )
+    assert path.read_bytes() == before and load_weights(path).weights["x"].tolist() == [1.0, 1.0]
+    assert left(tmp_path) == ["file"]
+
+
+def test_a_new_folder_is_there_at_the_end_or_never(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "inside").write_text("whole")
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "inside").read_text() == "whole"
+
+    def half() -> None:
+        with new_folder(tmp_path / "other") as folder:
+            (folder / "inside").write_text("half of")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        half()
+    assert left(tmp_path) == ["out"]
+
+
+def test_a_new_folder_takes_an_empty_place_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with new_folder(tmp_path / "empty") as folder:
+        (folder / "inside").touch()
+    assert left(tmp_path / "empty") == ["inside"]
+    with pytest.raises(ConfigError, match="is not an empty folder"), new_folder(tmp_path / "empty"):
+        pass
+    with pytest.raises(ConfigError, match="choose a folder that you may write"), new_folder(KERNEL / "out"):
+        pass
