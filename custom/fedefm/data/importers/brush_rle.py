@@ -5,7 +5,7 @@ length less one. Then each run: 1 bit whether it repeats one value, 2 bits which
 one, and its value, or all its values (github.com/thi-ng/umbrella, packages/rle-pack).
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -15,7 +15,7 @@ from fedefm.errors import DataError
 _CHANNELS = 4  # the last is opacity
 
 
-def decode_brush(packed: Sequence[int], size: tuple[int, int], where: str) -> Bool[np.ndarray, "h w"]:
+def decode_brush(packed: Any, size: tuple[int, int], where: str) -> Bool[np.ndarray, "h w"]:
     """The pixels that a brush has touched.
 
     Args:

@@ -1,6 +1,5 @@
 """COCO's run-length masks: runs of 0 and 1 in turn, down the columns, as numbers or packed into a text."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from fedefm.errors import DataError
 _MORE, _SIGN, _OFFSET = 0x20, 0x10, 48  # of each character: five bits, whether more follow, the sign in the last
 
 
-def decode_runs(runs: Sequence[int], size: tuple[int, int], where: str) -> Bool[np.ndarray, "h w"]:
+def decode_runs(runs: Any, size: tuple[int, int], where: str) -> Bool[np.ndarray, "h w"]:
     """Runs of 0 and 1 in turn, the first of 0, along the rows of `size`.
 
     Raises:

@@ -76,23 +76,22 @@ class Pictures:
             DataError: there is none, or there are several equally near.
         """
         parts = PurePosixPath(name.replace("\\", "/")).parts
-        found = self._by_name.get(parts[-1], []) if parts else []
+        found = [path for path in self._by_name.get(parts[-1] if parts else "", []) if self._is_meant(path, parts)]
         if not found:
             raise DataError(
                 f"{near.name}: picture {name!r} is nowhere in {self._source.name}; add it, or give its folder"
             )
-        best = max(_agreement(path, parts, near) for path in found)
-        nearest = [path for path in found if _agreement(path, parts, near) == best]
+        best = max(_common(path.parts, near.parts) for path in found)
+        nearest = [path for path in found if _common(path.parts, near.parts) == best]
         if len(nearest) > 1:
             two = " and ".join(str(path.relative_to(self._source)) for path in nearest[:2])
             raise DataError(f"{near.name}: picture {name!r} may be {two}; keep one, or give the folder that holds one")
         return nearest[0]
 
-
-def _agreement(path: Path, parts: Sequence[str], near: Path) -> tuple[int, int]:
-    """How many folders a path has in common with a name, and with the place of a file."""
-    named = _common(path.parts[::-1], tuple(parts)[::-1])
-    return named, _common(path.parts, near.parts)
+    def _is_meant(self, path: Path, parts: Sequence[str]) -> bool:
+        """Whether the name ends with the path below the source, or the path with the name: `a.png` may be anywhere."""
+        below = path.relative_to(self._source).parts
+        return _common(below[::-1], tuple(parts)[::-1]) == min(len(below), len(parts))
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

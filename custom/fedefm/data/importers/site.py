@@ -17,7 +17,7 @@ from fedefm.data.folder import IMAGES, MASKS
 from fedefm.data.importers.collection import Collection, Frame
 from fedefm.data.importers.files import ending_of, open_picture, read_labels
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, write_manifest
-from fedefm.data.readers import count_values, read_shape
+from fedefm.data.readers import count_values, read_image
 from fedefm.data.splits import VAL_SHARE, assign_splits, split_by_hash
 from fedefm.errors import DataError
 from fedefm.files import new_folder
@@ -166,7 +166,7 @@ def _safe(name: str) -> str:
 def _write_image(image: Path, folder: Path, stem: str) -> tuple[int, int, int]:
     """Copy an image, or write it as PNG where our readers do not read it; its frames, rows and columns."""
     try:
-        shape = read_shape(image)
+        shape = read_image(image).frames.shape
     except DataError as unreadable:
         try:
             picture = open_picture(image)
