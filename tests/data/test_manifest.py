@@ -90,6 +90,13 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_file_of_the_same_name_of_nnunet_is_recognised(tmp_path: Path) -> None:
+    content = {"channel_names": {"0": "XA"}, "labels": {"background": 0, "wire": 1}, "file_ending": ".png"}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="fedefm data import nnunet"):
+        load_manifest(tmp_path)
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_bytes(b'{"name": "\xff\xfe"}')
     with pytest.raises(DataError, match="not valid JSON"):

@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from fedefm.data.dataset import Split
+from fedefm.data.label_sets import NOTHING_KNOWN, is_unsure
 
 
 def predict(model: nn.Module, images: Tensor, batch: int = 16) -> Int64[Tensor, "n h w"]:
@@ -28,11 +29,16 @@ def overlap_scores(
 
     Counted over the whole split, not image by image: an image without the class then weighs only by its false
     positives. A class that is neither there nor predicted scores 1; `support` says how many images hold it.
+    Images with pixels of which nobody said whether they are of this class or another are left out; a class that no
+    image can score is missing. Pixels of which nothing is known do not count.
     """
     scores = {}
     for channel, name in enumerate(classes, 1):
         if name in annotated:
-            p, t = prediction == channel, truth == channel
+            kept = ~is_unsure(truth, channel)
+            if not kept.any():
+                continue
+            p, t = (prediction[kept] == channel) & (truth[kept] != NOTHING_KNOWN), truth[kept] == channel
             both, total = int((p & t).sum()), int(p.sum()) + int(t.sum())
             scores[name] = {
                 "dice": 2 * both / total if total else 1.0,

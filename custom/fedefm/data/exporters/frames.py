@@ -9,7 +9,7 @@ import SimpleITK
 from jaxtyping import Float32, Integer, UInt
 
 from fedefm.data.folder import list_pairs
-from fedefm.data.manifest import BACKGROUND, FILE_NAME, Manifest
+from fedefm.data.manifest import BACKGROUND, FILE_NAME, Manifest, parts_of
 from fedefm.data.readers import read_image, read_mask
 from fedefm.data.splits import assign_splits
 from fedefm.errors import DataError
@@ -65,7 +65,7 @@ def _numbered(
     table = np.full(max(manifest.classes) + 2, -1, np.int64)
     names = class_names(manifest)
     for value, one in manifest.classes.items():
-        table[value] = names.index(one) + 1 if one in corpus else 0
+        table[value] = names.index(one) + 1 if set(parts_of(one)) <= set(corpus) else 0
     labels = table[mask.clip(-1, len(table) - 1)]
     if labels.min() < 0:
         raise DataError(f"{name}: value {mask[labels < 0][0]} is not in the classes of {FILE_NAME}; declare it there")
