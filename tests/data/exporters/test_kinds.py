@@ -112,6 +112,17 @@ def test_grey_values_are_kept_where_16_bits_hold_them(values: list, expected: li
     assert to_whole(np.array(values, np.float32)).tolist() == expected
 
 
+def test_a_union_is_a_category_of_coco_and_nothing_that_nnunet_has(tmp_path: Path) -> None:
+    site = silo(tmp_path / "north")
+    write_manifest(Manifest("north", {0: "background", 7: "vessel", 9: "catheter|guidewire"}), site)
+    export_site("coco", site, tmp_path / "out")
+    content = json.loads(next((tmp_path / "out/annotations").iterdir()).read_text())
+    assert [one["name"] for one in content["categories"]] == ["vessel", "catheter|guidewire"]
+    assert {one["category_id"] for one in content["annotations"]} == {1, 2}
+    with pytest.raises(DataError, match="export as coco"):
+        export_site("nnunet", site, tmp_path / "Dataset001_N")
+
+
 def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     site = silo(tmp_path / "north")
     with pytest.raises(ConfigError, match="Dataset101_north2"):
