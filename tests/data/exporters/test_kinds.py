@@ -10,7 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from fedefm.cli import main
 from fedefm.data.exporters.frames import to_whole
 from fedefm.data.exporters.kinds import export_site
-from fedefm.data.manifest import Manifest, write_manifest
+from fedefm.data.manifest import Manifest, load_manifest, write_manifest
 from fedefm.data.readers import read_image, read_mask
 from fedefm.data.synth.site import write_png
 from fedefm.errors import ConfigError, DataError
@@ -39,6 +39,11 @@ def test_there_and_back(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["data", "export", kind, str(site), str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"train": 6, "val": 2, "test": 4}
     assert main(["data", "import", kind, str(out), str(again), "--patients", r"^(?P<patient>[^_]+)_"]) == 0
+    splits = load_manifest(again).splits
+    assert splits is not None
+    assert {split: set(patients) for split, patients in splits.items()} == {
+        "train": set("abc"), "val": {"d"}, "test": set("ef"),
+    }  # fmt: skip
     for mask in (site / "masks").iterdir():
         stem = (
             f"{mask.stem[0]}__{mask.stem}" if kind == "nnunet" else f"{mask.stem[0]}__{_split(mask.stem)}-{mask.stem}"

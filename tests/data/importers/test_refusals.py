@@ -140,6 +140,7 @@ CASES = [
     ("nnunet", edited("dataset.json", lambda c: c["labels"].update(all=[1, 2])), None, "region of several labels"),
     ("nnunet", edited("dataset.json", lambda c: c["labels"].update(x="1")), None, "no whole number"),
     ("nnunet", edited("dataset.json", lambda c: c["channel_names"].update({"1": "b"})), None, "2 channels"),
+    ("nnunet", copied("dataset.json", "Dataset101_Wire/splits_final.json"), None, "no list of folds"),
     ("nnunet", nothing, ("--patients", "^(?P<patient>w)"), "in train and in test"),
     ("drive", removed("images"), None, "not DRIVE's layout"),
     ("drive", saved("21_manual1.gif", np.tile(np.arange(32, dtype=np.uint8) * 8, (24, 1))), None, "grey values"),

@@ -12,6 +12,8 @@ from fedefm.data.manifest import FILE_NAME
 from fedefm.errors import DataError
 
 NO_LABEL = "image without a label map, left out"
+FOLDS = "splits_final.json"
+"""Of nnU-Net's cross-validation; where it lies in the raw folder, its first fold says which cases are validation."""
 
 
 def read(source: Path, options: Options) -> Collection:
@@ -67,7 +69,7 @@ def _value(name: str, value: Any) -> int:
 
 
 def _frames(source: Path, ending: str, options: Options, remarks: Counter[str]) -> Iterator[Frame]:
-    tested = (source / "labelsTs").is_dir()
+    tested, validated = (source / "labelsTs").is_dir(), _validated(source / FOLDS)
     for part, split in (("Tr", "train"), ("Ts", "test")) if tested else (("Tr", None),):
         for image in sorted((source / f"images{part}").glob(f"*_0000{ending}")):
             case = image.name.removesuffix(f"_0000{ending}")
@@ -75,4 +77,14 @@ def _frames(source: Path, ending: str, options: Options, remarks: Counter[str]) 
             if not mask.is_file():
                 remarks[NO_LABEL] += 1
                 continue
-            yield Frame(case, image, mask, options.patient_of(case), split)
+            yield Frame(case, image, mask, options.patient_of(case), "val" if tested and case in validated else split)
+
+
+def _validated(path: Path) -> set[str]:
+    if not path.is_file():
+        return set()
+    folds = read_json(path)
+    try:
+        return {str(case) for case in folds[0]["val"]}
+    except (LookupError, TypeError) as error:
+        raise DataError(f"{path.name}: is no list of folds with train and val; correct or remove it") from error
