@@ -14,16 +14,16 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 import fedefm
-from fedefm.data.synth import default_sites, write_consortium
+from fedefm.data.synth import CLASSES, default_sites, write_consortium
 
 OUT = Path("notebook")
 
 # %% [markdown]
 # ## A consortium
-# Two hospitals with synthetic fluoroscopy. Each looks different, and each labels one class only.
+# Two hospitals with synthetic fluoroscopy. Each looks different, and labels some classes only.
 
 # %%
-hospitals = write_consortium(OUT / "data", sites=default_sites(2), frames_per_site=8, size=64)
+hospitals = write_consortium(OUT / "data", sites=default_sites(2), frames_per_site=8, size=64, unseen=0.5)
 folders = {folder.name: folder for folder in hospitals}
 print("hospitals:", ", ".join(folders))
 
@@ -34,7 +34,7 @@ print("hospitals:", ", ".join(folders))
 
 # %%
 settings = fedefm.Settings(
-    classes=("catheter", "vessel"),  # what these two hospitals label
+    classes=CLASSES,
     size=64,
     model=fedefm.ModelSpec("Unet", "resnet18"),
     schedule=fedefm.Schedule(rounds=1, local_steps=4, overseas_steps=1, distil_steps=4),

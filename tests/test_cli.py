@@ -21,7 +21,7 @@ from fedefm.foundation.methods import job_settings
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     ("simulate",), ("compare",), ("finetune",), ("evaluate",),
-    ("data", "synth"), ("data", "check"), ("job", "write"),
+    ("data", "synth"), ("data", "check"), ("data", "import"), ("data", "export"), ("job", "write"),
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_help_shows_an_example_that_parses(command: tuple[str, ...], capsys: pyt
 
 @pytest.mark.parametrize(
     ("group", "named"),
-    [((), ("simulate", "compare", "data")), (("data",), ("synth", "check"))],
+    [((), ("simulate", "compare", "data")), (("data",), ("synth", "check", "import", "export"))],
 )
 def test_help_of_a_group_names_its_commands(
     group: tuple[str, ...], named: tuple[str, ...], capsys: pytest.CaptureFixture[str]

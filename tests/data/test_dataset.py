@@ -14,6 +14,7 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 
 from fedefm.data.dataset import SiteData, Split, load_site
+from fedefm.data.label_sets import set_label
 from fedefm.data.normalise import normalise
 from fedefm.errors import DataError
 from support.dicom_files import dicom, text
@@ -302,3 +303,28 @@ def test_an_image_comes_from_the_disk_to_a_tensor_through_seven_files(
         sys.setprofile(None)
     assert entered - FOLDER == PIXELS | own
     assert len(PIXELS | own) <= 7
+
+
+UNION = {**MANIFEST, "classes": {"0": "background", "5": "vessel", "2": "catheter|guidewire"}}
+
+
+def test_a_union_is_a_label_of_its_own_and_its_classes_are_not_scored(tmp_path: Path) -> None:
+    folder = make_site(tmp_path, UNION)
+    data = load_site(folder, CLASSES, 32)
+    expected = np.select([mask_of(folder, "p1_1") == 2, mask_of(folder, "p1_1") == 5], [set_label([1, 2]), 3], 0)
+    np.testing.assert_array_equal(data.val.masks[0], expected)
+    assert data.corpus == CLASSES and data.test_corpus == ("vessel",)
+
+
+def test_a_union_that_a_split_does_not_annotate_is_background_there(tmp_path: Path) -> None:
+    manifest = {**UNION, "annotated": ["vessel"], "test_annotated": list(CLASSES)}
+    data = load_site(make_site(tmp_path, manifest), CLASSES, 32)
+    assert data.train.masks.unique().tolist() == [0, 3] and data.corpus == ("vessel",)
+    assert data.test.masks.unique().tolist() == [set_label([1, 2]), 0, 3]
+
+
+def test_frames_of_a_silo_without_a_pixel_of_the_union_are_scored(tmp_path: Path) -> None:
+    folder = make_site(tmp_path, UNION)
+    for stem in ("p2_2", "p2_5"):
+        save(np.full((32, 32), 5, np.uint8), folder / f"masks/{stem}.png")
+    assert load_site(folder, CLASSES, 32).test_corpus == CLASSES

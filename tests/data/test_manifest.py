@@ -10,7 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedefm.data.manifest import Manifest, canonical, infer_manifest, load_manifest, write_manifest
+from fedefm.data.manifest import Manifest, canonical, infer_manifest, load_manifest, parts_of, write_manifest
 from fedefm.errors import DataError
 
 CLASSES = {0: "background", 1: "catheter", 2: "guidewire", 3: "vessel"}
@@ -27,6 +27,14 @@ def folder_with_masks(folder: Path, *masks: np.ndarray, suffix: str = ".png") ->
 def test_annotated_is_by_default_every_class_but_background_and_test_annotated_follows_it() -> None:
     assert Manifest("x", CLASSES).annotated == ("catheter", "guidewire", "vessel")
     assert Manifest("x", CLASSES, annotated=("vessel",)).test_annotated == ("vessel",)
+
+
+def test_a_union_names_its_classes_and_stands_beside_them() -> None:
+    manifest = Manifest("x", {0: "background", 1: "catheter", 255: "catheter|guidewire"})
+    assert manifest.foreground == manifest.annotated == ("catheter", "guidewire")
+    assert parts_of("catheter|guidewire") == ("catheter", "guidewire") and parts_of("vessel") == ("vessel",)
+    nothing = Manifest("x", {0: "background", 1: "vessel", 255: "catheter|guidewire"}, annotated=("vessel",))
+    assert nothing.annotated == ("vessel",)
 
 
 def test_background_comes_first_whatever_its_value() -> None:
@@ -47,6 +55,14 @@ def test_background_comes_first_whatever_its_value() -> None:
         ({"classes": {0: "background", 1: "a\nb"}}, "plain name"),
         ({"classes": {0: "background", -1: "a"}}, "-1"),
         ({"classes": {0: "background", 70000: "a"}}, "70000"),
+        ({"classes": {0: "background", 1: "a|background"}}, "two classes or more"),
+        ({"classes": {0: "background", 1: "a|a"}}, "two classes or more"),
+        ({"classes": {0: "background", 1: "a|"}}, "plain name"),
+        ({"classes": {0: "background", 1: "a| b"}}, "plain name"),
+        ({"classes": {0: "background", 1: "A", 2: "a|b"}}, "same name"),
+        ({"classes": {0: "background", 1: "a|b"}, "annotated": ("a",)}, "part of the union"),
+        ({"classes": {0: "background", 1: "a|b"}, "test_annotated": ("b",)}, "part of the union"),
+        ({"classes": {0: "background", 1: "a|b"}, "annotated": ("a|b",)}, "which classes does not"),
         ({"annotated": ("stent",)}, "stent"),
         ({"annotated": ("vessel", "vessel")}, "twice"),
         ({"annotated": ("background",)}, "background"),
@@ -88,6 +104,13 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match=r"dataset\.json") as caught:
         load_manifest(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_file_of_the_same_name_of_nnunet_is_recognised(tmp_path: Path) -> None:
+    content = {"channel_names": {"0": "XA"}, "labels": {"background": 0, "wire": 1}, "file_ending": ".png"}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="fedefm data import nnunet"):
+        load_manifest(tmp_path)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from fedefm.data.dataset import load_site
+from fedefm.data.dataset import Split, load_site
+from fedefm.data.label_sets import NOTHING_KNOWN, set_label
 from fedefm.errors import ProtocolError
 from fedefm.evaluation.measurer import Measurer, label
 from fedefm.evaluation.settings import Evaluation
@@ -105,3 +106,19 @@ def test_labels_come_with_the_probability_of_the_class_that_was_chosen(consortiu
     for case, mask, patient in zip(cases, test.masks.numpy(), test.patients, strict=True):
         assert (case.prediction == 1).all() and (case.truth == mask).all() and case.patient == patient
         assert case.confidence == pytest.approx(torch.sigmoid(torch.tensor(2.0)).item())
+
+
+def test_a_union_and_what_is_not_known_are_nothing_that_was_missed() -> None:
+    masks = torch.zeros(1, 8, 8, dtype=torch.int64)
+    masks[0, 0], masks[0, 1], masks[0, 2] = set_label([1, 2]), NOTHING_KNOWN, 3
+
+    class Threes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.scale * torch.eye(4)[3].view(1, 4, 1, 1).expand(1, 4, 8, 8)
+
+    [case] = label(Threes(), Split(torch.zeros(1, 1, 8, 8), masks, ("a",), ("p",), (None,)))
+    assert case.truth[:4, 0].tolist() == [0, 0, 3, 0] and case.prediction[:4, 0].tolist() == [3, 0, 3, 3]

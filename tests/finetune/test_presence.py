@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedefm.data.manifest import Manifest, write_manifest
 from fedefm.data.synth.site import write_png
 from fedefm.errors import DataError
 from fedefm.finetune.presence import load_presence, read_table, table_classes
@@ -113,3 +114,17 @@ def test_labels_that_nobody_stated_weigh_nothing() -> None:
     )
     assert presence_loss(logits, labels) == pytest.approx(float(known))
     assert presence_loss(logits, torch.full((2, 2), float("nan"))) == 0
+
+
+def test_a_union_leaves_open_which_class_is_there(tmp_path: Path) -> None:
+    source = {"a": 255, "b": 1, "c": 0, "d": 2, "e": 0}
+    for stem, value in source.items():
+        for part, content in (("images", np.arange(256).reshape(16, 16)), ("masks", np.full((16, 16), value))):
+            (tmp_path / part).mkdir(exist_ok=True)
+            write_png(tmp_path / part / f"{stem}.png", content.astype(np.uint8))
+    classes = {0: "background", 1: "tube", 2: "line", 255: "tube|line"}
+    splits = {"train": ("a", "b", "c"), "val": ("d",), "test": ("e",)}
+    write_manifest(Manifest("x", classes, splits=splits), tmp_path)
+    found = load_presence(tmp_path, ("tube", "line"), 16).labels
+    assert found["train"][0].isnan().all()
+    assert found["train"][1:].tolist() == [[1, 0], [0, 0]] and found["val"].tolist() == [[0, 1]]

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from fedefm.data.dataset import Split
+from fedefm.data.label_sets import NOTHING_KNOWN, set_label
 from fedefm.exchange.messages import Assignment, Stage, Task
 from fedefm.foundation.agreement import FRAMES, agreement
 from fedefm.foundation.hospital import Hospital
@@ -76,3 +77,21 @@ def test_a_hospital_says_how_a_visitor_agrees_and_returns_no_weights(consortium:
     assert result.weights is None and set(result.report) == {"agreement"}
     assert set(result.report["agreement"]) <= set(hospital.data.corpus)
     assert all(0 <= value <= 1 for value in result.report["agreement"].values())
+
+
+def test_frames_with_a_union_say_nothing_of_its_classes() -> None:
+    masks = lines()
+    masks[0][masks[0] > 0] = set_label([1, 2])
+    seen = lines()
+    seen[0] = 0  # what is seen there counts for nothing
+    found = agreement(Reads(), split_of(seen, masks), CLASSES, CLASSES)
+    assert found == {"catheter": pytest.approx(1), "guidewire": pytest.approx(1)}
+    masks[masks > 0] = set_label([1, 2])
+    assert agreement(Reads(), split_of(seen, masks), CLASSES, CLASSES) == {}
+
+
+def test_what_is_seen_where_nothing_is_known_does_not_count() -> None:
+    seen, masks = lines(), lines()
+    seen[:, 28:] = 1
+    masks[:, 28:] = NOTHING_KNOWN
+    assert agreement(Reads(), split_of(seen, masks), CLASSES, ("catheter",)) == {"catheter": pytest.approx(1)}

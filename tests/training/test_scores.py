@@ -8,6 +8,7 @@ from scipy.spatial.distance import jaccard as jaccard_dissimilarity
 from torch import Tensor, nn
 
 from fedefm.data.dataset import Split
+from fedefm.data.label_sets import NOTHING_KNOWN, set_label
 from fedefm.training.scores import mean_dice, overlap_scores, predict, score
 
 CLASSES = ("catheter", "guidewire", "vessel")
@@ -84,3 +85,24 @@ def test_a_right_network_scores_one_and_an_empty_split_nothing() -> None:
 def test_the_mean_dice_is_over_classes() -> None:
     assert mean_dice({"a": {"dice": 0.25}, "b": {"dice": 0.75}}) == 0.5
     assert mean_dice({}) is None
+
+
+def test_images_with_a_union_are_left_out_for_its_classes_alone() -> None:
+    prediction, truth = labels(0), labels(1)
+    mixed = truth.clone()
+    mixed[0, 0, 0] = set_label([1, 2])
+    found, rest = overlap_scores(prediction, mixed, CLASSES, CLASSES), slice(1, None)
+    without = overlap_scores(prediction[rest], truth[rest], CLASSES, CLASSES)
+    assert found["catheter"] == without["catheter"] and found["guidewire"] == without["guidewire"]
+    prediction[0, 0, 0] = 3
+    assert overlap_scores(prediction, mixed, CLASSES, CLASSES)["vessel"]["support"] == 3
+    mixed[:, 0, 0] = set_label([1, 2])
+    assert overlap_scores(prediction, mixed, CLASSES, CLASSES).keys() == {"vessel"}
+
+
+def test_pixels_of_which_nothing_is_known_do_not_count() -> None:
+    prediction, truth = labels(0), labels(1)
+    truth[:, :, 2:] = NOTHING_KNOWN
+    assert overlap_scores(prediction, truth, CLASSES, CLASSES) == overlap_scores(
+        prediction[:, :, :2], truth[:, :, :2], CLASSES, CLASSES
+    )

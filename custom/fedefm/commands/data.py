@@ -1,9 +1,11 @@
-"""`fedefm data synth` and `fedefm data check`."""
+"""`fedefm data synth`, `check`, `import` and `export`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,26 @@ CHECK_EXAMPLES = """examples:
   fedefm data check data/hospital-a
   fedefm data check data/hospital-a --json
 """
+IMPORT_EXAMPLES = """examples:
+  fedefm data import cathaction download/segmentation data/animal --part animal
+  fedefm data import coco export/ data/north --classes cath=catheter,wire=guidewire
+  fedefm data import cvat export/ data/north --width 3 --patients '^(?P<patient>[^_]+)_'
+  fedefm data import folders set/ data/north --images 'img/*.jpg' --masks 'mask/*_mask.png' --classes 1=catheter
+"""
+EXPORT_EXAMPLES = """examples:
+  fedefm data export nnunet data/north out/Dataset101_North
+  fedefm data export coco data/north out/north-coco --json
+"""
 
 
 def add(commands: Any) -> None:
     """Add the subcommand."""
-    data = commands.add_parser("data", help="make synthetic images, or check a folder of your own")
+    data = commands.add_parser("data", help="make synthetic images, or import, check and export a folder of your own")
     kinds = data.add_subparsers(required=True, metavar="COMMAND")
     _add_synth(kinds)
     _add_check(kinds)
+    _add_import(kinds)
+    _add_export(kinds)
 
 
 def _add_synth(commands: Any) -> None:
@@ -54,6 +68,51 @@ def _add_check(commands: Any) -> None:
     parser.set_defaults(run=_check)
 
 
+def _add_import(commands: Any) -> None:
+    from fedefm.data.importers.kinds import KINDS
+
+    text = "make a silo's folder of a data set in a published layout, or of an annotation tool's export"
+    parser = add_command(
+        commands,
+        "import",
+        text,
+        f"{_layouts({name: kind.layout for name, kind in KINDS.items()})}\n\n{IMPORT_EXAMPLES}",
+    )
+    parser.add_argument("kind", metavar="KIND", help=f"{', '.join(KINDS)}; see below")
+    parser.add_argument("source", metavar="SRC", type=Path, help="folder as it was downloaded or exported; only read")
+    parser.add_argument("out", metavar="DST", type=Path, help="new folder, gets images/, masks/ and dataset.json")
+    parser.add_argument("--name", help="the silo (default: the name of DST)")
+    parser.add_argument("--classes", metavar="OLD=NEW,...", help="mask values or labels of the source to class names")
+    parser.add_argument("--part", help="which part, where the source holds several")
+    parser.add_argument("--width", type=float, help="of lines that have none, in pixels of the image")
+    parser.add_argument("--patients", metavar="REGEX", help="finds the group patient in an image's name")
+    parser.add_argument("--images", metavar="PATTERN", help="of folders: where the images are")
+    parser.add_argument("--masks", metavar="PATTERN", help="of folders: where the masks are")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=_import)
+
+
+def _add_export(commands: Any) -> None:
+    from fedefm.data.exporters.kinds import KINDS
+
+    text = "write a silo's folder in the layout of another tool"
+    parser = add_command(commands, "export", text, f"{_layouts(KINDS)}\n\n{EXPORT_EXAMPLES}")
+    parser.add_argument("kind", metavar="KIND", help=f"{', '.join(KINDS)}; see below")
+    parser.add_argument("site", metavar="SITE", type=Path, help="folder with images/, masks/ and dataset.json")
+    parser.add_argument("out", metavar="DST", type=Path, help="new folder")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=_export)
+
+
+def _layouts(kinds: Mapping[str, str]) -> str:
+    """One paragraph a kind."""
+    lines = [
+        textwrap.fill(layout, 110, initial_indent=f"  {name:12}", subsequent_indent=" " * 14)
+        for name, layout in kinds.items()
+    ]
+    return "\n".join(["kinds:", *lines])
+
+
 def _synth(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import counter
     from fedefm.data.synth import write_consortium
@@ -77,3 +136,53 @@ def _check(options: argparse.Namespace) -> int:
     summary = describe_folder(options.folder)
     print(json.dumps(summary.to_json(), indent=2) if options.json else summary)
     return DataError.exit_code if summary.stops else 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from fedefm.data.importers.collection import Options
+    from fedefm.data.importers.run import import_source
+
+    said = Options(
+        part=options.part,
+        width=options.width,
+        classes=_renames(options.classes),
+        images=options.images,
+        masks=options.masks,
+        patients=options.patients,
+    )
+    imported = import_source(options.kind, options.source, options.out, said, name=options.name)
+    if options.json:
+        print(json.dumps(imported.to_json(), indent=2))
+        return 0
+    print(imported)
+    print(f"next:  fedefm data check {options.out}")
+    print(f"then:  fedefm simulate --site {imported.name}={options.out} --site OTHER=FOLDER --out runs/first")
+    return 0
+
+
+def _renames(text: str | None) -> dict[str, str]:
+    """`OLD=NEW,...` as a mapping.
+
+    Raises:
+        ConfigError: a piece has no equals sign, no name, or stands twice.
+    """
+    from fedefm.errors import ConfigError
+
+    pairs = [] if text is None else [piece.partition("=") for piece in text.split(",")]
+    if wrong := ["".join(pair) for pair in pairs if not pair[0].strip() or not pair[2].strip()]:
+        raise ConfigError(f"--classes: {wrong[0]!r} is not OLD=NEW, as in 1=catheter,2=guidewire")
+    found = {old.strip(): new.strip() for old, _, new in pairs}
+    if len(found) < len(pairs):
+        raise ConfigError(f"--classes {text}: something is named twice; name each once")
+    return found
+
+
+def _export(options: argparse.Namespace) -> int:
+    from fedefm.data.exporters.kinds import export_site
+
+    frames = export_site(options.kind, options.site, options.out)
+    if options.json:
+        print(json.dumps(frames, indent=2))
+    else:
+        print(f"{options.out}: {', '.join(f'{split} {count}' for split, count in frames.items())} frames")
+    return 0

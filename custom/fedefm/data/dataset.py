@@ -10,8 +10,9 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from fedefm.data.folder import Pair, list_pairs
+from fedefm.data.label_sets import is_unsure, set_label
 from fedefm.data.letterbox import Letterbox, fit_images, fit_masks
-from fedefm.data.manifest import BACKGROUND, FILE_NAME, SPLIT_NAMES, Manifest, load_manifest
+from fedefm.data.manifest import BACKGROUND, FILE_NAME, SPLIT_NAMES, Manifest, load_manifest, parts_of
 from fedefm.data.normalise import normalise
 from fedefm.data.readers import read_image, read_mask
 from fedefm.data.splits import assign_splits
@@ -26,7 +27,8 @@ class Split:
 
     Attributes:
         images: normalised, float32, (n, 1, size, size).
-        masks: int64, (n, size, size); 0 is background and k the k-th of the classes asked for.
+        masks: int64, (n, size, size); 0 is background and k the k-th of the classes asked for; below 0 are sets of
+            classes, see `fedefm.data.label_sets`.
         names: opaque frame names, unique in the hospital; no file name, which may hold an identifier.
         patients: opaque patient names, one a frame.
         spacing_mm: millimetres a pixel of the resized frame, or None where the file does not state it.
@@ -48,7 +50,7 @@ class SiteData:
 
     Attributes:
         corpus: the classes that its training and validation masks annotate, in the order of the classes asked for.
-        test_corpus: the same for its test masks.
+        test_corpus: the same for its test masks, without classes that a union there leaves undecided.
         train: frames to train on.
         val: frames to choose the best epoch by.
         test: frames of the final score.
@@ -120,7 +122,11 @@ def load_site(
     splits = {name: builder.build(size) for name, builder in builders.items()}
     return SiteData(
         corpus=tuple(name for name in classes if name in manifest.annotated),
-        test_corpus=tuple(name for name in classes if name in manifest.test_annotated),
+        test_corpus=tuple(
+            name
+            for name in classes
+            if name in manifest.test_annotated and not bool(is_unsure(splits["test"].masks, index[name]).any())
+        ),
         quarantined=len(bad),
         synthetic=manifest.synthetic,
         **splits,
@@ -171,9 +177,10 @@ def _class_index(manifest: Manifest, classes: Sequence[str]) -> dict[str, int]:
 
 
 def _lookup(manifest: Manifest, split: str, index: dict[str, int]) -> Int64[Tensor, " v"]:
-    """From the position of a value among the manifest's to the class index; classes without labels to background."""
+    """From the position of a value among the manifest's to the label; classes without labels to background."""
     corpus = manifest.test_annotated if split == "test" else manifest.annotated
-    return torch.tensor([index[name] if name in corpus else 0 for name in manifest.classes.values()])
+    names = [[part for part in parts_of(name) if part in corpus] for name in manifest.classes.values()]
+    return torch.tensor([set_label(index[part] for part in parts) if parts else 0 for parts in names])
 
 
 def _load_pair(pair: Pair, manifest: Manifest, size: int) -> _Loaded:

@@ -27,7 +27,8 @@ class Manifest:
 
     Attributes:
         name: the hospital's name, for the hospital itself.
-        classes: mask value to class name, background first (value 0 unless stated otherwise), the rest by value.
+        classes: mask value to class name, background first (value 0 unless stated otherwise), the rest by value;
+            `catheter|guidewire` is a union: a pixel of one of the two, nobody said of which.
         annotated: class names that this hospital's training masks really annotate, its label corpus;
             empty means every class but background.
         test_annotated: the same for the test masks; empty means `annotated`.
@@ -53,13 +54,15 @@ class Manifest:
         _set(self, "annotated", _checked_corpus("annotated", self.annotated or self.foreground, self.foreground))
         test = self.test_annotated or self.annotated
         _set(self, "test_annotated", _checked_corpus("test_annotated", test, self.foreground))
+        _check_unions(self)
         _set(self, "_pattern", _checked_pattern(self.patients))
         _set(self, "splits", _checked_splits(self.splits))
 
     @property
     def foreground(self) -> tuple[str, ...]:
-        """Every class but background, in the order of the mask values."""
-        return tuple(name for name in self.classes.values() if name != BACKGROUND)
+        """Every class but background, in the order of the mask values; those of a union one by one."""
+        parts = [part for name in self.classes.values() for part in parts_of(name)]
+        return tuple(dict.fromkeys(part for part in parts if part != BACKGROUND))
 
     def patient_of(self, stem: str) -> str:
         """The patient of a file.
@@ -153,6 +156,11 @@ def write_manifest(manifest: Manifest, folder: Path, origin: Mapping[str, Any] |
     return path
 
 
+def parts_of(class_name: str) -> tuple[str, ...]:
+    """The classes of a union such as `catheter|guidewire`; of any other name it is the only one."""
+    return tuple(class_name.split("|"))
+
+
 def canonical(class_name: str) -> str:
     """A class name without what people write differently: case, spaces, hyphens, underscores."""
     return re.sub(r"[\s_-]+", "", class_name).casefold()
@@ -161,6 +169,8 @@ def canonical(class_name: str) -> str:
 def _from_json(fields: Any, default_name: str) -> Manifest:
     if not isinstance(fields, dict):
         raise DataError(f"{FILE_NAME}: must hold one object in braces")
+    if "labels" in fields and "classes" not in fields:
+        raise DataError(f"{FILE_NAME}: this is nnU-Net's; make a silo of it with fedefm data import nnunet SRC DST")
     if unknown := sorted(set(fields) - _KEYS):
         raise DataError(f"{FILE_NAME}: unknown field {unknown[0]!r}; the fields are {', '.join(sorted(_KEYS))}")
     classes = fields.get("classes")
@@ -215,19 +225,37 @@ def _checked_classes(classes: Mapping[int, str]) -> Mapping[int, str]:
     for value, name in found.items():
         if not 0 <= value <= MAX_VALUE:
             raise DataError(f"{FILE_NAME}: the mask value {value} of classes is not from 0 to {MAX_VALUE}")
-        if not isinstance(name, str) or not name.strip() or name != name.strip() or not name.isprintable():
+        if not isinstance(name, str) or not name.isprintable() or not all(_is_plain(p) for p in parts_of(name)):
             raise DataError(f"{FILE_NAME}: the class of mask value {value} needs a plain name, not {name!r}")
     if BACKGROUND not in found.values():
         if 0 in found:
             raise DataError(f'{FILE_NAME}: no class is named "{BACKGROUND}"; give that name to the value outside it')
         found = {0: BACKGROUND, **found}
     seen: dict[str, str] = {}
-    for name in found.values():
-        if (twin := seen.setdefault(canonical(name), name)) is not name or list(found.values()).count(name) > 1:
+    whole = list(found.values())
+    for name in [part for one in whole for part in parts_of(one)] + whole:
+        if (twin := seen.setdefault(canonical(name), name)) != name or whole.count(name) > 1:
             raise DataError(f"{FILE_NAME}: classes {twin!r} and {name!r} are the same name; give each its own")
     if len(found) < 2:
         raise DataError(f"{FILE_NAME}: classes names nothing but {BACKGROUND}; name what the masks annotate")
     return dict(sorted(found.items(), key=lambda item: item[1] != BACKGROUND))
+
+
+def _is_plain(part: str) -> bool:
+    return bool(part) and part == part.strip()
+
+
+def _check_unions(manifest: Manifest) -> None:
+    """A union has two classes or more, no background, and both corpora annotate all of it or nothing."""
+    for union in (name for name in manifest.classes.values() if "|" in name):
+        parts = set(parts_of(union))
+        if BACKGROUND in parts or len(parts) < 2:
+            raise DataError(f"{FILE_NAME}: the union {union!r} needs two classes or more, none of them {BACKGROUND}")
+        for key, corpus in (("annotated", manifest.annotated), ("test_annotated", manifest.test_annotated)):
+            if parts & set(corpus) and parts - set(corpus):
+                raise DataError(
+                    f"{FILE_NAME}: {key} has a part of the union {union!r}; list all of its classes or none"
+                )
 
 
 def _checked_corpus(key: str, names: Sequence[str], foreground: tuple[str, ...]) -> tuple[str, ...]:

@@ -149,14 +149,27 @@ def _check_whole(file: Reader) -> None:
 
 
 def _check_size(file: Reader, counted: tuple[int, ...]) -> None:
-    """Refuse what declares no picture, too many pixels (the product of `counted`) or an absurd side."""
-    frames, rows, columns = file.shape
+    check_declared(file.path.name, file.shape, counted)
+
+
+def check_declared(name: str, shape: tuple[int, ...], counted: tuple[int, ...] | None = None) -> None:
+    """Refuse what declares no picture, too many pixels or an absurd side; before anything is decoded or allocated.
+
+    Args:
+        name: the file's name, for the message.
+        shape: frames, rows, columns, as declared.
+        counted: the part whose pixels are held together; all of `shape` by default.
+
+    Raises:
+        DataError: a bound is broken.
+    """
+    frames, rows, columns = shape
     declared = f"{columns} x {rows} x {frames}"
-    if min(file.shape) < 1:
-        raise DataError(f"cannot read {file.path.name}: it declares {declared}, no picture; re-export it")
-    if max(rows, columns) > MAX_SIDE or math.prod(counted) > MAX_PIXELS:
+    if min(shape) < 1:
+        raise DataError(f"cannot read {name}: it declares {declared}, no picture; re-export it")
+    if max(rows, columns) > MAX_SIDE or math.prod(counted or shape) > MAX_PIXELS:
         raise DataError(
-            f"{file.path.name} declares {declared} pixels, above {MAX_SIDE} a side or {MAX_PIXELS} in all; "
+            f"{name} declares {declared} pixels, above {MAX_SIDE} a side or {MAX_PIXELS} in all; "
             "crop it or split the cine"
         )
 

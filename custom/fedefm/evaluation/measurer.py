@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from fedefm.data.dataset import SiteData, Split, load_site
+from fedefm.data.label_sets import NOTHING_KNOWN
 from fedefm.errors import DataError, ProtocolError
 from fedefm.evaluation.settings import Evaluation
 from fedefm.exchange.messages import STUDENT, Stage, Task
@@ -104,6 +106,8 @@ def label(model: nn.Module, split: Split, batch: int = 16) -> list[ScoredImage]:
         with torch.inference_mode():
             confidence, labels = model(split.images[first : first + batch].to(device)).softmax(1).max(1)
         for k, (sure, found) in enumerate(zip(confidence.cpu().numpy(), labels.cpu().numpy(), strict=True), first):
-            truth = split.masks[k].numpy()
+            said = split.masks[k].numpy()
+            # Of a union's pixels no class is scored, and where nothing is known nothing counts.
+            found, truth = np.where(said == NOTHING_KNOWN, 0, found), said.clip(min=0)
             cases.append(ScoredImage(found, truth, split.patients[k], split.spacing_mm[k], sure.clip(0, 1)))
     return cases

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from fedefm.data.dataset import Split, load_site
 from fedefm.data.folder import list_images
+from fedefm.data.label_sets import is_unsure
 from fedefm.data.letterbox import Letterbox, fit_images
 from fedefm.data.manifest import FILE_NAME as MANIFEST
 from fedefm.data.manifest import load_manifest
@@ -66,10 +67,16 @@ def load_presence(folder: Path, classes: Sequence[str], size: int) -> Presence:
 
 def _from_masks(split: Split, classes: Sequence[str], corpus: Sequence[str]) -> Float32[Tensor, "n k"]:
     columns = [
-        (split.masks == k).flatten(1).any(1).float() if name in corpus else torch.full((len(split),), UNKNOWN)
+        _presence(split.masks, k) if name in corpus else torch.full((len(split),), UNKNOWN)
         for k, name in enumerate(classes, 1)
     ]
     return torch.stack(columns, 1)
+
+
+def _presence(masks: Int64[Tensor, "n s s"], channel: int) -> Float32[Tensor, " n"]:
+    """1 where a class is labelled, 0 where not; not stated where a union leaves it open."""
+    there = (masks == channel).flatten(1).any(1)
+    return there.float().masked_fill(~there & is_unsure(masks, channel), UNKNOWN)
 
 
 def _numbered(split: Split) -> Split:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from fedefm.data.dataset import Split
+from fedefm.data.label_sets import NOTHING_KNOWN, is_unsure
 from fedefm.maths.masses import mass_similarity
 from fedefm.training.scores import predict
 
@@ -18,8 +19,8 @@ FRAMES = 64
 def agreement(model: nn.Module, split: Split, classes: Sequence[str], corpus: Sequence[str]) -> dict[str, float]:
     """Mean `mass_similarity` in [0, 1] of what the network sees and what is labelled, by class of the label corpus.
 
-    Over the frames that hold the class; a class that none holds is left out. Whole pixels are compared, not
-    probabilities: a network that gives a class a little everywhere sees it nowhere.
+    Over the frames that hold the class, and whose labels tell it from others; a class that none holds is left out.
+    Whole pixels are compared, not probabilities: a network that gives a class a little everywhere sees it nowhere.
 
     Args:
         model: any network of this job.
@@ -28,10 +29,12 @@ def agreement(model: nn.Module, split: Split, classes: Sequence[str], corpus: Se
         corpus: the classes that the labels annotate.
     """
     chosen = torch.linspace(0, len(split) - 1, min(FRAMES, len(split))).round().long()
-    seen, labelled = predict(model, split.images[chosen]), split.masks[chosen]
+    labelled = split.masks[chosen]
+    seen = predict(model, split.images[chosen]).masked_fill(labelled == NOTHING_KNOWN, 0)
     found = {}
     for channel, name in ((k, name) for k, name in enumerate(classes, 1) if name in corpus):
-        pairs = zip((seen == channel).double(), (labelled == channel).double(), strict=True)
+        told = ~is_unsure(labelled, channel)
+        pairs = zip((seen[told] == channel).double(), (labelled[told] == channel).double(), strict=True)
         values = [mass_similarity(a, b) for a, b in pairs if b.any()]
         if values:
             found[name] = sum(values) / len(values)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from fedefm.data.label_sets import NOTHING_KNOWN
+
 
 def conditional_distillation_loss(
     student: Float[Tensor, "b k h w"],
@@ -32,7 +34,8 @@ def conditional_distillation_loss(
     """
     labelled = mask.new_tensor(list(channels))
     open_ = [k for k in range(student.shape[1]) if k not in channels]
-    taught = ~torch.isin(mask, labelled) & ~torch.isin(teacher.argmax(1), labelled)
+    told = torch.isin(mask, labelled) | (mask < NOTHING_KNOWN)  # one of several classes is no open class either
+    taught = ~told & ~torch.isin(teacher.argmax(1), labelled)
     weight = taught.unsqueeze(1).to(student.dtype)
     p = weight * (student[:, open_] / temperature).softmax(1)  # softmax over some logits is the conditional probability
     q = weight * (teacher[:, open_].detach() / temperature).softmax(1)

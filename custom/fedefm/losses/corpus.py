@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from fedefm.data.label_sets import NOTHING_KNOWN, may_be
 from fedefm.errors import ConfigError
 
 SILENT = -1e4  # minus infinity would make NaN of a sum over impossible classes
@@ -45,6 +46,12 @@ def fold_target(mask: Int64[Tensor, "b h w"], channels: Sequence[int], k: int) -
     return table[mask]
 
 
+def fold_possible(mask: Int64[Tensor, "b h w"], channels: Sequence[int], k: int) -> Bool[Tensor, "b folded h w"]:
+    """What each pixel may be, in the channels of `fold_log_probabilities`; labels may be sets of classes."""
+    rest = [may_be(mask, channel) for channel in range(k) if channel not in channels]
+    return torch.stack([torch.stack(rest).any(0), *(may_be(mask, channel) for channel in channels)], 1)
+
+
 def condition_on_labels(
     logits: Float[Tensor, "b k h w"], mask: Int64[Tensor, "b h w"], channels: Sequence[int]
 ) -> Float[Tensor, "b k h w"]:
@@ -52,7 +59,8 @@ def condition_on_labels(
 
     Where the hospital labelled a pixel, that class is certain: what is a vessel at home is no guidewire, whatever an
     expert that never saw a vessel says. Everywhere else none of the hospital's classes can be, and the others share
-    what the network gave to them.
+    what the network gave to them. A pixel that is one of several classes keeps these; one of which nothing is known
+    keeps all.
 
     Args:
         logits: of any network.
@@ -60,8 +68,11 @@ def condition_on_labels(
         channels: the hospital's label corpus.
     """
     own = torch.isin(mask, mask.new_tensor(list(channels)))
-    certain = F.one_hot(mask, logits.shape[1]).movedim(-1, 1).bool()
+    certain = F.one_hot(mask.clamp_min(0), logits.shape[1]).movedim(-1, 1).bool()
     open_ = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
     open_[list(channels)] = False
     possible = torch.where(own.unsqueeze(1), certain, open_.view(1, -1, 1, 1))
+    if bool((mask <= NOTHING_KNOWN).any()):
+        said = torch.stack([may_be(mask, channel) for channel in range(logits.shape[1])], 1)
+        possible = torch.where((mask <= NOTHING_KNOWN).unsqueeze(1), said, possible)
     return logits.masked_fill(~possible, SILENT)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from fedefm.losses.corpus import fold_log_probabilities, fold_target
+from fedefm.losses.sets import set_loss
 
 
 def foundation_loss(
@@ -40,7 +41,12 @@ def foundation_loss(
 def segmentation_loss(
     logits: Float[Tensor, "b k h w"], mask: Int64[Tensor, "b h w"], channels: Sequence[int]
 ) -> Float[Tensor, " b"]:
-    """L_c against the labels of a hospital that annotates `channels` only; the rest folds into background."""
+    """L_c against the labels of a hospital that annotates `channels` only; the rest folds into background.
+
+    Labels below 0 are sets of classes, see `set_loss`.
+    """
     log_p = fold_log_probabilities(logits, channels)
+    if bool((mask < 0).any()):
+        return set_loss(log_p, mask, channels, logits.shape[1])
     target = fold_target(mask, channels, logits.shape[1])
     return foundation_loss(log_p, F.one_hot(target, log_p.shape[1]).movedim(-1, 1).to(log_p.dtype))

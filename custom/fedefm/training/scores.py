@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from fedefm.data.dataset import Split
+from fedefm.data.label_sets import NOTHING_KNOWN, is_unsure
 from fedefm.metrics.pair import Pair
 from fedefm.metrics.scores import split_figure
 from fedefm.metrics.table import Metric, pooled
@@ -35,20 +36,26 @@ def overlap_scores(
 
     Pooled figures count the pixels of all images together, not image by image: an image without the class then weighs
     only by its false positives. A class that is neither there nor predicted scores 1. `support` says how many images
-    hold it.
+    hold it. Images with pixels of which nobody said whether they are of this class or another are left out; a class
+    that no image can score is missing. Pixels of which nothing is known do not count.
 
     Args:
         prediction: label maps, 0 for background and k for the k-th class.
-        truth: likewise.
+        truth: likewise; below 0 a union of classes, or nothing known (`data.label_sets`).
         classes: foreground class names, in label order.
         annotated: those of them that the truths annotate.
         metrics: rows of `fedefm.metrics.table`, of pooled pixels or of images; None for all pooled ones.
     """
-    rows, found, true = pooled() if metrics is None else metrics, prediction.numpy(), truth.numpy()
+    rows = pooled() if metrics is None else metrics
     scores = {}
     for channel, name in enumerate(classes, 1):
         if name in annotated:
-            pairs = [Pair(p == channel, t == channel) for p, t in zip(found, true, strict=True)]
+            kept = ~is_unsure(truth, channel)
+            if not kept.any():
+                continue
+            known = truth[kept]
+            marked = ((prediction[kept] == channel) & (known != NOTHING_KNOWN)).numpy()
+            pairs = [Pair(p, t) for p, t in zip(marked, (known == channel).numpy(), strict=True)]
             scores[name] = {row.name: split_figure(row, pairs) for row in rows}
             scores[name]["support"] = sum(pair.there for pair in pairs)
     return scores

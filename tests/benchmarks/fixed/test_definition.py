@@ -13,6 +13,7 @@ from benchmarks.fixed.tables import BASELINES
 
 from fedefm.data.synth.consortium import GAIA, corpora, default_sites
 from fedefm.errors import ConfigError
+from fedefm.exchange.tasks import hosted_steps
 from fedefm.exchange.topology import resolve
 from fedefm.foundation.settings import Settings
 from support.tiny_benchmark import REAL, tiny_definition
@@ -61,7 +62,7 @@ def test_without_the_bad_hospital_the_others_take_the_same_steps_in_the_same_rou
 
     def taken(settings: Settings, sites: list[str]) -> list[int]:
         graph = resolve(settings.topology, sites)
-        return [settings.schedule.hosted_steps(graph, "animal", k) for k in range(settings.schedule.rounds)]
+        return [hosted_steps(settings.schedule, graph, "animal", k) for k in range(settings.schedule.rounds)]
 
     assert taken(here, DEFINITION.sites_of(case)) == taken(there, DEFINITION.sites("four"))
 

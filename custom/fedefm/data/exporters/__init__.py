@@ -1,0 +1,1 @@
+"""A silo's folder to the layouts of other tools: one small file a kind, one line in `kinds.KINDS`."""

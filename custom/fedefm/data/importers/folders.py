@@ -1,0 +1,82 @@
+"""Images here, masks there: pairs by patterns of their paths."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from fedefm.data.importers.collection import Collection, Frame, Options
+from fedefm.data.importers.files import PICTURES, check_folder, list_files, split_in
+from fedefm.data.importers.labels import name_values
+from fedefm.data.manifest import BACKGROUND
+from fedefm.errors import ConfigError, DataError
+
+NO_MASK = "image without a mask, left out"
+NO_IMAGE = "mask without an image, left out"
+Matches = dict[tuple[str, ...], tuple[Path, str | None, str | None]]
+"""What the stars stand for, to the file, its split and its patient."""
+_PLACES = {r"\*": "([^/]*)", r"\{split\}": r"(?P<split>[^/]*)", r"\{patient\}": r"(?P<patient>[^/]+?)"}
+
+
+def read(source: Path, options: Options) -> Collection:
+    """Pairs of image and mask whose paths differ only in what the patterns spell out.
+
+    Raises:
+        ConfigError: a pattern or the classes are missing or do not fit each other.
+        DataError: nothing fits the patterns.
+    """
+    check_folder(source, "the images and the masks")
+    if options.images is None or options.masks is None:
+        raise ConfigError(
+            "folders: say where images and masks are, as in --images 'img/*.png' --masks 'mask/*_mask.png'"
+        )
+    if not options.classes:
+        raise ConfigError("folders: say what the mask values mean, as in --classes 1=catheter,2=guidewire")
+    if options.images.count("*") != options.masks.count("*") or "*" not in options.images:
+        raise ConfigError("folders: --images and --masks need the same number of *, at least one; it pairs the files")
+    images, masks = _matched(source, options.images, "--images"), _matched(source, options.masks, "--masks")
+    if not images.keys() & masks.keys():
+        raise DataError(
+            f"{source.name}: no image has a mask; * stands for {_some(images)} in --images and for {_some(masks)} in "
+            "--masks, so change the patterns until they are the same"
+        )
+    classes, remarks = name_values({0: BACKGROUND}, options.classes), Counter[str]()
+    return Collection(classes, _frames(images, masks, options, remarks), remarks)
+
+
+def _matched(source: Path, pattern: str, option: str) -> Matches:
+    """What the stars stand for, to the file, its split and its patient."""
+    text = re.escape(pattern.removeprefix("./"))
+    for place, group in _PLACES.items():
+        text = text.replace(place, group)
+    found: Matches = {}
+    for path in list_files(source, (*PICTURES, ".npy")):
+        match = re.fullmatch(text, path.relative_to(source).as_posix())
+        if match:
+            named = match.groupdict()
+            key = match.groups()
+            if key in found:
+                raise ConfigError(f"{option}: {found[key][0].name} and {path.name} are the same to it; spell out more")
+            found[key] = path, named.get("split"), named.get("patient")
+    if not found:
+        raise DataError(f"{source.name}: no picture fits {option} {pattern!r}; paths count from {source.name}/")
+    return found
+
+
+def _some(found: Matches) -> str:
+    return repr("/".join(next(iter(found))))
+
+
+def _frames(
+    images: Matches,
+    masks: Matches,
+    options: Options,
+    remarks: Counter[str],
+) -> Iterator[Frame]:
+    remarks[NO_IMAGE] += len(masks.keys() - images.keys())
+    for key, (image, split, patient) in images.items():
+        if key not in masks:
+            remarks[NO_MASK] += 1
+            continue
+        name = "-".join(part for part in key if part)
+        yield Frame(name, image, masks[key][0], patient or options.patient_of(name), split_in(split or ""))
