@@ -245,8 +245,9 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.
     (tmp_path / "file").write_text("")
     code = main(["data", "synth", "--out", str(tmp_path / "file" / "data"), "--frames", "10", "--size", "64"])
     error = capsys.readouterr().err
-    assert code == FedefmError.exit_code
+    assert code == ConfigError.exit_code
     assert error.startswith("fedefm: ") and str(tmp_path / "file") in error and error.count("\n") == 1
+    assert "cannot be written (Not a directory); choose a writable folder" in error
 
 
 def test_the_settings_of_the_command_line_reach_the_run(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
