@@ -258,8 +258,24 @@ MUTANTS = (
     ),
     Mutant(
         "absurd weights",
-        (("custom/fedefm/training/ops.py", "MAX_WEIGHT = 1e4", "MAX_WEIGHT = 1e39"),),
+        (("custom/fedefm/training/doubt.py", "MAX_WEIGHT = 1e4", "MAX_WEIGHT = 1e39"),),
         ("tests/training/test_ops.py",),
+    ),
+    Mutant(
+        "weights out of reach",
+        (("custom/fedefm/training/doubt.py", "        if bool((moved > allowed).any()):", "        if False:"),),
+        ("tests/training/test_doubt.py", "tests/foundation/test_hostile_weights.py"),
+    ),
+    Mutant(
+        "one host decides",
+        (
+            (
+                "custom/fedefm/exchange/reputation.py",
+                "    if len(votes) < 2 or limit == 0:",
+                "    if not votes or limit == 0:",
+            ),
+        ),
+        ("tests/exchange/test_reputation.py",),
     ),
 )
 

@@ -273,8 +273,13 @@ def test_the_interface_that_training_relies_on() -> None:
     ]
 
 
-FOLDER = {"folder", "manifest", "splits"}  # which file is whose image, and what the values of its mask mean
-PIXELS = {"dataset", "readers", "decode", "normalise", "letterbox"}
+FOLDER = {
+    "folder",
+    "manifest",
+    "label_sets",
+    "splits",
+}  # whose image it is, and what its mask means
+PIXELS = {"dataset", "readers", "formats/decode", "normalise", "letterbox"}
 
 
 @pytest.mark.parametrize(

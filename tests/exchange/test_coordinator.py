@@ -224,11 +224,14 @@ def test_a_silo_counts_by_its_reputation_as_start_as_teacher_and_in_theta(share:
     run = play(plan_of(rounds=2, **TURNS), ABC, agreement=sees_less("b", share))
     final = run.coordinator.run("start")
     first, ops = run.saved[0], run.ops
-    [local] = [a for a in run.network.asked if a.task.id == "0/local/c@c"]
-    assert local.models["student"] == ops.interpolate(first.silos["a"], first.silos["b"], kept)
+    [taught] = [a for a in run.network.asked if a.task.id == "1/distil/c@c"]  # round 1 begins with b
+    passed = final.silos["b"] if kept == 1 else ops.interpolate(first.theta, final.silos["b"], kept)
+    assert taught.models["student"] == ops.interpolate(first.silos["c"], passed, 1.0)
     assert ops.made[final.theta][0] == f"mean {[('a', 1.0), ('b', kept), ('c', 1.0)]}"
     told = {(t.round, t.site): t.reputation["b"] for t in run.network.tasks(Stage.DISTIL) if t.site != "b"}
-    assert told == pytest.approx({(0, "a"): 1.0, (0, "c"): kept, (1, "c"): kept, (1, "a"): kept})
+    assert told == pytest.approx(
+        {(0, "a"): 1.0, (0, "c"): 1.0, (1, "c"): kept, (1, "a"): kept}  # one host alone convicts nobody
+    )
     rated = [e.reputation for e in run.events if isinstance(e, SilosRated)]
     assert rated == [{"a": 1.0, "b": pytest.approx(kept), "c": 1.0}] * 2
 
@@ -248,7 +251,7 @@ def test_theta_stays_where_nobody_has_any_reputation() -> None:
     server = run.coordinator.operations
     state = run.coordinator.prepare(RoundState(0, dict.fromkeys("abc", 1.0)))
     alike = {"catheter": {"a": 0.0, "b": 0.9}, "guidewire": {"a": 0.9, "b": 0.0}}
-    none = replace(state, agreement={"c": alike})
+    none = replace(state, agreement={"c": alike, "d": alike})
     assert server.reputations(none, "ab") == {"a": 0.0, "b": 0.0}
     assert server.shares(none, "ab") == {"a": 1.0, "b": 1.0}
 

@@ -85,5 +85,5 @@ def test_a_hospital_has_one_executor_for_whatever_stage_and_a_new_one_touches_no
 
 def test_the_settings_of_the_job_are_valid_and_let_experts_travel():
     settings = load_settings(ROOT / "jobs/foundation/app/config/foundation.json")
-    assert settings.schedule.exchanges
+    assert settings.rules.exchanges and settings.rules.travels
     assert settings.schedule.min_sites >= json.loads((ROOT / "jobs/foundation/meta.json").read_text())["min_clients"]

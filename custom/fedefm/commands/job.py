@@ -36,7 +36,7 @@ def _write(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.out}: is there already; name a new folder for the job")
     plain = job_settings(options.job, options.method).to_dict()
     settings = with_given(plain, settings_given(options.set), options.job, options.method)
-    if settings.schedule.rules.pooled:
+    if settings.rules.pooled:
         raise ConfigError(
             f"'{settings.schedule.method}' needs all images in one process; no hospital can run it as a job"
         )
