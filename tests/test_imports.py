@@ -12,3 +12,13 @@ def test_no_imports_run_in_a_circle() -> None:
     )
     assert len(arrows) > 200
     assert [sorted(ring) for ring in networkx.strongly_connected_components(arrows) if len(ring) > 1] == []
+
+
+def test_nobody_but_the_flare_package_imports_flare() -> None:
+    """The contract names the parts that must not; this holds for a part that is new, too."""
+    imports = grimp.build_graph(
+        "fedefm", include_external_packages=True, exclude_type_checking_imports=False, cache_dir=None
+    )
+    importers = imports.find_modules_that_directly_import("nvflare")
+    assert importers
+    assert [module for module in sorted(importers) if not module.startswith("fedefm.flare.")] == []
