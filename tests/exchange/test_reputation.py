@@ -71,7 +71,7 @@ def fallen(sites: str, graph: Topology, liars: int) -> tuple[int, int]:
     return count, total
 
 
-@pytest.mark.parametrize("sites", ["abc", "abcd", "abcde"])
+@pytest.mark.parametrize("sites", ["abc", "abcd", pytest.param("abcde", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("shape", [complete, ring])
 def test_one_liar_takes_nothing_from_an_honest_silo_in_any_corpora(sites: str, shape: Shape) -> None:
     assert fallen(sites, shape(sites), 1) == (0, 7 ** len(sites))
@@ -79,7 +79,12 @@ def test_one_liar_takes_nothing_from_an_honest_silo_in_any_corpora(sites: str, s
 
 @pytest.mark.parametrize(
     ("sites", "shape", "count"),
-    [("abcd", complete, 2089), ("abcd", ring, 889), ("abcde", complete, 13230), ("abcde", ring, 7627)],
+    [
+        ("abcd", complete, 2089),
+        ("abcd", ring, 889),
+        pytest.param("abcde", complete, 13230, marks=pytest.mark.slow),
+        pytest.param("abcde", ring, 7627, marks=pytest.mark.slow),
+    ],
 )
 def test_what_two_liars_can_do(sites: str, shape: Shape, count: int) -> None:
     """Two of two or of three hosts are a majority; docs/method.md says in how many corpora that is so."""

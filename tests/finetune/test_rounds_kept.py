@@ -13,8 +13,9 @@ import torch
 from fedefm.cli import main
 from fedefm.errors import CheckpointError
 from fedefm.finetune.metric import Best
-from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE, Progress, RoundsKept
-from fedefm.finetune.weights import start_weights
+from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE, Progress, RoundsKept, job_digest
+from fedefm.finetune.weights import start_weights, with_theta_named
+from fedefm.models.build import Weights
 from fedefm.simulation.process import kill_tree
 from support.thetas import job, theta_in, write_theta
 
@@ -72,21 +73,28 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_weights(
 @pytest.fixture
 def kept(tmp_path: Path) -> RoundsKept:
     settings = job()
-    return RoundsKept(tmp_path / FOLDER, settings, start_weights(theta_in(tmp_path), settings), ["east"])
+    return RoundsKept(tmp_path / FOLDER, settings, ["east"])
 
 
-def progress(kept: RoundsKept, rounds: int = 1) -> Progress:
-    start = kept.load().weights
+@pytest.fixture
+def start(tmp_path: Path) -> Weights:
+    return start_weights(theta_in(tmp_path), job())
+
+
+def progress(start: Weights, rounds: int = 1) -> Progress:
     return Progress(
         {name: value + 1 for name, value in start.items()}, start, Best(0, 0.5), ({"round": 0, "value": 0.5},) * rounds
     )
 
 
-def test_what_is_kept_comes_back_and_only_the_last_round_lies_there(kept: RoundsKept, tmp_path: Path) -> None:
-    wanted = progress(kept, 2)
-    kept.save(progress(kept, 1))
+def test_what_is_kept_comes_back_and_only_the_last_round_lies_there(
+    kept: RoundsKept, start: Weights, tmp_path: Path
+) -> None:
+    wanted = progress(start, 2)
+    kept.save(progress(start, 1))
     kept.save(wanted)
     found = kept.load()
+    assert found is not None
     assert (found.chosen, found.history) == (wanted.chosen, wanted.history)
     assert all(torch.equal(found.best[name], value) for name, value in wanted.best.items())
     assert all(torch.equal(found.weights[name], value) for name, value in wanted.weights.items())
@@ -96,17 +104,16 @@ def test_what_is_kept_comes_back_and_only_the_last_round_lies_there(kept: Rounds
         "weights-2.safetensors",
     ]
     kept.remove()
-    assert not (tmp_path / FOLDER).exists() and kept.load().history == ()
+    assert not (tmp_path / FOLDER).exists() and kept.load() is None
 
 
-def test_another_job_does_not_go_on_from_it(kept: RoundsKept, tmp_path: Path) -> None:
-    kept.save(progress(kept))
-    start = kept.load().best
+def test_another_job_does_not_go_on_from_it(kept: RoundsKept, start: Weights, tmp_path: Path) -> None:
+    kept.save(progress(start))
     for settings, sites in ((job(seed=1), ["east"]), (job(), ["east", "north"]), (job(mode="head"), ["east"])):
-        assert RoundsKept(tmp_path / FOLDER, settings, start, sites).load().history == ()
-    other = {name: value + 2 for name, value in start.items()}
-    assert RoundsKept(tmp_path / FOLDER, job(), other, ["east"]).load().history == ()
-    assert RoundsKept(tmp_path / FOLDER, job(name="again", theta="x"), start, ["east"]).load().history
+        assert RoundsKept(tmp_path / FOLDER, settings, sites).load() is None
+    assert RoundsKept(tmp_path / FOLDER, job(theta_sha256="0" * 64), ["east"]).load() is None
+    again = RoundsKept(tmp_path / FOLDER, job(name="again", theta="x"), ["east"]).load()
+    assert again is not None and again.history
 
 
 def flip(path: Path) -> None:
@@ -125,16 +132,24 @@ def halve(path: Path) -> None:
     + [(STATE_FILE, flip), (STATE_FILE, halve)],
 )
 def test_a_damaged_round_is_refused_and_named(
-    name: str, fault: Callable[[Path], None], kept: RoundsKept, tmp_path: Path
+    name: str, fault: Callable[[Path], None], kept: RoundsKept, start: Weights, tmp_path: Path
 ) -> None:
-    kept.save(progress(kept))
+    kept.save(progress(start))
     fault(next((tmp_path / FOLDER).rglob(name)))
     with pytest.raises(CheckpointError) as refused:
         kept.load()
     assert FOLDER in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_weights_without_their_commit_point_do_not_count(kept: RoundsKept, tmp_path: Path) -> None:
-    kept.save(progress(kept))
+def test_weights_without_their_commit_point_do_not_count(kept: RoundsKept, start: Weights, tmp_path: Path) -> None:
+    kept.save(progress(start))
     next((tmp_path / FOLDER).rglob(STATE_FILE)).unlink()
-    assert kept.load().history == ()
+    assert kept.load() is None
+
+
+def test_rounds_from_another_theta_are_another_job(tmp_path: Path) -> None:
+    """Also where the job's own settings take any Theta."""
+    theta = theta_in(tmp_path)
+    named = with_theta_named(job(), theta)
+    assert named.theta_sha256 == theta.sha256 and with_theta_named(job(), None) == job()
+    assert job_digest(named, ["east"]) != job_digest(job(), ["east"])

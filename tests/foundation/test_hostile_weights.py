@@ -10,7 +10,7 @@ import torch
 from fedefm.errors import DataError
 from fedefm.exchange.messages import TRAINING, Assignment, Result, Stage
 from fedefm.exchange.methods import REGISTRY
-from fedefm.exchange.schedule import ORDERS, Schedule
+from fedefm.exchange.schedule import PARALLEL, SEQUENTIAL, Schedule
 from fedefm.foundation import run as module
 from fedefm.foundation.hospital import Hospital
 from fedefm.foundation.run import FoundationRun, run_in_process
@@ -58,7 +58,7 @@ def played(
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("stages", [{Stage.OVERSEAS}, set(TRAINING)], ids=["experts", "all"])
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", [SEQUENTIAL, pytest.param(PARALLEL, marks=pytest.mark.slow)])
 def test_an_attack_costs_no_more_than_silence(
     monkeypatch: pytest.MonkeyPatch, consortium: dict[str, Path], attack: str, stages: set[Stage], order: str
 ) -> None:

@@ -21,7 +21,7 @@ from fedefm.finetune.metric import Best, check_reported, is_better, value_of
 from fedefm.finetune.rounds_kept import FOLDER, Progress, RoundsKept
 from fedefm.finetune.settings import FineTune
 from fedefm.finetune.tuner import START, TUNED, Tuner, part
-from fedefm.finetune.weights import start_weights
+from fedefm.finetune.weights import start_weights, with_theta_named
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
 from fedefm.training.ledger import Ledger
@@ -52,7 +52,7 @@ def tune(
     """Run a fine-tune job over any transport.
 
     Args:
-        settings: the job.
+        settings: the job, with the fingerprint of its Theta (`with_theta_named`), if it has one.
         sites: hospitals that take part.
         start: weights of `start_weights`.
         transport: carries the work.
@@ -78,7 +78,7 @@ def tune(
     prepared = ledger.reports[Stage.PREPARE]
     check_reported(settings.metric, {site: report.get("metrics") or () for site, report in prepared.items()})
     if settings.federated:
-        kept = RoundsKept(keep, settings, start, sites)
+        kept = RoundsKept(keep, settings, sites)
         weights, figures = _together(settings, stages, state, start, kept)
     else:
         weights, figures = _apart(settings, stages, state, start)
@@ -105,7 +105,7 @@ def _together(
     kept: RoundsKept,
 ) -> tuple[Weights | None, dict[str, Any]]:
     """FedAvg from Theta; after every round the average is measured on the validation images."""
-    now = kept.load()
+    now = kept.load() or Progress(start, start, Best(0, None))
     weights, best, chosen, history = now.weights, now.best, now.chosen, list(now.history)
     state = replace(state, round=len(history))
     for k in range(len(history), settings.rounds):
@@ -192,5 +192,6 @@ def tune_in_process(
         name: Tuner(name, folder, settings, device=device, keep=None if keep is None else keep / name)
         for name, folder in sorted(folders.items())
     }
+    start, named = start_weights(theta, settings), with_theta_named(settings, theta)
     rounds = None if keep is None else keep / FOLDER
-    return tune(settings, sorted(folders), start_weights(theta, settings), InProcessTransport(tuners), listen, rounds)
+    return tune(named, sorted(folders), start, InProcessTransport(tuners), listen, rounds)

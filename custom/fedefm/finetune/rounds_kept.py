@@ -17,11 +17,12 @@ from typing import Any
 from fedefm.errors import CheckpointError
 from fedefm.files import write_json
 from fedefm.finetune.metric import Best
+from fedefm.finetune.network import tuned_spec
 from fedefm.finetune.settings import FineTune
 from fedefm.finetune.weights import save_tuned
-from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint, load_weights
+from fedefm.models.classifier import check_fits
 
 STATE_FILE = "rounds.json"
 FOLDER = ".rounds"  # no job has such an id
@@ -44,10 +45,13 @@ class Progress:
     history: tuple[dict[str, Any], ...] = ()
 
 
-def job_digest(settings: FineTune, start: Weights, sites: Any) -> str:
-    """What a job must share with one that was killed to go on from it: settings, start weights and hospitals."""
+def job_digest(settings: FineTune, sites: Any) -> str:
+    """What a job must share with one that was killed to go on from it: hospitals, and settings, which name its Theta.
+
+    Settings fix the start weights: by Theta's fingerprint, or by the seed where there is none.
+    """
     plain = {key: value for key, value in settings.to_dict().items() if key not in ("name", "theta", "stage_timeout")}
-    text = json.dumps([plain, weights_sha256(start), sorted(sites)], sort_keys=True)
+    text = json.dumps([plain, sorted(sites)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -56,24 +60,23 @@ class RoundsKept:
 
     Args:
         folder: gets one folder a job, named by its digest.
-        settings: the job.
-        start: weights of `start_weights`.
+        settings: the job, with the fingerprint of the Theta that it starts from.
         sites: hospitals that take part.
     """
 
-    def __init__(self, folder: Path | None, settings: FineTune, start: Weights, sites: Any):
-        self._settings, self._start = settings, start
-        self._folder = None if folder is None else folder / job_digest(settings, start, sites)[:32]
+    def __init__(self, folder: Path | None, settings: FineTune, sites: Any):
+        self._settings = settings
+        self._folder = None if folder is None else folder / job_digest(settings, sites)[:32]
 
-    def load(self) -> Progress:
-        """Where the job was; its start where nothing is kept.
+    def load(self) -> Progress | None:
+        """Where the job was; None where nothing is kept.
 
         Raises:
             CheckpointError: what is kept was damaged.
         """
         path = None if self._folder is None else self._folder / STATE_FILE
         if path is None or not path.is_file():
-            return Progress(self._start, self._start, Best(0, None))
+            return None
         try:
             state = json.loads(path.read_text())
             history, chosen = tuple(dict(entry) for entry in state["history"]), Best(**state["chosen"])
@@ -108,10 +111,8 @@ class RoundsKept:
             self._folder.parent.rmdir()
 
     def _read(self, path: Path) -> Checkpoint:
-        found = load_weights(path)
-        shapes = {name: value.shape for name, value in found.weights.items()}
-        if shapes != {name: value.shape for name, value in self._start.items()}:
-            raise _damaged(path)
+        found = load_weights(path, spec=tuned_spec(self._settings))
+        check_fits(found)
         return found
 
 

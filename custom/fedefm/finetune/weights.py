@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -44,13 +45,14 @@ def read_theta(path: Path, root: Path | None = None, subject: str | None = None)
 
     Raises:
         TrustError: unsigned, signed by someone who may not, or changed since.
-        CheckpointError: missing or damaged, or a classifier, which is no Theta.
+        CheckpointError: missing or damaged, a classifier, which is no Theta, or tensors that do not fit its header.
     """
     if root is not None:
         verify_folder(path.parent, root, kind=MODEL, roles=JOB_ROLES, subject=subject)
     found = load_weights(path)
     if found.spec.architecture == CLASSIFIER:
         raise CheckpointError(f"{path}: a fine-tuned classifier; start from the Theta that it came from")
+    check_fits(found)
     return found
 
 
@@ -58,7 +60,7 @@ def check_theta(found: Checkpoint, settings: FineTune) -> None:
     """Refuse a Theta that is not what the job names.
 
     Raises:
-        CheckpointError: another network, image size or fingerprint, or tensors that do not fit.
+        CheckpointError: another network, image size or fingerprint.
     """
     if settings.theta_sha256 and found.sha256 != settings.theta_sha256:
         raise CheckpointError(
@@ -71,7 +73,11 @@ def check_theta(found: Checkpoint, settings: FineTune) -> None:
             f"the job wants {wanted.architecture} with '{wanted.encoder}' at {settings.size}; "
             "correct its model and size"
         )
-    check_fits(found)
+
+
+def with_theta_named(settings: FineTune, theta: Checkpoint | None) -> FineTune:
+    """The settings with the fingerprint of the Theta that was read: then they fix the start weights alone."""
+    return settings if theta is None else replace(settings, theta_sha256=theta.sha256)
 
 
 def start_weights(theta: Checkpoint | None, settings: FineTune) -> Weights:

@@ -12,7 +12,7 @@ from fedefm.finetune.record import build_record
 from fedefm.finetune.rounds import Tuned, tune
 from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
-from fedefm.finetune.weights import find_theta, read_theta, start_weights
+from fedefm.finetune.weights import find_theta, read_theta, start_weights, with_theta_named
 from fedefm.finetune.weights import publish as publish_weights
 from fedefm.flare.job_controller import JobController
 from fedefm.flare.job_files import output_folder, write_record
@@ -53,7 +53,8 @@ class FineTuneController(JobController):
         """All rounds, from the Theta that the job names."""
         theta = server_theta(settings, fl_ctx)
         start, keep = start_weights(theta, settings), rounds_folder(settings, fl_ctx)
-        tuned = tune(settings, sites, start, transport, lambda event: self.tell(event, fl_ctx), keep)
+        named = with_theta_named(settings, theta)
+        tuned = tune(named, sites, start, transport, lambda event: self.tell(event, fl_ctx), keep)
         return FineTuned(None if theta is None else theta.sha256, tuned)
 
     def publish(self, settings: FineTune, done: FineTuned, fl_ctx: FLContext) -> None:
