@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fixed.plots import plot_shares
-from benchmarks.fixed.tables import all_tables
+from benchmarks.fixed.tables import all_tables, searched
 
 from fedefm.errors import ConfigError
 from fedefm.files import write_whole
@@ -29,5 +29,5 @@ def write_page(summary: Mapping[str, Any], page: Path) -> None:
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     picture = f"![Mean test Dice against the share of unseen labels, synthetic]({PLOT.as_posix()})"
-    plot_shares(summary.get("dice", {}), page.parent / PLOT)
+    plot_shares(searched(summary).get("dice", {}), page.parent / PLOT)
     write_whole(page, f"{before}{BEGIN}\n{picture}\n\n{all_tables(summary)}\n{END}{after}")

@@ -13,6 +13,7 @@ from fedefm.exchange.record import mean
 
 SUMMARY = "summary.json"
 FOUR = "four"
+UNSEEN = "unseen"
 POOLED = ("pooled", "pooled_updates")
 
 
@@ -30,11 +31,12 @@ def summarise(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         place = "" if (case.consortium, case.scenario) == (FOUR, HONEST) else f" {case.consortium} {case.scenario}"
         for name, value in _figures(result).items():
             tables[f"{name}{place}"][case.method][str(case.unseen)][case.seed] = value
-    for name in [name for name in tables if " " not in name]:
+    for name in [name for name in tables if " " not in name and name != UNSEEN]:
         for method in POOLED:
             if full := tables[name].get(method, {}).get("0"):
                 tables[name][f"{method}_all"] = dict.fromkeys(tables[name][method], full)
-    _pooled_unseen(results, tables["unseen"])
+    if UNSEEN in tables:
+        tables[UNSEEN].update(_pooled_unseen(results))
     return {name: _by_seed(table) for name, table in sorted(tables.items())}
 
 
@@ -43,7 +45,7 @@ def _figures(result: Mapping[str, Any]) -> dict[str, Any]:
     moved = sum(size for stage, size in result["bytes"].items() if stage in ("local", "overseas", "distil", "assess"))
     return {
         "dice": result["dice"]["test"],
-        "unseen": unseen_dice(result),
+        UNSEEN: unseen_dice(result),
         "validation": result["dice"]["validation"],
         "own": result["dice"]["own"],
         "megabytes": moved / 1e6,
@@ -51,10 +53,9 @@ def _figures(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pooled_unseen(results: Sequence[Mapping[str, Any]], table: dict[str, Any]) -> None:
+def _pooled_unseen(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Pooled training with all labels, on the pairs of hospital and class that are unseen to the others' runs."""
-    for method in POOLED:
-        table.pop(f"{method}_all", None)
+    table: dict[str, Any] = defaultdict(lambda: defaultdict(dict))
     cases = [(Case(**result["case"]), result) for result in results]
     honest = [(case, result) for case, result in cases if (case.consortium, case.scenario) == (FOUR, HONEST)]
     corpora = {(case.unseen, case.seed): result["corpora"] for case, result in honest}
@@ -63,7 +64,8 @@ def _pooled_unseen(results: Sequence[Mapping[str, Any]], table: dict[str, Any]) 
             for unseen, seed in corpora:
                 if seed == case.seed and unseen:
                     value = unseen_dice(result, corpora[unseen, seed])
-                    table[f"{case.method}_all"].setdefault(str(unseen), {})[seed] = value
+                    table[f"{case.method}_all"][str(unseen)][seed] = value
+    return table
 
 
 def unseen_dice(result: Mapping[str, Any], corpora: Mapping[str, Any] | None = None) -> float | None:

@@ -40,8 +40,8 @@ Table = Mapping[str, Mapping[str, BySeed]]
 
 def all_tables(summary: Mapping[str, Any]) -> str:
     """Every table that has a result, each under its heading."""
+    unseen, summary = summary.get("unseen", {}), searched(summary)
     dice, validation = summary.get("dice", {}), summary.get("validation", {})
-    unseen = summary.get("unseen", {})
     named = [name for name in BASELINES if name in dice]
     parts = [
         ("Test Dice by share of unseen labels", by_share(dice, named)),
@@ -62,6 +62,22 @@ def all_tables(summary: Mapping[str, Any]) -> str:
         ("Real images, ARCADE and CHASE_DB1", by_share(summary.get("dice real honest", {}))),
     ]
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts if table)
+
+
+def searched(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary without fresh seeds, which stand in tables of their own: a mean over both would be neither."""
+    return {
+        name: {
+            method: kept
+            for method, shares in table.items()
+            if (kept := {share: old for share, by in shares.items() if (old := _without(by, FRESH))})
+        }
+        for name, table in summary.items()
+    }
+
+
+def _without(by_seed: BySeed, seeds: frozenset[str]) -> dict[str, float]:
+    return {seed: value for seed, value in by_seed.items() if seed not in seeds}
 
 
 def by_share(dice: Table, methods: Sequence[str] | None = None) -> str:

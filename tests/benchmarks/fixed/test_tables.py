@@ -73,7 +73,7 @@ def test_the_summary_has_one_dice_a_seed_by_method_and_share() -> None:
     }  # fmt: skip
     assert summary["dice gaia honest"] == {"fedefm": {"100": {"0": 0.2}}}
     assert summarise(reversed(RESULTS)) == summary and json.loads(json.dumps(summary)) == summary
-    assert summarise([]) == {"unseen": {}}
+    assert summarise([]) == {}
 
 
 def test_spread_tells_how_many_seeds_there_were() -> None:
@@ -100,6 +100,12 @@ def test_unseen_classes_are_those_that_a_hospital_does_not_label() -> None:
     unseen = summarise(RESULTS)["unseen"]
     assert unseen["fedefm"]["100"] == pytest.approx({"0": 0.35, "1": 0.55})
     assert unseen["pooled_all"] == {"100": {"0": pytest.approx(0.75)}}  # of the pairs unseen to others' runs
+
+
+def test_other_tables_stand_on_the_seeds_that_were_searched_on() -> None:
+    fresh = [result("fedefm", 0.9, seed=3), result("turns", 0.1, seed=3)]
+    before, after = all_tables(summarise(RESULTS)), all_tables(summarise([*RESULTS, *fresh]))
+    assert after == before and "0.500 (0.400 to 0.600)" in before
 
 
 def test_differences_stand_on_fresh_seeds_alone() -> None:
