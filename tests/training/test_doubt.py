@@ -83,15 +83,3 @@ def test_weights_that_fit_no_network_are_refused(weights: object, words: str) ->
 
 def test_weights_that_fit_are_taken() -> None:
     assert doubt.misfit(SENT, doubt.schema_of(SENT)) is None
-
-
-def test_length_is_euclidean_over_all_weights() -> None:
-    moved = {"weight": SENT["weight"] + torch.tensor([3.0, 0.0, 4.0]), "count": SENT["count"]}
-    assert doubt.length(SENT, moved) == pytest.approx(5.0)
-
-
-def test_one_long_update_is_cut_to_three_times_the_others_median() -> None:
-    lengths = {"a": 1.0, "b": 1.2, "c": 0.8, "bad": 30.0}
-    assert doubt.too_long(lengths, "bad") == pytest.approx(3 * 1.0 / 30)
-    assert all(doubt.too_long(lengths, name) is None for name in "abc")
-    assert doubt.too_long({"a": 1.0, "bad": 30.0}, "bad") is None  # who of two is wrong?

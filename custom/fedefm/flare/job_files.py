@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from nvflare.apis.fl_context import FLContext
 
 from fedefm.errors import ConfigError
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.files import write_together
+from fedefm.files import write_json
 
 OUTPUT = "foundation"
 
@@ -49,5 +48,4 @@ def write_record(fl_ctx: FLContext, record: Mapping[str, Any]) -> None:
         ValueError: it holds a value that JSON cannot hold, such as NaN.
         ConfigError: the folder cannot be written.
     """
-    content = json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_together(output_folder(fl_ctx), {RECORD_FILE: content})
+    write_json(output_folder(fl_ctx) / RECORD_FILE, record)

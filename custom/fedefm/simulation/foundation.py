@@ -12,10 +12,10 @@ from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
 from fedefm.flare.job_folder import FOUNDATION, write_job
-from fedefm.flare.simulator import EVENTS, results_of, simulator_command
+from fedefm.flare.simulator import EVENTS, results_of
 from fedefm.foundation.settings import Settings
 from fedefm.models.checkpoint import load_weights
-from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, environment, failure, run_command
+from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, failure, run_job
 from fedefm.simulation.workspace import check_out, check_site_names, write_workspace
 
 
@@ -58,9 +58,7 @@ def simulate(
     copy, workspace = scratch / "job", scratch / "workspace"
     write_job(copy, settings, job)
     write_workspace(workspace, folders, threads=threads, device=device)
-    command = simulator_command(copy, workspace, sorted(folders))
-    follower = Follower(on_event)
-    code = run_command(command, environment(threads), out / LOG_FILE, follower)
+    follower, code = run_job(copy, workspace, folders, threads=threads, log=out / LOG_FILE, on_event=on_event)
     record = collect(results_of(workspace), out, follower, code)
     if not keep_workspace:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -13,9 +13,9 @@ from typing import Any
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
 from fedefm.flare.server_config import FILE as SERVER_FILE
-from fedefm.flare.simulator import results_of, simulator_command
+from fedefm.flare.simulator import results_of
 from fedefm.resources import JOB_CONFIG
-from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, environment, failure, run_command
+from fedefm.simulation.process import LOG_FILE, SCRATCH, failure, run_job
 from fedefm.simulation.workspace import write_workspace
 
 
@@ -63,12 +63,11 @@ def run_simulated(run: Simulated, out: Path, on_event: Listener) -> Iterator[tup
     (copy / JOB_CONFIG / run.settings_file).write_text(json.dumps(run.settings, indent=2) + "\n")
     write_workspace(workspace, run.folders, threads=run.threads, device=run.device, **run.limits)
     _write_models(workspace / "local", run.models)
-    follower = Follower(on_event)
-    command = simulator_command(copy, workspace, sorted(run.folders))
-    code = run_command(command, environment(run.threads), out / LOG_FILE, follower)
+    log = out / LOG_FILE
+    follower, code = run_job(copy, workspace, run.folders, threads=run.threads, log=log, on_event=on_event)
     record = results_of(workspace) / RECORD_FILE
     if follower.failure or not record.is_file():
-        raise failure(follower, code, out / LOG_FILE)
+        raise failure(follower, code, log)
     yield json.loads(record.read_text()), workspace
     shutil.rmtree(scratch, ignore_errors=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from fedefm import errors
 from fedefm.errors import FedefmError
 from fedefm.exchange.events import Listener
 from fedefm.flare.progress import FAILED, FINISHED, from_line, payload
-from fedefm.flare.simulator import CLOSED
+from fedefm.flare.simulator import CLOSED, simulator_command
 
 LOG_FILE = "simulator.log"
 SCRATCH = "simulator"
@@ -68,6 +68,27 @@ def environment(threads: int) -> dict[str, str]:
     """Few threads and few memory arenas a process: many processes share one machine."""
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     return os.environ | counts | {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
+
+
+def run_job(
+    job: Path, workspace: Path, sites: Iterable[str], *, threads: int, log: Path, on_event: Listener
+) -> tuple[Follower, int]:
+    """Run a job folder in a workspace that is ready.
+
+    Args:
+        job: FLARE job folder.
+        workspace: of the simulator.
+        sites: names of the hospitals.
+        threads: CPU threads of each process.
+        log: gets the simulator's output.
+        on_event: told every event as it happens.
+
+    Returns:
+        What was heard of the job, and the simulator's exit code.
+    """
+    follower = Follower(on_event)
+    command = simulator_command(job, workspace, sorted(sites))
+    return follower, run_command(command, environment(threads), log, follower)
 
 
 def run_command(command: list[str], variables: dict[str, str], log_file: Path, follower: Follower) -> int:

@@ -51,11 +51,11 @@ def simulate(
         FedefmError: the run failed; the message says why.
     """
     sites, place = {name: Path(folder) for name, folder in folders.items()}, Path(out)
-    check_site_names(sites)
-    check_out(place)
     if simulator:
         report = simulate_in_flare(settings, sites, place, job=job, device=device, on_event=on_event)
     else:
+        check_site_names(sites)
+        check_out(place)
         run = run_in_process(settings, sites, [on_event], device=device)
         report = save_run(settings, run.state, run.figures, place)
     write_report(report, finish(settings, place, sites), place)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import median
 
 import torch
 from torch import Tensor
@@ -18,7 +17,6 @@ from fedefm.models.build import Weights
 MAX_WEIGHT = 1e4  # weights lie around 1; a mean with 1e38 in it would be lost, and with it the honest hospitals
 BETAS = (0.9, 0.999)  # of AdamW, torch's defaults, which every training task uses
 SLACK = 1.05  # of a bound that is exact in real numbers: rounding in float32 over a task's steps stays far below
-MOST = 3.0  # an update this many times as long as the others' is cut to that length
 
 Schema = Mapping[str, tuple[torch.Size, torch.dtype]]
 
@@ -77,28 +75,7 @@ def beyond_reach(
 
 def steepest(step: int) -> float:
     """Greatest ratio of AdamW's moments, |m_t| / sqrt(v_t), over all gradients; 1 at the first step."""
-    ages = range(step)  # 0: the gradient of this step
     one, two = BETAS
     first, second = (1 - one) / (1 - one**step), (1 - two) / (1 - two**step)
-    return math.sqrt(math.fsum((first * one**k) ** 2 / (second * two**k) for k in ages))
-
-
-def length(sent: Weights, returned: Weights) -> float:
-    """Euclidean length of the update."""
-    parts = [
-        float((returned[name].double() - value.double()).square().sum())
-        for name, value in sorted(sent.items())
-        if value.is_floating_point()
-    ]
-    return math.sqrt(math.fsum(parts))
-
-
-def too_long(lengths: Mapping[str, float], name: str) -> float | None:
-    """Factor that brings a peer's update down to `MOST` times the median of the others'; None where it need not.
-
-    Two others at least have to be there: with one, either could be the one that is wrong.
-    """
-    others = [value for other, value in sorted(lengths.items()) if other != name]
-    if len(others) < 2 or lengths[name] <= MOST * median(others):
-        return None
-    return MOST * median(others) / lengths[name]
+    fall = one * one / two  # from one gradient to the one before it: a geometric series
+    return math.sqrt(first * first / second * (1 - fall**step) / (1 - fall))

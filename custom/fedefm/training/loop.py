@@ -82,9 +82,14 @@ def learning_rate(step: int, task: Task, settings: Optimisation) -> float:
     return settings.learning_rate * rate(step, task, settings.warmup_steps)
 
 
+def learning_rates(task: Task, settings: Optimisation) -> list[float]:
+    """Learning rate of every step of a task."""
+    return [learning_rate(step, task, settings) for step in range(task.steps)]
+
+
 def rate_sum(task: Task, settings: Optimisation) -> float:
     """Sum of the learning rates of a task's steps: how far it can go."""
-    return math.fsum(learning_rate(step, task, settings) for step in range(task.steps))
+    return math.fsum(learning_rates(task, settings))
 
 
 def draw_batches(split: Split, settings: Optimisation, seed: int, device: torch.device) -> Iterator[Batch]:

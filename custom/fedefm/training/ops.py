@@ -10,7 +10,7 @@ from fedefm.exchange.messages import CORRECTION, TRAINING, Assignment
 from fedefm.maths.averaging import interpolate, linear_combination, weighted_mean
 from fedefm.models.build import Weights
 from fedefm.training.doubt import beyond_reach, misfit, schema_of
-from fedefm.training.loop import learning_rate
+from fedefm.training.loop import learning_rates
 from fedefm.training.optimisation import Optimisation
 
 Start = Callable[[Assignment[Weights]], Weights]
@@ -50,10 +50,9 @@ class TensorOps:
             return reason
         if self._optimisation is None or self._start is None or assignment.task.stage not in TRAINING:
             return None
-        optimisation, task = self._optimisation, assignment.task
-        rates = [learning_rate(step, task, optimisation) for step in range(task.steps)]
+        rates = learning_rates(assignment.task, self._optimisation)
         correction = assignment.models.get(CORRECTION)
-        return beyond_reach(self._start(assignment), weights, rates, optimisation.weight_decay, correction)
+        return beyond_reach(self._start(assignment), weights, rates, self._optimisation.weight_decay, correction)
 
     def nbytes(self, weights: Weights) -> int:
         """Bytes of all tensors."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ Work = Callable[[Task, Mapping[str, Weights], ShouldStop], tuple[Weights | None,
 """The function of a stage: from a task and the weights that came with it to trained weights, if any, and figures."""
 
 
-class Site:
+class Site(ABC):
     """One hospital at work. A result depends only on the assignment and on the hospital's own images.
 
     Each job has its own subclass, whose `stages` name a function for each stage.
@@ -36,14 +37,14 @@ class Site:
         self._device, self._threads, self._on_step = torch.device(device), threads, on_step
 
     @property
+    @abstractmethod
     def stages(self) -> Mapping[Stage, Work]:
         """What the hospital does in each stage of its job."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def images(self) -> int:
         """Number of images that the hospital's work draws from."""
-        raise NotImplementedError
 
     def perform(self, assignment: Assignment[Weights], should_stop: ShouldStop = lambda: False) -> Result[Weights]:
         """Do what the task asks.
