@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fedefm.foundation.distil import DistillationObjective, Teacher
 from fedefm.foundation.settings import Distillation
 from fedefm.losses.distillation import distillation_loss
+from fedefm.models.build import forward_with_features
 from support.tiny_benchmark import REAL
 
 SETTINGS = Distillation(weighting="uniform", beta=0.5, condition_on_labels=False)
@@ -72,7 +73,7 @@ def test_the_truth_changes_weights_alone(oracle: ModuleType, mode: str, monkeypa
     teacher = logits_of(SAID)
     images, labels = torch.zeros(1, 1, 4, 4, dtype=torch.float64), torch.zeros(1, 4, 4, dtype=torch.int64)
     labels[0, 3] = 1
-    nets = Says(student), {"west": Teacher(Says(teacher), TAUGHT)}
+    nets = Says(student), {"west": Teacher(lambda images: forward_with_features(Says(teacher), images, -1), TAUGHT)}
     found = oracle.Oracle(*nets, OWN, SETTINGS)((images, labels + oracle.TRUTH * TRUE))
     alone = DistillationObjective(Says(student), {}, OWN, SETTINGS)((images, labels))
     seen = teacher.softmax(1)[:, 3]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedefm.exchange.reputation import BLIND, comparable, reputation, with_agreement
+from fedefm.exchange.reputation import BLIND, Agreement, believed, comparable, with_agreement
+from fedefm.exchange.reputation import reputation as reputation_by
 from fedefm.exchange.topology import Topology, complete, ring
 
 Shape = Callable[[str], Topology]
@@ -16,6 +17,12 @@ AGREEMENT = st.dictionaries(
     st.sampled_from("hjk"),
     st.dictionaries(st.sampled_from(["catheter", "vessel"]), st.dictionaries(st.sampled_from("ab"), SHARE)),
 )
+
+
+def reputation(agreement: Agreement, silo: str, limit: float) -> float:
+    """Where every silo annotates every class."""
+    silos = {silo for classes in agreement.values() for found in classes.values() for silo in found}
+    return reputation_by(agreement, dict.fromkeys(silos, (*"0123", "catheter", "guidewire", "vessel")), silo, limit)
 
 
 def at_two_hosts(**silos: float) -> dict[str, dict[str, dict[str, float]]]:
@@ -126,10 +133,20 @@ def test_a_new_finding_takes_the_place_of_the_old_one_and_of_no_other() -> None:
     assert before == {"h": {"catheter": {"a": 0.1, "b": 0.2}, "vessel": {"a": 0.3}}}
 
 
-def test_comparable_are_classes_that_host_silo_and_another_visitor_annotate() -> None:
+def test_comparable_are_classes_that_host_and_silo_annotate_where_another_visitor_is_held_against_them() -> None:
     corpora = {"a": ["vessel", "catheter"], "b": ["catheter"], "c": ["vessel", "catheter"], "d": ["catheter"]}
-    assert comparable(complete("abc"), corpora, "a", "b") == ("catheter",)
-    assert comparable(complete("ac"), corpora, "a", "c") == ()
+    assert comparable(complete("abcd"), corpora, "a", "b") == ("catheter",)
+    assert comparable(complete("abcd"), corpora, "a", "c") == ("catheter", "vessel")
+    assert comparable(complete("ac"), corpora, "a", "c") == ()  # nobody else
+    assert comparable(complete("abc"), {"a": ["vessel"], "b": ["vessel"], "c": ["catheter"]}, "a", "b") == ("vessel",)
     assert comparable(complete("abcd"), {"a": ["vessel"], "b": ["catheter"]}, "a", "b") == ()
     assert comparable(ring("abcd"), corpora, "a", "b") == ("catheter",)  # c visits b too
-    assert comparable(ring("abcd"), corpora | {"c": ["vessel"]}, "a", "b") == ()  # d does not
+
+
+def test_who_annotates_a_class_is_held_against_all_and_who_does_not_against_nobody() -> None:
+    """An honest silo may forget in its turn what it does not label; one that labels a class must know it."""
+    corpora = {"a": ["vessel"], "b": ["vessel"], "c": ["catheter"]}
+    found = {"vessel": {"a": 0.1, "b": 0.8, "c": 0.0}}
+    assert believed(found, corpora, 0.5) == {"a": 0.0, "b": 1.0, "c": 1.0}
+    assert believed({"vessel": {"a": 0.1, "c": 0.8}}, corpora, 0.5) == {"a": 0.0, "b": 1.0, "c": 1.0}
+    assert believed({}, corpora, 0.5) == believed(found, corpora, 0.0) == {"a": 1.0, "b": 1.0, "c": 1.0}

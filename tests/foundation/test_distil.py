@@ -9,6 +9,7 @@ from fedefm.foundation.settings import Distillation
 from fedefm.losses.corpus import fold_log_probabilities
 from fedefm.losses.segmentation import foundation_loss, segmentation_loss
 from fedefm.maths import cosine_cost, emd, node_weights, regional_similarity
+from fedefm.models.build import forward_with_features
 
 K = 4  # background and three classes
 CHANNELS = (1, 2)  # what the student's own hospital labels
@@ -47,7 +48,13 @@ def batch() -> tuple[Tensor, Tensor]:
 
 
 STUDENT, EAST, WEST = Network(1), Network(2), Network(3)
-EXPERTS = {"west": Teacher(WEST, (1, 3)), "east": Teacher(EAST, (2,))}
+
+
+def teacher(network: nn.Module, channels: tuple[int, ...]) -> Teacher:
+    return Teacher(lambda images: forward_with_features(network, images, -1), channels)
+
+
+EXPERTS = {"west": teacher(WEST, (1, 3)), "east": teacher(EAST, (2,))}
 
 
 def objective(teachers: dict[str, Teacher] | None = None, channels: tuple[int, ...] = CHANNELS, **settings: object):
@@ -164,13 +171,13 @@ class Reshared(nn.Module):
 def test_class_aware_ignores_what_a_teacher_says_of_classes_that_its_host_never_labelled(
     batch: tuple[Tensor, Tensor],
 ) -> None:
-    honest, odd = ({"east": Teacher(network, (1, 2))} for network in (EAST, Reshared(EAST)))
+    honest, odd = ({"east": teacher(network, (1, 2))} for network in (EAST, Reshared(EAST)))
     torch.testing.assert_close(objective(honest, class_aware=True)(batch), objective(odd, class_aware=True)(batch))
     assert float((objective(honest)(batch) - objective(odd)(batch)).detach()) != pytest.approx(0, abs=1e-3)
 
 
 def test_with_a_full_corpus_class_aware_changes_nothing(batch: tuple[Tensor, Tensor]) -> None:
-    full = {"east": Teacher(EAST, (1, 2, 3))}
+    full = {"east": teacher(EAST, (1, 2, 3))}
     same(objective(full, class_aware=True)(batch), objective(full)(batch))
 
 
@@ -195,7 +202,7 @@ def test_conditioning_corrects_teachers_by_the_silos_labels(batch: tuple[Tensor,
 
 def test_what_teachers_say_where_the_silo_has_labels_does_not_count(batch: tuple[Tensor, Tensor]) -> None:
     images, masks = batch[0], torch.randint(1, 3, batch[1].shape, generator=torch.Generator().manual_seed(1))
-    honest, odd = ({"east": Teacher(network, (1, 2))} for network in (EAST, WEST))
+    honest, odd = ({"east": teacher(network, (1, 2))} for network in (EAST, WEST))
     losses = [objective(experts, condition_on_labels=True)((images, masks)) for experts in (honest, odd)]
     torch.testing.assert_close(*losses)
     assert not objective(honest)((images, masks)).isclose(objective(odd)((images, masks)))
@@ -298,7 +305,7 @@ def test_static_structure_is_taught_as_none_of_the_teachers_classes_at_full_weig
     source = torch.Generator().manual_seed(1)
     images = torch.randn(1, 1, 8, 8, generator=source, dtype=torch.float64).expand(12, -1, -1, -1)
     masks = torch.zeros(12, 8, 8, dtype=torch.int64)
-    loss = objective({"east": Teacher(EAST, (2,))}, negatives=0.0, class_aware=True, static_limit=0.25, beta=1.0)
+    loss = objective({"east": teacher(EAST, (2,))}, negatives=0.0, class_aware=True, static_limit=0.25, beta=1.0)
     answer = EAST(images).detach()
     answer_folded = fold_log_probabilities(answer, (2,))
     seen = answer_folded.argmax(1) == 1

@@ -49,7 +49,7 @@ def played(
                 return result
             if change is None:
                 raise DataError("silent")
-            start = start_of(task, assignment.models, job.distillation)
+            start = start_of(task, assignment.models, job.distillation, result.report.get("shares", {}))
             return replace(result, weights=change(start, result.weights))
 
     monkeypatch.setattr(module, "Hospital", Attacker)

@@ -73,11 +73,20 @@ def test_a_feature_that_is_not_finite_raises(culprit: str, bad: float) -> None:
 
 @pytest.mark.parametrize("length", [0.0, 1e-25])
 @pytest.mark.parametrize("culprit", ["u", "v"])
-def test_a_feature_without_direction_raises(culprit: str, length: float) -> None:
+def test_a_feature_without_direction_costs_one_and_changes_nothing_else(culprit: str, length: float) -> None:
     features = dict(zip("uv", (t.float() for t in random_features(5, 2, 3, 4, 5)), strict=True))
+    expected = cosine_cost(**features)
     features[culprit][0, 1] = length
-    with pytest.raises(OptimalTransportError, match=f"features {culprit} hold a zero vector"):
-        cosine_cost(**features)
+    features[culprit].requires_grad_()
+    if culprit == "u":
+        expected[0, 1] = 1
+    else:
+        expected[0, :, 1] = 1
+    found = cosine_cost(**features)
+    assert torch.equal(found, expected)
+    found.sum().backward()
+    gradient = features[culprit].grad
+    assert gradient is not None and gradient.isfinite().all() and not gradient[0, 1].any()
 
 
 @pytest.mark.usefixtures("untyped")

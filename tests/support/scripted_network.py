@@ -46,8 +46,8 @@ class Ledger:
     def combine(self, models: Mapping[str, str], factors: Mapping[str, float]) -> str:
         return self.make(f"sum {sorted(factors.items())}", models)
 
-    def refusal(self, assignment: Assignment[str], weights: str) -> str | None:
-        return "holds NaN" if weights == BAD else None
+    def refusal(self, assignment: Assignment[str], result: Result[str]) -> str | None:
+        return "holds NaN" if result.weights == BAD else None
 
     def nbytes(self, weights: str) -> int:
         return 1
@@ -172,8 +172,8 @@ class Floats:
     def combine(self, models: Mapping[str, float], factors: Mapping[str, float]) -> float:
         return math.fsum(models[name] * factors[name] for name in models)
 
-    def refusal(self, assignment: Assignment[float], weights: float) -> str | None:
-        return None if math.isfinite(weights) else "holds NaN"
+    def refusal(self, assignment: Assignment[float], result: Result[float]) -> str | None:
+        return None if result.weights is None or math.isfinite(result.weights) else "holds NaN"
 
     def nbytes(self, weights: float) -> int:
         return 8

@@ -12,7 +12,7 @@ from fedefm.exchange.events import SilosRated, StageEnded, StageStarted
 from fedefm.exchange.messages import STUDENT, Assignment, Check, Result, Stage, Task, W, any_report
 from fedefm.exchange.method import NOTHING, Experts, Method
 from fedefm.exchange.ports import WeightsOps
-from fedefm.exchange.reputation import agreement_of, assessed, comparable, reputation, with_agreement
+from fedefm.exchange.reputation import agreement_of, assessed, comparable, found_of, reputation, with_agreement
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.stages import Stages
 from fedefm.exchange.state import RoundState
@@ -90,7 +90,7 @@ class Operations(Generic[W]):
             corpora = {host: state.corpora[host] for host in experts[site]}
             task = self.tasks.distil(site, state.round, corpora, self.reputations(state, corpora))
             assignments.append(Assignment(task, {STUDENT: state.silos[site], **experts[site]}))
-        done, state = self.stages.perform(state, Stage.DISTIL, assignments)
+        done, state = self.stages.perform(state, Stage.DISTIL, assignments, check=found_of)
         return replace(state, silos=state.silos | _weights(done)), frozenset(task.site for task, _ in done)
 
     def assess(self, state: RoundState[W], silos: Sequence[str], excused: Collection[str] = ()) -> RoundState[W]:
@@ -115,7 +115,8 @@ class Operations(Generic[W]):
 
     def reputations(self, state: RoundState[W], silos: Iterable[str]) -> dict[str, float]:
         """Share in [0, 1] of its weight that each silo keeps."""
-        return {silo: reputation(state.agreement, silo, self.plan.reputation_limit) for silo in silos}
+        limit = self.plan.reputation_limit
+        return {silo: reputation(state.agreement, state.corpora, silo, limit) for silo in silos}
 
     def aggregate(self, state: RoundState[W], took_part: frozenset[str]) -> RoundState[W]:
         """Make the new Theta.

@@ -33,8 +33,8 @@ class WeightsOps(Protocol[W]):
         """Sum of factor times weights; the order of the mapping must not change a bit."""
         ...
 
-    def refusal(self, assignment: Assignment[W], weights: W) -> str | None:
-        """Why weights that came back for an assignment cannot be accepted; None if they can.
+    def refusal(self, assignment: Assignment[W], result: Result[W]) -> str | None:
+        """Why the weights that came back for an assignment cannot be accepted; None if they can.
 
         They may be no weights of this network (NaN, a wrong shape), or none that the assignment's steps could make.
         """

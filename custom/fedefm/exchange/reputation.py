@@ -1,13 +1,15 @@
 """How much a silo's weights count, by what its neighbours' labels say of them.
 
 A host holds a silo's weights against its own labels of the classes that both annotate. Hosts differ in how hard their
-images are, so a silo is compared with the other silos at the same host and class, never with a fixed figure. This is
-client-side cross-validation (Zhao et al., Shielding Collaborative Learning, 2020), by an Earth Mover's Distance.
+images are, so a silo is compared with the other silos at the same host and class, never with a fixed figure. Of a
+class that a silo does not annotate nothing is asked: early in a run an honest silo forgets in its turn nearly all that
+it does not label. This is client-side cross-validation (Zhao et al., Shielding Collaborative Learning, 2020), by an
+Earth Mover's Distance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import median, median_high
 from typing import Any
 
@@ -17,6 +19,9 @@ from fedefm.exchange.topology import Topology
 Agreement = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By host, class and silo."""
 
+Found = Mapping[str, Mapping[str, float]]
+"""What one host has found: by class and silo."""
+
 Corpora = Mapping[str, Sequence[str]]
 
 BLIND = 0.05
@@ -24,35 +29,59 @@ BLIND = 0.05
 
 
 def comparable(topology: Topology, corpora: Corpora, silo: str, host: str) -> tuple[str, ...]:
-    """Classes of which `host` can tell how `silo` does beside another visitor: all three annotate them; sorted."""
-    others = [other for other in topology.visitors(host) if other != silo]
-    shared = set(corpora.get(host, ())) & set(corpora.get(silo, ()))
-    return tuple(sorted(name for name in shared if any(name in corpora.get(other, ()) for other in others)))
+    """Classes of `host` in which it can tell how `silo` does beside another visitor; sorted."""
+    visitors = {site: corpora[site] for site in topology.visitors(host) if site in corpora}
+    return tuple(sorted(name for name in corpora.get(host, ()) if _peers(visitors, silo, name)))
 
 
-def reputation(agreement: Agreement, silo: str, limit: float) -> float:
+def reputation(agreement: Agreement, corpora: Corpora, silo: str, limit: float) -> float:
     """Share in [0, 1] of its weight that a silo keeps: 1 until it has been compared.
 
-    At every host and class its agreement is divided by the best other silo's. A host has one vote, the median over its
+    At every host and class its agreement is divided by the best peer's. A host has one vote, the median over its
     classes, so that no class that looks otherwise at the silo decides. Of the votes the upper median counts: a silo
     falls only where more than half of its hosts say so, and two at least. So one host that lies takes nothing from an
-    honest silo, nor do two of four; two of three can. From `limit` on the share is 1, it falls in a straight line, and
-    at half of `limit` it is 0.
+    honest silo, nor do two of four; two of three can.
+
+    Args:
+        agreement: what the hosts have found.
+        corpora: of every silo.
+        silo: whose reputation is asked for.
+        limit: see `share`.
     """
-    votes = [vote for classes in agreement.values() if (vote := _vote(classes, silo)) is not None]
-    if len(votes) < 2 or limit == 0:
-        return 1.0
-    return min(max(2 * median_high(votes) / limit - 1, 0.0), 1.0)
+    votes = [vote for classes in agreement.values() if (vote := _vote(classes, corpora, silo)) is not None]
+    return share(median_high(votes), limit) if len(votes) > 1 else 1.0
 
 
-def _vote(classes: Mapping[str, Mapping[str, float]], silo: str) -> float | None:
-    """What one host says: the silo's agreement over the best other silo's, median over classes; None if nothing."""
+def believed(found: Found, corpora: Corpora, limit: float) -> dict[str, float]:
+    """Share in [0, 1] of its weight that each model keeps at the one hospital that has compared them all.
+
+    Args:
+        found: by class and model.
+        corpora: of every model: the classes of which it should know.
+        limit: see `share`.
+    """
+    votes = {name: _vote(found, corpora, name) for name in sorted(corpora)}
+    return {name: 1.0 if vote is None else share(vote, limit) for name, vote in votes.items()}
+
+
+def share(ratio: float, limit: float) -> float:
+    """What is kept: 1 from a ratio of `limit` on, 0 at half of it, a straight line between; all where `limit` is 0."""
+    return min(max(2 * ratio / limit - 1, 0.0), 1.0) if limit else 1.0
+
+
+def _vote(classes: Found, corpora: Corpora, silo: str) -> float | None:
+    """What one host says: the silo's agreement over the best peer's, median over classes; None if nothing."""
     ratios = []
-    for silos in classes.values():
-        best = max((value for other, value in silos.items() if other != silo), default=0.0)
+    for name, silos in classes.items():
+        best = max((silos[peer] for peer in _peers(corpora, silo, name) if peer in silos), default=0.0)
         if silo in silos and best > BLIND:
             ratios.append(silos[silo] / best)
     return median(ratios) if ratios else None
+
+
+def _peers(corpora: Corpora, silo: str, name: str) -> list[str]:
+    """Silos that a silo is held against in one class: all others, if it annotates the class itself."""
+    return [other for other in corpora if other != silo] if name in corpora.get(silo, ()) else []
 
 
 def assessed(agreement: Agreement) -> list[str]:
@@ -77,6 +106,25 @@ def agreement_of(report: Mapping[str, Any], classes: Sequence[str] = ()) -> dict
     if not isinstance(found, Mapping) or not all(_is_share(value) for value in found.values()):
         raise ProtocolError("assess: the hospital gave no agreement in [0, 1] by class")
     return {name: float(found[name]) for name in classes if name in found}
+
+
+def found_of(
+    report: Mapping[str, Any], classes: Collection[str] = (), models: Collection[str] = ()
+) -> dict[str, dict[str, float]]:
+    """What a distil report says of the models that came along, by class and model: of these classes and models.
+
+    Raises:
+        ProtocolError: one of its figures is no number in [0, 1].
+    """
+    found = report.get("agreement", {})
+    rows = list(found.values()) if isinstance(found, Mapping) else [None]
+    if not all(isinstance(silos, Mapping) and all(map(_is_share, silos.values())) for silos in rows):
+        raise ProtocolError("distil: the hospital gave no agreement in [0, 1] by class and model")
+    return {
+        name: {silo: float(found[name][silo]) for silo in sorted(models) if silo in found[name]}
+        for name in sorted(classes)
+        if name in found
+    }
 
 
 def _is_share(value: Any) -> bool:

@@ -161,7 +161,7 @@ class Stages(Generic[W]):
             check(result.report)
         except ProtocolError as error:
             return str(error)
-        return None if result.weights is None else self.ops.refusal(assignment, result.weights)
+        return None if result.weights is None else self.ops.refusal(assignment, result)
 
     def _size(self, models: Iterable[W]) -> int:
         return sum(self.ops.nbytes(weights) for weights in models)

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from fedefm.errors import OptimalTransportError
+from fedefm.foundation.lessons import Answer, Ask
 from fedefm.foundation.settings import Distillation
 from fedefm.foundation.static import StaticStructure, silence
 from fedefm.losses.corpus import condition_on_labels, fold_log_probabilities
@@ -25,9 +27,15 @@ from fedefm.training.loop import Batch
 
 @dataclass(frozen=True)
 class Teacher:
-    """An expert that came back: its network, the channels that its host annotates, and the host's reputation."""
+    """An expert that came back.
 
-    model: nn.Module
+    Attributes:
+        ask: gives its logits and features of a batch of images.
+        channels: that its host annotates.
+        reputation: share in [0, 1] of its weight.
+    """
+
+    ask: Ask
     channels: tuple[int, ...]
     reputation: float = 1.0
 
@@ -49,6 +57,7 @@ class DistillationObjective:
         self._teachers = dict(sorted(teachers.items()))
         self._similarity: dict[str, list[float]] = defaultdict(list)
         self._static: dict[str, StaticStructure] = {}
+        self._dropped: dict[str, str] = {}
 
     def __call__(self, batch: Batch) -> Tensor:
         """Loss of one batch."""
@@ -59,7 +68,9 @@ class DistillationObjective:
         if not self._teachers:
             return supervised.mean()
         asked = {host: self._ask(teacher, images, masks) for host, teacher in self._teachers.items()}
-        weights = self._weigh({host: emd_similarity(nodes.detach(), seen) for host, (_, seen) in asked.items()})
+        scores = self._compare(nodes.detach(), asked)
+        asked = {host: asked[host] for host in scores}
+        weights = self._weigh(scores)
         taught, scale = logits.new_zeros(len(images)), logits.new_zeros(len(images))
         for host, (answer, seen) in asked.items():
             channels = self._teachers[host].channels if s.class_aware else tuple(range(1, logits.shape[1]))
@@ -79,12 +90,31 @@ class DistillationObjective:
         """Mean EMD similarity of every teacher over the batches so far."""
         return {host: sum(values) / len(values) for host, values in self._similarity.items()}
 
+    @property
+    def dropped(self) -> dict[str, str]:
+        """Teachers that could not be compared with the student, with the reason; they teach no more in this task."""
+        return dict(self._dropped)
+
+    def _compare(self, nodes: Float[Tensor, "b n c"], asked: Mapping[str, Answer]) -> dict[str, Float[Tensor, " b"]]:
+        """The EMD similarity of every teacher that can be compared; one that cannot is dropped, and ends nothing."""
+        scores = {}
+        for host, (answer, seen) in asked.items():
+            if host in self._dropped:
+                continue
+            try:
+                scores[host] = emd_similarity(nodes, seen)
+            except OptimalTransportError as error:
+                self._dropped[host] = str(error)
+                continue
+            if not bool(answer.isfinite().all()):
+                self._dropped[host] = "its answers hold NaN or infinity"
+                del scores[host]
+        return scores
+
     @torch.no_grad()
-    def _ask(
-        self, teacher: Teacher, images: Tensor, masks: Tensor
-    ) -> tuple[Float[Tensor, "b k h w"], Float[Tensor, "b n c"]]:
+    def _ask(self, teacher: Teacher, images: Tensor, masks: Tensor) -> Answer:
         """A teacher's logits, corrected by the silo's own labels, and its features."""
-        answer, seen = forward_with_features(teacher.model, images, self._settings.feature_level)
+        answer, seen = teacher.ask(images)
         if self._settings.condition_on_labels:
             answer = condition_on_labels(answer, masks, self._channels)
         return answer, seen

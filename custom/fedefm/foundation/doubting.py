@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fedefm.exchange.messages import Assignment, Result
+from fedefm.exchange.reputation import found_of
 from fedefm.foundation.settings import Settings
-from fedefm.foundation.start import start_of
+from fedefm.foundation.start import shares_of, start_of
 from fedefm.models.build import Weights
 from fedefm.training.ops import TensorOps
 
@@ -15,8 +17,12 @@ def doubting_ops(settings: Settings, reference: Weights) -> TensorOps:
         settings: the job.
         reference: weights whose names, shapes and dtypes all must have.
     """
-    return TensorOps(
-        reference,
-        settings.optimisation,
-        lambda assignment: start_of(assignment.task, assignment.models, settings.distillation),
-    )
+
+    def start(assignment: Assignment[Weights], result: Result[Weights]) -> Weights:
+        """By what the hospital says that it found: a lie there moves its own start alone, among weights it was sent."""
+        task, models = assignment.task, assignment.models
+        found = found_of(result.report, settings.classes, models)
+        shares = shares_of(task, found, settings.schedule.reputation_limit)
+        return start_of(task, models, settings.distillation, shares)
+
+    return TensorOps(reference, settings.optimisation, start)

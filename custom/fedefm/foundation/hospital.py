@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,19 @@ from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import STUDENT, Stage, Task
 from fedefm.foundation.agreement import agreement
 from fedefm.foundation.distil import DistillationObjective, Teacher
+from fedefm.foundation.lessons import Ask, Lessons
 from fedefm.foundation.settings import Settings
-from fedefm.foundation.start import start_of
+from fedefm.foundation.start import shares_of, start_of
 from fedefm.foundation.terms import TERMS, LocalWork, Loss, alternating, correction_of, pooled, supervised
 from fedefm.losses.corpus import corpus_channels
-from fedefm.models.build import Weights, build_model, take_weights
-from fedefm.training.loop import optimise, rate_sum
+from fedefm.maths.fingerprint import weights_sha256
+from fedefm.models.build import Weights, build_model, forward_with_features, take_weights
+from fedefm.training.loop import Batch, draw_batches, optimise, rate_sum
 from fedefm.training.scores import mean_dice, score
 from fedefm.training.site import OnStep, Site, Work
+
+TEACHER = "teacher"
+"""The network that all teachers share, one after another."""
 
 
 class Hospital(Site):
@@ -52,6 +58,7 @@ class Hospital(Site):
         self._folder, self._settings, self._others = folder, settings, others
         self._data: SiteData | None = None
         self._networks: dict[str, nn.Module] = {}
+        self._looked_at: dict[str, dict[str, float]] = {}
 
     @property
     def data(self) -> SiteData:
@@ -142,12 +149,16 @@ class Hospital(Site):
         if set(models) != {STUDENT, *task.teachers}:
             raise ProtocolError(f"task {task.id}: the experts that came along are not those that it names")
         distillation, classes = self._settings.distillation, self._settings.classes
-        models = {**models, STUDENT: start_of(task, models, distillation)}
+        limit = self._settings.schedule.reputation_limit
+        found = self._compare(models) if limit else {}
+        shares = shares_of(task, found, limit)
+        models = {**models, STUDENT: start_of(task, models, distillation, shares)}
+        lessons = Lessons(lambda host: self._teacher(models[host]), task.teachers, self._batches(task), task.steps)
         teachers = {
             host: Teacher(
-                self._network(host, models).eval().requires_grad_(False),
+                partial(lessons.answer, host),
                 corpus_channels(corpus, classes),
-                task.reputation.get(host, 1.0),
+                task.reputation.get(host, 1.0) * shares[host],
             )
             for host, corpus in task.teachers.items()
         }
@@ -162,13 +173,41 @@ class Hospital(Site):
             should_stop,
             lambda step, value: self._on_step(task, step, value),
         )
-        report = {"loss": loss, "val_dice": self._validate(student), "emd_similarity": objective.similarities()}
+        report = {
+            "loss": loss,
+            "val_dice": self._validate(student),
+            "emd_similarity": objective.similarities(),
+            "agreement": found,
+            "shares": shares,
+            "dropped": sorted(objective.dropped),
+        }
         return take_weights(student), report
+
+    def _batches(self, task: Task) -> Iterator[Batch]:
+        """The batches that `optimise` draws for the task."""
+        return draw_batches(self.data.train, self._settings.optimisation, task.seed, self._device)
+
+    def _teacher(self, weights: Weights) -> Ask:
+        """How to ask a teacher, until the next one is opened: all share one network."""
+        network = self._network(TEACHER, {TEACHER: weights}).eval().requires_grad_(False)
+        return lambda images: forward_with_features(network, images, self._settings.distillation.feature_level)
+
+    def _compare(self, models: Mapping[str, Weights]) -> dict[str, dict[str, float]]:
+        """How far every model agrees with the site's own labels, by class and model."""
+        found = {name: self._agreement(models, name) for name in sorted(models)}
+        return {c: {name: by_class[c] for name, by_class in found.items()} for c in found[STUDENT]}
+
+    def _agreement(self, models: Mapping[str, Weights], name: str) -> dict[str, float]:
+        """How far one model agrees with the site's own labels; the same weights are looked at once a run."""
+        sha256 = weights_sha256(models[name])
+        if sha256 not in self._looked_at:
+            model = self._network(STUDENT, {STUDENT: models[name]})
+            self._looked_at[sha256] = agreement(model, self.data.train, self._settings.classes, self.data.corpus)
+        return self._looked_at[sha256]
 
     def _assess(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
         """Hold another silo's weights against the site's own labels; only the agreement by class leaves."""
-        model = self._network(STUDENT, models)
-        return None, {"agreement": agreement(model, self.data.train, self._settings.classes, self.data.corpus)}
+        return None, {"agreement": self._agreement(models, STUDENT)}
 
     def _lone(
         self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]

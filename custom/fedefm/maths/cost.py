@@ -10,7 +10,8 @@ from fedefm.errors import OptimalTransportError
 def cosine_cost(u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"]) -> Float[Tensor, "b n m"]:
     """Cost 1 - cos(u_p, v_q) between every node of `u` and every node of `v`, in [0, 2].
 
-    In float32 the cosine of a vector with itself can exceed 1 by 5e-7: the cost is clamped at zero.
+    In float32 the cosine of a vector with itself can exceed 1 by 5e-7: the cost is clamped at zero. A vector that is
+    (next to) zero, as a ReLU may leave it, has no direction: it costs 1 to everywhere, as if at a right angle.
 
     Args:
         u: (B,N,C) features of N nodes; float16 and bfloat16 are computed in float32, also under autocast.
@@ -20,8 +21,7 @@ def cosine_cost(u: Float[Tensor, "b n c"], v: Float[Tensor, "b m c"]) -> Float[T
         (B,N,M), float32 or float64, differentiable.
 
     Raises:
-        OptimalTransportError: shapes do not match, or a feature is NaN, infinite or (next to) zero, which has no
-            direction.
+        OptimalTransportError: shapes do not match, or a feature is NaN, infinite or huge.
 
     Source: Eq. 3 of FedEFM (arXiv 2501.16992); DeepEMD (Zhang et al. 2020).
     """
@@ -59,22 +59,27 @@ def cosine_cost_of(
     """`cosine_cost` of features whose dot products are at hand."""
     # Dividing the products instead of the features passes over N M numbers, not (N + M) C.
     norm_u, norm_v = torch.linalg.vector_norm(u, dim=-1), torch.linalg.vector_norm(v, dim=-1)
-    _check_norms(norm_u, norm_v)
-    return (1 - dots / (norm_u[:, :, None] * norm_v[:, None, :])).clamp_min(0)
+    smallest = _check_norms(norm_u, norm_v)
+    if smallest is None:
+        return (1 - dots / (norm_u[:, :, None] * norm_v[:, None, :])).clamp_min(0)
+    known = (norm_u > smallest)[:, :, None] & (norm_v > smallest)[:, None, :]
+    lengths = torch.where(known, norm_u[:, :, None] * norm_v[:, None, :], 1.0)
+    return torch.where(known, 1 - dots / lengths, 1.0).clamp_min(0)
 
 
-def _check_norms(*norms: Tensor) -> None:
+def _check_norms(*norms: Tensor) -> float | None:
+    """The length up to which a vector has no direction, if there is one so short; else None.
+
+    Raises:
+        OptimalTransportError: a length is NaN, infinite or so large that its square overflows.
+    """
     # Squares of the features must neither overflow nor lose digits to underflow.
     info = torch.finfo(norms[0].dtype)
     smallest, largest = (info.tiny / info.eps) ** 0.5, info.max**0.5
     extremes = torch.stack([extreme for norm in norms for extreme in norm.detach().aminmax()]).tolist()
-    for name, low, high in zip("uv", extremes[::2], extremes[1::2], strict=True):
-        # Written so that a NaN fails too.
-        if not high < largest:
+    for name, high in zip("uv", extremes[1::2], strict=True):
+        if not high < largest:  # written so that a NaN fails too
             raise OptimalTransportError(
                 f"features {name} hold a NaN, infinite or huge value: check the network's weights"
             )
-        if not low > smallest:
-            raise OptimalTransportError(
-                f"features {name} hold a zero vector, which has no direction: check the layer tapped"
-            )
+    return None if min(extremes[::2]) > smallest else smallest

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from fedefm.exchange.messages import CORRECTION, TRAINING, Assignment
+from fedefm.exchange.messages import CORRECTION, TRAINING, Assignment, Result
 from fedefm.maths.averaging import interpolate, linear_combination, weighted_mean
 from fedefm.models.build import Weights
 from fedefm.training.doubt import beyond_reach, misfit, schema_of
 from fedefm.training.loop import learning_rates
 from fedefm.training.optimisation import Optimisation
 
-Start = Callable[[Assignment[Weights]], Weights]
-"""What the training of an assignment starts from."""
+Start = Callable[[Assignment[Weights], Result[Weights]], Weights]
+"""What the training of an assignment started from, as far as its result tells."""
 
 
 class TensorOps:
@@ -23,7 +23,7 @@ class TensorOps:
     Args:
         reference: weights whose names, shapes and dtypes every other must have.
         optimisation: how tasks step; None where a job trains otherwise, and then no reach is known.
-        start: what the training of an assignment starts from; goes with `optimisation`.
+        start: what the training of an assignment started from; goes with `optimisation`.
     """
 
     def __init__(
@@ -44,15 +44,20 @@ class TensorOps:
         """Sum of factor times weights, sorted by name, in float64."""
         return linear_combination(models, factors)
 
-    def refusal(self, assignment: Assignment[Weights], weights: Weights) -> str | None:
-        """Why weights cannot be accepted, in a few words; None if they can."""
+    def refusal(self, assignment: Assignment[Weights], result: Result[Weights]) -> str | None:
+        """Why a result's weights cannot be accepted, in a few words; None if they can, or if there are none."""
+        weights = result.weights
+        if weights is None:
+            return None
         if reason := misfit(weights, self._schema):
             return reason
         if self._optimisation is None or self._start is None or assignment.task.stage not in TRAINING:
             return None
         rates = learning_rates(assignment.task, self._optimisation)
         correction = assignment.models.get(CORRECTION)
-        return beyond_reach(self._start(assignment), weights, rates, self._optimisation.weight_decay, correction)
+        return beyond_reach(
+            self._start(assignment, result), weights, rates, self._optimisation.weight_decay, correction
+        )
 
     def nbytes(self, weights: Weights) -> int:
         """Bytes of all tensors."""

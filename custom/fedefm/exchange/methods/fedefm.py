@@ -25,8 +25,9 @@ It is handed the exchange, the state, the silos whose turn it is, and the hosts 
 def one_round(exchange: Exchange[W], state: RoundState[W], call: Call) -> RoundState[W]:
     """In its turn each silo is taught at home by the teachers that `call` brings; then Theta is made of all of them.
 
-    The first silo starts from Theta. What a silo returned is assessed at its neighbours; then it flows into the next
-    silo as Theta did into the first, by as much as its reputation allows.
+    The first silo starts from Theta. A student holds its teachers against its own labels before it learns from them.
+    What it returned is assessed at its neighbours; then it flows into the next silo as Theta did into the first, by as
+    much as its reputation allows.
 
     A round has as many overseas stages as there are turns, but a host may get one miss from all of them together, and
     none if it trained at home in this round: as it would where all silos work at the same time.
