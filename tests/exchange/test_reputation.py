@@ -133,14 +133,13 @@ def test_a_new_finding_takes_the_place_of_the_old_one_and_of_no_other() -> None:
     assert before == {"h": {"catheter": {"a": 0.1, "b": 0.2}, "vessel": {"a": 0.3}}}
 
 
-def test_comparable_are_classes_that_host_and_silo_annotate_where_another_visitor_is_held_against_them() -> None:
+def test_comparable_are_classes_that_host_silo_and_another_visitor_annotate() -> None:
     corpora = {"a": ["vessel", "catheter"], "b": ["catheter"], "c": ["vessel", "catheter"], "d": ["catheter"]}
-    assert comparable(complete("abcd"), corpora, "a", "b") == ("catheter",)
-    assert comparable(complete("abcd"), corpora, "a", "c") == ("catheter", "vessel")
-    assert comparable(complete("ac"), corpora, "a", "c") == ()  # nobody else
-    assert comparable(complete("abc"), {"a": ["vessel"], "b": ["vessel"], "c": ["catheter"]}, "a", "b") == ("vessel",)
+    assert comparable(complete("abc"), corpora, "a", "b") == ("catheter",)
+    assert comparable(complete("ac"), corpora, "a", "c") == ()
     assert comparable(complete("abcd"), {"a": ["vessel"], "b": ["catheter"]}, "a", "b") == ()
     assert comparable(ring("abcd"), corpora, "a", "b") == ("catheter",)  # c visits b too
+    assert comparable(ring("abcd"), corpora | {"c": ["vessel"]}, "a", "b") == ()  # d does not
 
 
 def test_who_annotates_a_class_is_held_against_all_and_who_does_not_against_nobody() -> None:

@@ -29,9 +29,13 @@ BLIND = 0.05
 
 
 def comparable(topology: Topology, corpora: Corpora, silo: str, host: str) -> tuple[str, ...]:
-    """Classes of `host` in which it can tell how `silo` does beside another visitor; sorted."""
-    visitors = {site: corpora[site] for site in topology.visitors(host) if site in corpora}
-    return tuple(sorted(name for name in corpora.get(host, ()) if _peers(visitors, silo, name)))
+    """Classes of which `host` can tell how `silo` does beside another visitor: all three annotate them; sorted.
+
+    With two annotators each would be judged by the other alone, and one host takes nothing from a silo.
+    """
+    others = [other for other in topology.visitors(host) if other != silo]
+    shared = set(corpora.get(host, ())) & set(corpora.get(silo, ()))
+    return tuple(sorted(name for name in shared if any(name in corpora.get(other, ()) for other in others)))
 
 
 def reputation(agreement: Agreement, corpora: Corpora, silo: str, limit: float) -> float:
