@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedefm.exchange.events import Event, SilosRated, StageEnded, TaskDone, TaskLost
+from fedefm.exchange.events import CountsCapped, Event, SilosRated, StageEnded, TaskDone, TaskLost
 from fedefm.exchange.messages import THETA, TRAINING, Stage, Task
 
 RECORD_FILE = "record.json"
@@ -15,7 +15,10 @@ RECORD_FILE = "record.json"
 
 
 class Recorder:
-    """A listener that keeps what the report needs; `figures()` gives it as JSON-able values."""
+    """A listener that keeps what the report needs; `figures()` gives it as JSON-able values.
+
+    The reports that it is told are those that `exchange/bounds.py` has read: nothing in them is looked at again.
+    """
 
     def __init__(self, classes: Sequence[str]):
         self._classes = tuple(classes)
@@ -26,6 +29,7 @@ class Recorder:
         self._similarity: dict[str, dict[str, dict[str, float | None]]] = defaultdict(lambda: defaultdict(dict))
         self._expert_dice: dict[str, dict[str, dict[str, float | None]]] = defaultdict(lambda: defaultdict(dict))
         self._reputation: dict[str, dict[str, float]] = {}
+        self._capped: dict[str, list[str]] = {}
         self._scores: dict[str, dict[str, Any]] = defaultdict(dict)
         self._lone: dict[str, Any] = {}
         self._seconds: dict[str, float] = defaultdict(float)
@@ -40,6 +44,8 @@ class Recorder:
             self._lost.append(event.lost.to_dict())
         elif isinstance(event, SilosRated):
             self._reputation[str(event.round)] = dict(event.reputation)
+        elif isinstance(event, CountsCapped):
+            self._capped[str(event.round)] = list(event.sites)
         elif isinstance(event, StageEnded):
             self._seconds[event.stage.value] += event.seconds
             self._bytes[event.stage.value] += event.bytes
@@ -58,6 +64,7 @@ class Recorder:
             "emd_similarity": _plain(self._similarity),
             "expert_dice": _plain(self._expert_dice),
             "reputation": _plain(self._reputation),
+            "capped": _plain(self._capped),
             "baselines": self._lone,
             "seconds": {**self._seconds, "total": sum(self._seconds.values())},
             "bytes": {**self._bytes, "total": sum(self._bytes.values())},
