@@ -7,8 +7,8 @@ from typing import Any
 
 Number = int | float
 Scores = Mapping[str, Any]
-"""`{"by_class": {class: {figure: {mean, low, high, support}, "support": n}}, "all": {...}}`, as `exchange/bounds.py` has
-read it; classes that the hospital does not annotate are left out."""
+"""`{"by_class": {class: {figure: {mean, low, high, support}, "support": n}}, "all": {...}}`, read by
+`exchange/bounds.py`; classes that the hospital does not annotate are left out."""
 
 
 def matrix(

@@ -72,8 +72,14 @@ def encode_result(result: Result[Weights]) -> Shareable:
     reply = make_reply(ReturnCode.OK)
     reply[TASK_ID], reply[IMAGES], reply[REPORT] = result.task_id, int(result.images), plain_copy(result.report)
     if result.weights is not None:
-        reply[WEIGHTS] = dict(result.weights)
-        reply.set_header(SHA256, weights_sha256(result.weights))
+        seal(reply, result.weights)
+    return reply
+
+
+def seal(reply: Shareable, weights: Mapping[str, Tensor]) -> Shareable:
+    """Put weights into a reply, with their hash; those that were in it are replaced."""
+    reply[WEIGHTS] = dict(weights)
+    reply.set_header(SHA256, weights_sha256(weights))
     return reply
 
 

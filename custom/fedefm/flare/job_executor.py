@@ -15,6 +15,7 @@ from nvflare.apis.signal import Signal
 from fedefm.errors import ConfigError, DataError, FedefmError
 from fedefm.exchange.messages import Result
 from fedefm.flare.envelope import Weights, decode_assignment, encode_error, encode_result, register_decomposers
+from fedefm.flare.filters import check_filters, remember_sent
 from fedefm.flare.job_files import output_folder, settings_path, site_folder
 from fedefm.flare.metrics import send_scalars
 from fedefm.flare.site_config import SiteConfig, load_site_config
@@ -82,8 +83,10 @@ class JobExecutor(Executor, ABC):
         if isinstance(self._opened, FedefmError):
             raise self._opened
         site, config = self._opened
+        check_filters(fl_ctx, site.noise)
         assignment = decode_assignment(shareable, site.name, task_name)
         config.check(assignment)
+        remember_sent(assignment, fl_ctx)
         result = site.perform(assignment, lambda: bool(abort_signal.triggered))
         send_scalars(self, assignment.task, result.report, fl_ctx)
         return result

@@ -19,4 +19,5 @@ def doubting_ops(settings: Settings, reference: Weights) -> TensorOps:
         reference,
         settings.optimisation,
         lambda assignment: start_of(assignment.task, assignment.models, settings.distillation),
+        settings.noise,
     )

@@ -81,6 +81,11 @@ class Hospital(Site):
         """Number of training images."""
         return len(self.data.train.images)
 
+    @property
+    def noise(self) -> float:
+        """The job's own limit, which the server's doubt allows for."""
+        return self._settings.noise
+
     def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
         data = self.data
         self.check_enough(len(data.train))

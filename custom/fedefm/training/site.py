@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -54,6 +55,11 @@ class Site(ABC):
     @abstractmethod
     def images(self) -> int:
         """Number of images that the hospital's work draws from."""
+
+    @property
+    def noise(self) -> float:
+        """Greatest standard deviation of noise on weights that the job takes; no limit where it knows no reach."""
+        return math.inf
 
     def perform(self, assignment: Assignment[Weights], should_stop: ShouldStop = lambda: False) -> Result[Weights]:
         """Do what the task asks.
