@@ -82,7 +82,7 @@ class Number(Part):
 
     range: Range = (-MAX_NUMBER, MAX_NUMBER)
 
-    def read(self, value: Any, asked: Asked, place: str) -> float | None:
+    def read(self, value: Any, asked: Asked, place: str) -> int | float | None:
         """The number, as it came."""
         if value is None or (type(value) is float and not math.isfinite(value)):
             return None

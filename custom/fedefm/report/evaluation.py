@@ -99,14 +99,8 @@ def class_rows(record: Mapping[str, Any], model: str) -> list[tuple[str, str, st
     rows = []
     for site, scores in sorted(record["scores"][model].items()):
         for name, figures in scores["by_class"].items():
-            rows.append(
-                (
-                    site,
-                    name,
-                    text.count(figures["support"]),
-                    [interval(figures[figure]) for figure, _ in columns_of(record)],
-                )
-            )
+            shown = [interval(figures[figure]) for figure, _ in columns_of(record)]
+            rows.append((site, name, text.count(figures["support"]), shown))
     return rows
 
 
