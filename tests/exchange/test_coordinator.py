@@ -270,7 +270,7 @@ def test_a_wrong_agreement_is_refused_and_rates_nobody(agreement: Any) -> None:
 
 
 HALF_SHARED = {
-    "corpora": {"a": CLASSES, "b": ("catheter",), "c": ("catheter",)},
+    "corpora": {"a": ("catheter", "guidewire"), "b": ("catheter",), "c": ("catheter",)},
     "agreement": lambda task: {"catheter": 0.5, "guidewire": 1.0},
 }
 

@@ -102,23 +102,8 @@ values = st.recursive(
     max_leaves=8,
 )
 kinds = st.sampled_from([type(event).__name__ for event in EVENTS])
-fields = st.sampled_from(
-    [
-        "round",
-        "rounds",
-        "stage",
-        "tasks",
-        "seconds",
-        "bytes",
-        "task",
-        "report",
-        "images",
-        "lost",
-        "reputation",
-        "sites",
-        "site",
-    ]
-)
+FIELDS = "round rounds stage tasks seconds bytes task report images lost reputation sites site "
+fields = st.sampled_from = st.sampled_from(FIELDS.split())
 
 
 @st.composite
