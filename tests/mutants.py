@@ -50,6 +50,7 @@ class Mutant:
 
 
 TRUST, DOCTOR, LOCAL = "custom/fedefm/trust/", "custom/fedefm/doctor/", "workspace_templates/"
+EXCHANGE = "custom/fedefm/exchange/"
 FEDERATION = "tests/federation/test_"
 GUARD = "custom/fedefm/flare/job_guard.py"
 REFUSED, KITS, TLS = f"{FEDERATION}refused_jobs.py", f"{FEDERATION}altered_kits.py", f"{FEDERATION}mutual_tls.py"
@@ -276,6 +277,88 @@ MUTANTS = (
             ),
         ),
         ("tests/exchange/test_reputation.py",),
+    ),
+    Mutant(
+        "a figure in its range",
+        ((f"{EXCHANGE}bounds.py", "not low <= value <= high", "False"),),
+        ("tests/exchange/test_bounds.py",),
+    ),
+    Mutant(
+        "a name that the job knows",
+        ((f"{EXCHANGE}bounds.py", "if type(name) is not str or name not in known:", "if False:"),),
+        ("tests/exchange/test_bounds.py",),
+    ),
+    Mutant(
+        "a figure that is there",
+        ((f"{EXCHANGE}bounds.py", "if self.whole and len(found) != len(known):", "if False:"),),
+        ("tests/exchange/test_bounds.py",),
+    ),
+    Mutant(
+        "one count for one hospital",
+        ((f"{EXCHANGE}stages.py", "if said is not None and images != said:", "if False:"),),
+        ("tests/exchange/test_bounds.py",),
+    ),
+    Mutant(
+        "a count weighs at most twice the median",
+        ((f"{EXCHANGE}shares.py", "float(min(max(1, counts[site]), most))", "float(max(1, counts[site]))"),),
+        ("tests/exchange/test_shares.py", "tests/finetune/test_rounds.py"),
+    ),
+    Mutant(
+        "the median hospital chooses the round",
+        (("custom/fedefm/finetune/metric.py", "gain = median(gains) if gains", "gain = sum(gains) if gains"),),
+        ("tests/finetune/test_metric.py",),
+    ),
+    Mutant(
+        "few images are told nowhere",
+        (("custom/fedefm/metrics/suppression.py", "if least == 1 else suppress_small", "if True else suppress_small"),),
+        ("tests/training/test_site.py",),
+    ),
+    Mutant(
+        "few images train nothing",
+        (("custom/fedefm/training/site.py", "        if images < self.least:\n", "        if False:\n"),),
+        ("tests/training/test_site.py",),
+    ),
+    Mutant(
+        "a filter that would filter nothing",
+        (("custom/fedefm/flare/filters.py", "if not isinstance(one, WeightsFilter):", "if False:"),),
+        ("tests/flare/test_filters.py",),
+    ),
+    Mutant(
+        "D7 a file's name in a hospital's log",
+        (("custom/fedefm/flare/job_executor.py", "    if isinstance(error, DataError):\n", "    if False:\n"),),
+        ("tests/flare/test_foundation_executor.py",),
+    ),
+    Mutant(
+        "D7 a file's name in the doctor's words",
+        ((f"{DOCTOR}data.py", "summary.anomalies if show_names else summary.nameless", "summary.anomalies"),),
+        ("tests/commands/test_doctor.py",),
+    ),
+    Mutant(
+        "a mark stands where our logger puts it",
+        (
+            (
+                "custom/fedefm/flare/progress.py",
+                "found = _OURS.match(line)",
+                "found = re.search(r'(fedefm-[a-z]+ )', line)",
+            ),
+        ),
+        ("tests/flare/test_progress.py",),
+    ),
+    Mutant(
+        "a record is one record",
+        (
+            (
+                "custom/fedefm/flare/log_lines.py",
+                'return "\\n    ".join(visible(line) for',
+                'return "\\n".join(visible(line) for',
+            ),
+        ),
+        ("tests/flare/test_progress.py",),
+    ),
+    Mutant(
+        "control characters of a peer",
+        (("custom/fedefm/errors.py", "c if c.isprintable() else", "c if True else"),),
+        ("tests/flare/test_progress.py",),
     ),
 )
 

@@ -5,6 +5,11 @@ without a traceback and exits with `exit_code`.
 """
 
 
+def visible(text: str) -> str:
+    """A text as it may be printed or logged: what is no visible character, such as ANSI codes, stands escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class FedefmError(Exception):
     """Base of all errors of this package.
 

@@ -186,3 +186,30 @@ def test_a_kit_is_verified_as_a_kit_whatever_else_lies_in_it(kit: Path, capsys: 
         assert main(command) != 0
         assert f"{name}: " in capsys.readouterr().err
         (kit / name).unlink()
+
+
+def test_d7_a_files_name_stands_in_what_the_doctor_says_only_where_it_is_asked_for(
+    kit: Path, consortium: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is wrong with the file; the lines are sent to whoever helps."""
+    data = tmp_path / "hospital"
+    shutil.copytree(consortium["east"], data)
+    first, second, third, *_ = sorted(path.name for path in (data / "images").iterdir())
+    for folder in ("images", "masks"):
+        (data / folder / first).rename(data / folder / "NAME_First_1951.png")
+        (data / folder / second).rename(data / folder / "NAME_Second_1952.png")
+        (data / folder / third).rename(data / folder / "NAME_Third_1953.png")
+    (data / "images" / "NAME_First_1951.png").write_bytes(b"no picture")
+    (data / "masks" / "NAME_Second_1952.png").unlink()
+    (data / "images" / "NAME_Third_1953.png").unlink()
+    code, found = findings(kit, capsys, "--data", str(data))
+    said = json.dumps(found)
+    assert code == 1 and "NAME" not in said and "195" not in said
+    assert {"a file cannot be used", "an image has no mask", "a mask has no image"} <= {
+        one["text"] for one in found["data"]
+    }
+    _, found = findings(kit, capsys, "--data", str(data), "--show-names")
+    assert all(name in json.dumps(found) for name in ("First_1951", "Second_1952", "Third_1953"))
+    (data / "dataset.json").write_text('{"patients": {"NAME_First_1951": 3}}')
+    code, found = findings(kit, capsys, "--data", str(data))
+    assert code == 1 and "NAME" not in json.dumps(found["data"])

@@ -269,8 +269,14 @@ def test_a_wrong_agreement_is_refused_and_rates_nobody(agreement: Any) -> None:
     assert set(state.agreement) == {"b", "c"} and not state.misses
 
 
+HALF_SHARED = {
+    "corpora": {"a": ("catheter", "guidewire"), "b": ("catheter",), "c": ("catheter",)},
+    "agreement": lambda task: {"catheter": 0.5, "guidewire": 1.0},
+}
+
+
 def test_what_a_host_says_of_classes_that_are_not_shared_counts_nothing() -> None:
-    run = play(plan_of(rounds=1, **TURNS), ABC, agreement=lambda task: {"catheter": 0.5, "stent": 1.0})
+    run = play(plan_of(rounds=1, **TURNS), ABC, **HALF_SHARED)
     state = run.coordinator.run("start")
     assert {name for classes in state.agreement.values() for name in classes} == {"catheter"}
 

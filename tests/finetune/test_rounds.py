@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from fedefm.errors import ConfigError, QuorumError
-from fedefm.exchange.events import Event, TaskDone
+from fedefm.exchange.events import CountsCapped, Event, TaskDone
+from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
-from fedefm.finetune.rounds import tune_in_process
+from fedefm.finetune.rounds import tune, tune_in_process
 from fedefm.finetune.tuner import Tuner
-from fedefm.finetune.weights import TUNED_FILE, start_weights
+from fedefm.finetune.weights import TUNED_FILE, start_weights, with_theta_named
 from fedefm.maths.averaging import weighted_mean
 from fedefm.models.checkpoint import load_weights
 from support.thetas import CLASSES, job, theta_in
@@ -130,3 +131,30 @@ def test_too_few_hospitals_give_no_weights(consortium: dict[str, Path], tmp_path
     assert "broken" not in tune_in_process(job(min_sites=3), broken, theta_in(tmp_path)).figures["sites"]
     with pytest.raises(QuorumError, match="3 hospitals took part, at least 4"):
         tune_in_process(job(min_sites=4), broken, theta_in(tmp_path))
+
+
+def test_a_lie_about_images_makes_nobodys_weights_the_result(consortium: dict[str, Path], tmp_path: Path) -> None:
+    """Its number is cut at twice the median, and it is named; the average is the one with that weight."""
+    settings, theta = job(rounds=1, steps=2), theta_in(tmp_path)
+    start = start_weights(theta, settings)
+
+    class Liar(Tuner):
+        images = property(lambda self: 10**6)  # type: ignore[assignment]
+
+        def _prepare(self, *args: Any) -> Any:
+            weights, report = super()._prepare(*args)
+            return weights, {**report, "images": {**report["images"], "train": 10**6}}
+
+    tuners = {name: (Liar if name == "west" else Tuner)(name, consortium[name], settings) for name in consortium}
+    events: list[Event] = []
+    figures = tune(with_theta_named(settings, theta), sorted(tuners), start, InProcessTransport(tuners), events.append)
+    assert figures.figures["history"][0]["capped"] == ["west"]
+    assert [event.sites for event in events if isinstance(event, CountsCapped)] == [("west",)]
+    trained = {
+        e.task.site: tuners[e.task.site].perform(Assignment(e.task, {STUDENT: start})).weights
+        for e in events
+        if isinstance(e, TaskDone) and e.task.stage is Stage.TUNE
+    }
+    honest = {name: len(tuners[name].work.splits["train"]) for name in ("east", "north")}
+    weights = {**{k: float(v) for k, v in honest.items()}, "west": 2.0 * max(honest.values())}
+    assert figures.weights is not None and same(figures.weights, weighted_mean(trained, weights))

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ LOCAL = Task(Stage.LOCAL, 0, "north", "north", steps=1, seed=3)
 
 
 def test_a_replaced_process_gives_the_same_result_as_the_one_it_replaces(fl_ctx, tmp_path, data):
-    configure(tmp_path, data=str(data))
+    configure(tmp_path, data=str(data), least_images=1)
     used, fresh = started(fl_ctx), started(fl_ctx)
     assert decode_result(ask(used, fl_ctx, PREPARE), PREPARE).report["corpus"]
     replies = [ask(executor, fl_ctx, LOCAL, {STUDENT: start_weights()}) for executor in (used, fresh)]
@@ -80,7 +81,7 @@ def test_broken_data_is_told_by_its_class_alone(fl_ctx, tmp_path, caplog):
         reply = ask(started(fl_ctx), fl_ctx, PREPARE)
     assert reason_of(reply).startswith("DataError")
     assert "4711" not in repr(dict(reply))
-    assert "4711" in caplog.text
+    assert "4711" not in caplog.text and "fedefm data check" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,27 @@ def test_work_that_cannot_be_done_is_refused_and_the_next_is_done(fl_ctx, tmp_pa
     executor = started(fl_ctx)
     assert reason_of(ask(executor, fl_ctx, task, models)).split(":")[0].endswith(reason)
     assert reason_of(ask(executor, fl_ctx, PREPARE)) is None
+
+
+def test_d7_no_error_of_a_hospitals_data_writes_a_files_name_into_its_log(fl_ctx, tmp_path, data, caplog, monkeypatch):
+    """Of a data error, of another library's error, and of what chains them."""
+    broken = tmp_path / "hospital"
+    shutil.copytree(data, broken)
+    image = sorted((broken / "images").iterdir())[0]
+    for folder in ("images", "masks"):
+        (broken / folder / image.name).rename(broken / folder / "NAME_First_1951.png")
+    (broken / "masks" / "NAME_First_1951.png").unlink()
+    configure(tmp_path, data=str(broken), least_images=1)
+    executor = started(fl_ctx)
+    with caplog.at_level(logging.DEBUG):
+        assert reason_of(ask(executor, fl_ctx, PREPARE)).startswith("DataError")
+        monkeypatch.setattr(Hospital, "data", property(lambda self: (broken / "NAME_First_1951.png").read_bytes()))
+        assert reason_of(ask(executor, fl_ctx, PREPARE)).startswith("Error")
+    assert "FileNotFoundError; job_executor.py:" in caplog.text
+    assert "NAME" not in caplog.text and "1951" not in caplog.text
+
+
+def test_a_hospital_with_fewer_images_than_its_least_does_not_train(fl_ctx, tmp_path, data, caplog):
+    configure(tmp_path, data=str(data), least_images=100)
+    assert reason_of(ask(started(fl_ctx), fl_ctx, PREPARE)).startswith("ConfigError")
+    assert "lower 'least_images'" in caplog.text

@@ -11,6 +11,7 @@ from nvflare.apis.client import Client
 from nvflare.apis.event_type import EventType
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
+from nvflare.fuel.utils.log_utils import BaseFormatter
 
 from fedefm.errors import QuorumError
 from fedefm.exchange.events import StageStarted
@@ -25,7 +26,7 @@ from fedefm.flare.foundation_executor import FoundationExecutor
 from fedefm.flare.job_controller import JobController
 from fedefm.flare.job_executor import JobExecutor
 from fedefm.flare.job_files import output_folder, write_record
-from fedefm.flare.progress import FAILED, FINISHED, from_line, payload
+from fedefm.flare.progress import FAILED, FINISHED, failure_in, finished_line, from_line, is_finished
 from support.flare_site import job_context
 
 JOBS = (
@@ -33,10 +34,11 @@ JOBS = (
     (FineTuneController, FineTuneExecutor),
     (EvaluationController, EvaluationExecutor),
 )
+FORMAT = "%(asctime)s %(name)s %(levelname)s %(fl_ctx)s %(message)s"  # of log_config.json
 EVENT = StageStarted(0, 1, Stage.LOCAL, 2)
 
 
-class Scripted(JobController):
+class ScriptedController(JobController):
     """A job whose work is to tell an event, and then to go wrong or to be aborted if so told."""
 
     def __init__(self, error=None, abort=None):
@@ -66,18 +68,21 @@ def fl_ctx(tmp_path):
 def run(controller, fl_ctx, caplog, abort=None):
     with caplog.at_level(logging.INFO):
         controller.control_flow(abort or Signal(), fl_ctx)
-    return [record.getMessage() for record in caplog.records]
+    return [BaseFormatter(FORMAT).format(record) for record in caplog.records]
 
 
 def told(lines, mark):
-    return [found for line in lines if (found := payload(line, mark)) is not None]
+    """Failures by kind and text, or the lines that say that the job is over."""
+    if mark == FINISHED:
+        return [line[line.index(mark) :] for line in lines if is_finished(line)]
+    return [(type(found).__name__, str(found)) for line in lines if (found := failure_in(line))]
 
 
 def test_a_job_publishes_its_record_and_then_says_where(fl_ctx, caplog):
-    lines = run(Scripted(), fl_ctx, caplog)
+    lines = run(ScriptedController(), fl_ctx, caplog)
     record = json.loads((output_folder(fl_ctx) / "record.json").read_text())
     assert record == {"sites": ["east", "west"], "timeout": 7.0}
-    assert told(lines, FINISHED) == [{"folder": str(output_folder(fl_ctx))}] and not told(lines, FAILED)
+    assert told(lines, FINISHED) == [finished_line(str(output_folder(fl_ctx)))] and not told(lines, FAILED)
     assert [event for line in lines if (event := from_line(line))] == [EVENT]
     assert fl_ctx.get_engine().fired == []
 
@@ -91,28 +96,28 @@ def test_a_job_publishes_its_record_and_then_says_where(fl_ctx, caplog):
     ids=["ours", "another"],
 )
 def test_an_error_ends_the_job_as_failed_and_publishes_nothing(fl_ctx, caplog, error, kind, message):
-    lines = run(Scripted(error), fl_ctx, caplog)
-    assert told(lines, FAILED) == [{"kind": kind, "message": message}] and not told(lines, FINISHED)
+    lines = run(ScriptedController(error), fl_ctx, caplog)
+    assert told(lines, FAILED) == [(kind, message)] and not told(lines, FINISHED)
     assert fl_ctx.get_engine().fired == [EventType.FATAL_SYSTEM_ERROR]
     assert not output_folder(fl_ctx).exists()
 
 
 def test_settings_that_cannot_be_read_end_the_job_too(fl_ctx, caplog, tmp_path):
     next(tmp_path.rglob("job.json")).unlink()
-    assert told(run(Scripted(), fl_ctx, caplog), FAILED)
+    assert told(run(ScriptedController(), fl_ctx, caplog), FAILED)
     assert fl_ctx.get_engine().fired == [EventType.FATAL_SYSTEM_ERROR]
 
 
 def test_a_job_that_was_aborted_publishes_nothing_and_says_nothing(fl_ctx, caplog):
     abort = Signal()
-    lines = run(Scripted(abort=abort), fl_ctx, caplog, abort)
+    lines = run(ScriptedController(abort=abort), fl_ctx, caplog, abort)
     assert not told(lines, FINISHED) and not told(lines, FAILED)
     assert not output_folder(fl_ctx).exists() and fl_ctx.get_engine().fired == []
 
 
 def test_a_late_result_is_refused_by_name(fl_ctx, caplog):
     with caplog.at_level(logging.WARNING):
-        Scripted().process_result_of_unknown_task(Client("west", "t"), "local", "id", Shareable(), fl_ctx)
+        ScriptedController().process_result_of_unknown_task(Client("west", "t"), "local", "id", Shareable(), fl_ctx)
     assert "west: a late local result is refused" in caplog.text
 
 

@@ -16,7 +16,7 @@ from fedefm.exchange.events import StageStarted, TaskDone, TaskLost
 from fedefm.exchange.messages import Stage
 from fedefm.exchange.schedule import Schedule
 from fedefm.flare.job_folder import write_job
-from fedefm.flare.progress import FAILED, FINISHED, to_line
+from fedefm.flare.progress import failed_line, finished_line, to_line
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.models.checkpoint import load_weights
@@ -25,6 +25,7 @@ from fedefm.simulation import process as module
 from fedefm.simulation.foundation import collect, simulate
 from fedefm.simulation.process import Follower, kill_tree, run_command
 from fedefm.simulation.workspace import check_out, check_site_names
+from support.log_lines import logged
 
 FROZEN_AFTER = 30  # seconds of silence after which these tests give a hospital up
 
@@ -143,8 +144,8 @@ def test_too_few_hospitals_publish_nothing_and_a_sites_paths_stay_at_the_site(fo
     lost = [e.lost for e in events if isinstance(e, TaskLost)]
     assert [(x.site, x.stage, x.reason.split(":")[0]) for x in lost] == [("broken", Stage.PREPARE, "DataError")]
     lines = (out / "simulator.log").read_text().splitlines()
-    assert [x for x in lines if "4711" in x and "identity=broken" in x]  # the site's own log says which file
-    assert not [x for x in lines if "4711" in x and "identity=simulator_server" in x]
+    assert [x for x in lines if "DataError: images or masks" in x and "identity=broken" in x]
+    assert not [x for x in lines if "4711" in x]
 
 
 @pytest.mark.simulator
@@ -189,17 +190,17 @@ def test_the_output_is_followed_through_foreign_lines():
     events = []
     follower = Follower(events.append)
     event = StageStarted(0, 1, Stage.LOCAL, 2)
-    for line in ["noise\n", f"12:00 INFO {to_line(event)}\n", "Server runner finished.\n"]:
+    for line in ["noise\n", logged(to_line(event)), "Server runner finished.\n"]:
         follower(line)
     assert (events, follower.over, follower.closed) == ([event], False, False)
-    follower(f"12:00 INFO {FINISHED}{{}}\n")
+    follower(logged(finished_line("/out")))
     follower("12:01 Server runner finished.\n")
-    assert (follower.over, follower.closed, follower.failure) == (True, True, {})
+    assert (follower.over, follower.closed, follower.failure) == (True, True, None)
 
 
 def test_a_failure_keeps_its_kind_and_names_the_log(tmp_path):
     follower = Follower(lambda event: None)
-    follower("x " + FAILED + json.dumps({"kind": "QuorumError", "message": "too few"}) + "\n")
+    follower(logged(failed_line("QuorumError", "too few"), level="ERROR"))
     with pytest.raises(QuorumError, match=r"too few; see .*simulator\.log"):
         collect(tmp_path, tmp_path / "out", follower, 0)
 
@@ -263,7 +264,7 @@ def test_an_interrupt_leaves_no_process(tmp_path):
 @pytest.mark.parametrize("end", ["Server runner finished.", "waiting for a frozen hospital"])
 def test_a_simulator_that_does_not_end_after_its_job_is_ended(tmp_path, monkeypatch, end):
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.5)
-    script = f"import time; print({FINISHED + '{}'!r}); print({end!r}, flush=True); time.sleep(60)"
+    script = f"import time; print({logged(finished_line('/out'))!r}); print({end!r}, flush=True); time.sleep(60)"
     begin = time.monotonic()
     follower = Follower(lambda event: None)
     run_command([sys.executable, "-c", script], dict(os.environ), tmp_path / "log", follower)

@@ -110,13 +110,18 @@ class Network:
         return [(task, good)]
 
     def _result(self, assignment: Assignment[Any]) -> Result[Any]:
-        task, report = assignment.task, {"loss": 0.5, "val_dice": 0.5, "scores": {}}
-        if task.stage is Stage.PREPARE:
-            report = {"corpus": list(self.corpora.get(task.site, CLASSES)), "images": {"train": 1}}
-        if task.stage is Stage.ASSESS:
-            report = {"agreement": self.agreement(task)}
+        task, count = assignment.task, self.images.get(assignment.task.site, 10)
+        trained = {"loss": 0.5, "val_dice": 0.5}
+        report: dict[str, Any] = {
+            Stage.PREPARE: {"corpus": list(self.corpora.get(task.site, CLASSES)), "images": {"train": count}},
+            Stage.ASSESS: {"agreement": self.agreement(task) if task.stage is Stage.ASSESS else {}},
+            Stage.LONE: {"scores": {}},
+            Stage.EVALUATE: {"scores": {name: {} for name in assignment.models}},
+            Stage.TUNE: {"loss": 0.5},
+            Stage.VALIDATE: {"metrics": {}},
+        }.get(task.stage, trained)
         weights = self.train(assignment) if task.stage in TRAINING else None
-        return Result(task.id, weights, report, self.images.get(task.site, 10))
+        return Result(task.id, weights, report, count)
 
     def tasks(self, stage: Stage) -> list[Task]:
         """Tasks of one stage, in the order in which they were handed out."""

@@ -31,6 +31,7 @@ def add(commands: Any) -> None:
         help="the kit: the folder that holds startup/ and local/ (default: the current folder)",
     )
     parser.add_argument("--data", type=Path, help="read every image and mask of this folder as training would")
+    parser.add_argument("--show-names", action="store_true", help="name the files; not for whom you send this to")
     parser.add_argument(
         "--root-fingerprint", metavar="SHA256", help="of the consortium's rootCA.pem, from its letter or its page"
     )
@@ -43,7 +44,11 @@ def _run(options: argparse.Namespace) -> int:
     from fedefm.doctor import examine, ok
 
     found = examine(
-        options.kit, data_folder=options.data, root_fingerprint=options.root_fingerprint, offline=options.offline
+        options.kit,
+        data_folder=options.data,
+        show_names=options.show_names,
+        root_fingerprint=options.root_fingerprint,
+        offline=options.offline,
     )
     if options.json:
         print(json.dumps({"ok": ok(found), "findings": [one.to_json() for one in found]}, indent=2))

@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from fedefm.exchange.events import Event, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost, rated
+from fedefm.errors import visible
+from fedefm.exchange.events import CountsCapped, Event, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost, rated
 from fedefm.exchange.messages import TRAVELS, Stage
 
 
@@ -40,6 +41,8 @@ class Terminal:
             self._print(lost.round, lost.stage, f"{lost.site}: LOST, {lost.reason}")
         elif isinstance(event, StageEnded):
             self._print(event.round, event.stage, f"{'done':28}{event.seconds:.1f} s, {event.bytes / 1e6:.1f} MB")
+        elif isinstance(event, CountsCapped):
+            self._print(event.round, Stage.AGGREGATE, f"{'capped':28}{', '.join(event.sites)}")
         elif isinstance(event, SilosRated) and min(event.reputation.values()) < 1:
             self._print(event.round, Stage.ASSESS, f"{'reputation':28}{rated(event)}")
 
@@ -48,7 +51,9 @@ class Terminal:
             return
         elapsed = int(time.monotonic() - self._begin)
         place = f"round {min(round_ + 1, self._rounds)}/{self._rounds}" if self._rounds else ""
-        print(f"{elapsed // 60:3d}:{elapsed % 60:02d}  {self._label}{place:15}{stage.value:10}{text}", flush=True)
+        print(
+            f"{elapsed // 60:3d}:{elapsed % 60:02d}  {self._label}{place:15}{stage.value:10}{visible(text)}", flush=True
+        )
 
 
 def counter(what: str) -> Callable[[int, int], None]:

@@ -57,6 +57,7 @@ class FolderSummary:
         patients: number of patients.
         splits: readable frames of train, val and test.
         anomalies: what should be looked at, one line each.
+        nameless: the same, line by line, without the name of any file.
     """
 
     name: str
@@ -75,6 +76,7 @@ class FolderSummary:
     patients: int
     splits: Mapping[str, int]
     anomalies: tuple[str, ...]
+    nameless: tuple[str, ...]
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ class FolderSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values for JSON."""
-        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "nameless"}
         return {key: _plain(value) for key, value in plain.items()}
 
     def __str__(self) -> str:
@@ -101,12 +103,15 @@ def describe_folder(folder: Path) -> FolderSummary:
         warnings.simplefilter("always")
         manifest = load_manifest(folder)
     images, masks = list_images(folder), list_masks(folder)
-    tally = _Tally(manifest, [str(warning.message) for warning in caught])
-    tally.anomalies += [f"{MASKS}/{masks[stem].name} has no image" for stem in masks if stem not in images]
+    tally = _Tally(manifest)
+    for warning in caught:
+        tally.note(str(warning.message))
+    for stem in (stem for stem in masks if stem not in images):
+        tally.note(f"{MASKS}/{masks[stem].name} has no image", "a mask has no image")
     split_of = _split_of(manifest, images, tally)
     for stem, image in images.items():
         if stem not in masks:
-            tally.anomalies.append(f"{IMAGES}/{image.name} has no mask{STOPS}")
+            tally.note(f"{IMAGES}/{image.name} has no mask{STOPS}", f"an image has no mask{STOPS}")
             continue
         _add(tally, Pair(stem, image, masks[stem]), split_of.get(stem))
     return tally.summary(len(images), not (folder / FILE_NAME).is_file())
@@ -117,7 +122,8 @@ class _Tally:
     """Counts while the files are gone through."""
 
     manifest: Manifest
-    anomalies: list[str]
+    anomalies: list[str] = field(default_factory=list)
+    nameless: list[str] = field(default_factory=list)
     patients: int = 0
     unreadable: int = 0
     frames: int = 0
@@ -129,8 +135,14 @@ class _Tally:
     pixels_of: Counter[int] = field(default_factory=Counter)
     frames_of: Counter[int] = field(default_factory=Counter)
 
+    def note(self, anomaly: str, nameless: str | None = None) -> None:
+        """Keep what should be looked at; `nameless` says the same without a file's name, where it holds one."""
+        self.anomalies.append(anomaly)
+        self.nameless.append(anomaly if nameless is None else nameless)
+
     def summary(self, images: int, inferred: bool) -> FolderSummary:
-        self.anomalies += _late_anomalies(self, images)
+        for anomaly in _late_anomalies(self, images):
+            self.note(anomaly)
         pixels = sum(self.pixels_of.values())
         return FolderSummary(
             name=self.manifest.name,
@@ -152,6 +164,7 @@ class _Tally:
             patients=self.patients,
             splits={name: self.splits[name] for name in SPLIT_NAMES},
             anomalies=tuple(self.anomalies),
+            nameless=tuple(self.nameless),
         )
 
 
@@ -162,7 +175,7 @@ def _split_of(manifest: Manifest, images: Mapping[str, Path], tally: _Tally) -> 
         tally.patients = len(set(patients.values()))
         split_of = assign_splits(manifest, patients.values())
     except DataError as error:
-        tally.anomalies.append(f"{error}{STOPS}")
+        tally.note(f"{error}{STOPS}", f"patients or splits do not fit the files{STOPS}")
         return {}
     return {stem: split_of[patient] for stem, patient in patients.items()}
 
@@ -173,19 +186,19 @@ def _add(tally: _Tally, pair: Pair, split: str | None) -> None:
         constant = not normalise(image.frames).any()
     except DataError as error:
         tally.unreadable += 1
-        tally.anomalies.append(str(error))
+        tally.note(str(error), "a file cannot be used")
         return
     count, rows, columns = image.frames.shape
     _count_image(tally, image)
     if split is not None:
         tally.splits[split] += count
     if constant:
-        tally.anomalies.append(f"{IMAGES}/{pair.image.name} is of one grey value only")
+        tally.note(f"{IMAGES}/{pair.image.name} is of one grey value only", "an image is of one grey value only")
     if mask.shape != image.frames.shape:
-        tally.anomalies.append(
-            f"{MASKS}/{pair.mask.name} is {mask.shape[2]} x {mask.shape[1]} x {mask.shape[0]} but its image "
-            f"{columns} x {rows} x {count}{STOPS}"
+        sizes = (
+            f"is {mask.shape[2]} x {mask.shape[1]} x {mask.shape[0]} but its image {columns} x {rows} x {count}{STOPS}"
         )
+        tally.note(f"{MASKS}/{pair.mask.name} {sizes}", f"a mask {sizes}")
         return
     for frame in mask:
         values = count_values(frame)

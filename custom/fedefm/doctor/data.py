@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fedefm.flare.site_config import SiteConfig, load_site_config
 from fedefm.kits.kit import Kit
 
 _SHOWN = 10
+LOOK = "`fedefm data check` shows all, with the names of files"
 
 
 def site_config(kit: Kit) -> SiteConfig | ConfigError:
@@ -34,21 +36,33 @@ def configured(config: SiteConfig | ConfigError) -> Iterator[Finding]:
         yield passed("site", f"data in {config.data}, device {config.device}, {config.threads} threads")
 
 
-def images(folder: Path) -> Iterator[Finding]:
-    """Read every image and mask of the folder."""
+def images(folder: Path, show_names: bool = False) -> Iterator[Finding]:
+    """Read every image and mask of the folder.
+
+    A file's name may be a patient's, and what the doctor says is sent to whoever helps: a name stands in it only where
+    it was asked for.
+    """
     from fedefm.data.describe import STOPS, describe_folder  # imports torch, which takes seconds
 
     try:
         summary = describe_folder(folder)
     except DataError as error:
-        yield failed_with("data", error)
+        yield failed_with("data", error) if show_names else failed("data", "the folder cannot be used", LOOK)
         return
-    for one in summary.anomalies[:_SHOWN]:
-        level = failed if one in summary.stops else warned
-        yield level("data", one.removesuffix(STOPS), "correct it; `fedefm data check` shows all")
-    if len(summary.anomalies) > _SHOWN:
-        more = summary.anomalies[_SHOWN:]
-        level = failed if set(more) & set(summary.stops) else warned
-        yield level("data", f"{len(more)} more things to look at", "`fedefm data check` shows all")
+    except Exception as error:
+        if show_names:
+            raise
+        yield failed("data", f"could not be looked at ({type(error).__name__})", LOOK)
+        return
+    lines = summary.anomalies if show_names else summary.nameless
+    counts = Counter(lines)
+    for text in list(counts)[:_SHOWN]:
+        level = failed if text.endswith(STOPS) else warned
+        times = f" ({counts[text]} times)" if counts[text] > 1 else ""
+        yield level("data", text.removesuffix(STOPS) + times, f"correct it; {LOOK}")
+    if len(counts) > _SHOWN:
+        more = list(counts)[_SHOWN:]
+        level = failed if any(text.endswith(STOPS) for text in more) else warned
+        yield level("data", f"{len(more)} more things to look at", LOOK)
     if not summary.stops:
         yield passed("data", f"{summary.frames} frames, annotated {', '.join(summary.annotated)}")

@@ -13,6 +13,7 @@ def examine(
     folder: Path,
     *,
     data_folder: Path | None = None,
+    show_names: bool = False,
     root_fingerprint: str | None = None,
     offline: bool = False,
     now: datetime | None = None,
@@ -22,6 +23,7 @@ def examine(
     Args:
         folder: the kit; or the folder of `nvflare provision`, whose modes and dates of certificates are checked.
         data_folder: read every image there; without it only that the site's configured folder exists.
+        show_names: let findings name files of that folder.
         root_fingerprint: of the consortium's root certificate, as it came by another way than the kit.
         offline: do not try to reach the server.
         now: the time, with its zone; this moment by default.
@@ -32,7 +34,7 @@ def examine(
         from fedefm.doctor.participant import participant
     except ImportError as error:  # also a package that is there and broken
         return [*found, failed("packages", f"{error}; the kit could not be looked at", REINSTALL)]
-    return found + participant(folder, data_folder, root_fingerprint, offline, now)
+    return found + participant(folder, data_folder, show_names, root_fingerprint, offline, now)
 
 
 def ok(found: list[Finding]) -> bool:

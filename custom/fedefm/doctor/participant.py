@@ -14,7 +14,12 @@ from fedefm.trust.certificates import utc_now
 
 
 def participant(
-    folder: Path, data_folder: Path | None, root_fingerprint: str | None, offline: bool, now: datetime | None
+    folder: Path,
+    data_folder: Path | None,
+    show_names: bool,
+    root_fingerprint: str | None,
+    offline: bool,
+    now: datetime | None,
 ) -> list[Finding]:
     """All that `fedefm.doctor.examine` says of a kit, or of the folder of the provisioning."""
     now = now or utc_now()
@@ -33,7 +38,7 @@ def participant(
     if kit.role != PERSON:
         found += guarded("policy", lambda: policies.policies(kit))
     if kit.role == HOSPITAL:
-        found += _site(kit, data_folder)
+        found += _site(kit, data_folder, show_names)
     if not offline:
         found += guarded("network", lambda: network.reach(kit))
     return found
@@ -50,11 +55,11 @@ def _trust(kit: Kit, root_fingerprint: str | None, now: datetime) -> list[Findin
     ]
 
 
-def _site(kit: Kit, data_folder: Path | None) -> list[Finding]:
+def _site(kit: Kit, data_folder: Path | None, show_names: bool) -> list[Finding]:
     config = data.site_config(kit)
     found = guarded("site", lambda: data.configured(config))
     if isinstance(config, SiteConfig):
         found += guarded("GPU", lambda: machine.gpu(config.device))
     if data_folder is not None:
-        found += guarded("data", lambda: data.images(data_folder))
+        found += guarded("data", lambda: data.images(data_folder, show_names))
     return found

@@ -22,6 +22,7 @@ NEEDED = frozenset(
         "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
     }
 )
+FILTERS = "fedefm.flare.filters."
 FETCH = "fetch the kit again from the consortium's administrator"
 _SECURE = re.compile(r"^\s*export\s+NVFLARE_SECURE_LOGGING=[\"']?(true|1)\b", re.MULTILINE)
 
@@ -65,7 +66,20 @@ def scopes(plain: Mapping[str, Any]) -> Iterator[Finding]:
     if not named or plain.get("default_scope") not in named:
         yield failed("privacy", "privacy.json names no scope, or a default that is not among them", FETCH)
         return
-    yield passed("privacy", f"scopes {', '.join(map(str, named))}")
+    blind = sorted({path for path in _filters(plain) if not path.startswith(FILTERS)})
+    for path in blind:
+        text = f"privacy.json: {path!r:.100} filters nothing of this package's messages, and each job is refused here"
+        yield failed("privacy", text, f"name it inside {FILTERS}OnUpdate, or take it out, and have the kit made again")
+    if not blind:
+        yield passed("privacy", f"scopes {', '.join(map(str, named))}")
+
+
+def _filters(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Paths of the filters of all scopes."""
+    for scope in plain["scopes"]:
+        for chain in ("task_data_filters", "task_result_filters"):
+            listed = scope.get(chain) if isinstance(scope, dict) else None
+            yield from _paths({"components": listed or ()})
 
 
 def classes(plain: Mapping[str, Any]) -> Iterator[Finding]:

@@ -15,7 +15,8 @@ from fedefm.data.label_sets import NOTHING_KNOWN
 from fedefm.errors import DataError, ProtocolError
 from fedefm.evaluation.settings import Evaluation
 from fedefm.exchange.messages import STUDENT, Stage, Task
-from fedefm.metrics import ScoredImage, score_cases, suppress_small
+from fedefm.metrics import ScoredImage, score_cases
+from fedefm.metrics.suppression import told_count, told_scores
 from fedefm.models.build import Weights, build_model
 from fedefm.training.site import Site, Work
 
@@ -38,8 +39,8 @@ class Measurer(Site):
     def __init__(
         self, name: str, folder: Path, settings: Evaluation, *, device: str = "cpu", threads: int = 1, least: int = 1
     ):
-        super().__init__(name, device=device, threads=threads)
-        self._folder, self._settings, self._least = folder, settings, max(least, settings.least_images)
+        super().__init__(name, device=device, threads=threads, least=max(least, settings.least_images))
+        self._folder, self._settings = folder, settings
         self._data: SiteData | None = None
 
     @property
@@ -62,10 +63,9 @@ class Measurer(Site):
         return 0
 
     def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
-        count = len(self.data.test)
         return None, {
             "corpus": list(self.data.test_corpus),
-            "images": {"test": count if count >= self._least else None},
+            "images": {"test": told_count(len(self.data.test), self.least)},
             "synthetic": self.data.synthetic,
         }
 
@@ -81,7 +81,7 @@ class Measurer(Site):
             carriers={device: out for device, out in CARRIERS.items() if {device, out} <= set(data.test_corpus)},
             seed=settings.seed,
         )
-        return None, {"scores": suppress_small(scores, self._least)}
+        return None, {"scores": told_scores(scores, self.least)}
 
     def _network(self, weights: Weights) -> nn.Module:
         model = build_model(self._settings.model, len(self._settings.classes) + 1, self._settings.size)

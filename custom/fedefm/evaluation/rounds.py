@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fedefm.evaluation.figures import Scores, matrix, read_scores
+from fedefm.evaluation.figures import Scores, matrix
 from fedefm.evaluation.measurer import Measurer
 from fedefm.evaluation.models import check_models
 from fedefm.evaluation.settings import Evaluation
@@ -22,7 +22,7 @@ from fedefm.exchange.messages import STUDENT, Assignment, Stage
 from fedefm.exchange.ports import Transport
 from fedefm.exchange.stages import Stages
 from fedefm.exchange.state import Attendance
-from fedefm.metrics.table import Place, of_images
+from fedefm.metrics.table import Place, of_images, ranges
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
 from fedefm.training.ledger import Ledger
@@ -62,6 +62,7 @@ def evaluate(
         rounds=len(models),
         seed=settings.seed,
         min_sites=settings.min_sites,
+        metrics=ranges(of_images()),
     )
     state = stages.prepare(Attendance(0), sites)
     scores: dict[str, dict[str, Scores]] = {}
@@ -70,7 +71,7 @@ def evaluate(
         assignments = [Assignment(task, {STUDENT: model.weights}) for task in tasks]
         done, state = stages.perform(replace(state, round=number), Stage.MEASURE, assignments)
         stages.quorum(len(done), Stage.MEASURE, number)
-        scores[name] = {task.site: read_scores(result.report["scores"], settings.classes) for task, result in done}
+        scores[name] = {task.site: result.report["scores"] for task, result in done}
     return _record(settings, models, scores, ledger)
 
 

@@ -53,10 +53,18 @@ class SilosRated:
     reputation: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class CountsCapped:
+    """Hospitals whose number of images counted less than they said, in the mean of a round."""
+
+    round: int
+    sites: tuple[str, ...]
+
+
 def rated(event: SilosRated) -> str:
     """Every silo and its reputation, for a reader."""
     return ", ".join(f"{silo} {value:.2f}" for silo, value in sorted(event.reputation.items()))
 
 
-Event = StageStarted | TaskDone | TaskLost | StageEnded | SilosRated
+Event = StageStarted | TaskDone | TaskLost | StageEnded | SilosRated | CountsCapped
 Listener = Callable[[Event], None]

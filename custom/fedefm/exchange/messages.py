@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from fedefm.errors import ProtocolError
+from fedefm.errors import ProtocolError, visible
 
 W = TypeVar("W")
 STUDENT = "student"
@@ -22,6 +22,7 @@ THETA = "theta"
 PREVIOUS = "previous"
 CORRECTION = "correction"
 RESERVED = (STUDENT, THETA, PREVIOUS, CORRECTION)
+MAX_REASON = 400
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}")
 
 
@@ -167,13 +168,19 @@ class Result(Generic[W]):
 
 @dataclass(frozen=True)
 class Lost:
-    """Work that did not come back: the site that failed or was late, and what is missing for it."""
+    """Work that did not come back: the site that failed or was late, and what is missing for it.
+
+    The reason may repeat a peer's text: here it becomes one short line of visible characters.
+    """
 
     site: str
     round: int
     stage: Stage
     reason: str
     visitor: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", visible(self.reason)[:MAX_REASON])
 
     @classmethod
     def of(cls, task: Task, reason: str) -> Lost:

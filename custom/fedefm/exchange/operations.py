@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic
 
 from fedefm.errors import ProtocolError
-from fedefm.exchange.events import SilosRated, StageEnded, StageStarted
+from fedefm.exchange.events import CountsCapped, SilosRated, StageEnded, StageStarted
 from fedefm.exchange.messages import STUDENT, Assignment, Check, Result, Stage, Task, W, any_report
 from fedefm.exchange.method import NOTHING, Experts, Method
 from fedefm.exchange.ports import WeightsOps
 from fedefm.exchange.reputation import agreement_of, assessed, comparable, found_of, reputation, with_agreement
 from fedefm.exchange.schedule import Schedule
+from fedefm.exchange.shares import above, capped
 from fedefm.exchange.stages import Stages
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.tasks import Tasks, total_steps
@@ -131,6 +132,8 @@ class Operations(Generic[W]):
         self.stages.listen(StageStarted(state.round, self.stages.rounds, Stage.AGGREGATE, len(took_part)))
         begin, rate = time.perf_counter(), self.rules.server_rate_of(self.plan)
         weights = self.shares(state, took_part)
+        if self.plan.weigh_by_images and (cut := above({site: state.images[site] for site in took_part})):
+            self.stages.listen(CountsCapped(state.round, cut))
         theta = self.ops.average({site: state.silos[site] for site in weights}, weights)
         if state.theta is not None and rate != 1:
             theta = self.ops.interpolate(state.theta, theta, rate)
@@ -139,7 +142,9 @@ class Operations(Generic[W]):
 
     def shares(self, state: RoundState[W], silos: Iterable[str]) -> dict[str, float]:
         """Weight of each silo in the mean; where no silo has any reputation left, as if all had."""
-        counts = {s: float(state.images[s]) if self.plan.weigh_by_images else 1.0 for s in sorted(silos)}
+        counts = dict.fromkeys(sorted(silos), 1.0)
+        if self.plan.weigh_by_images and counts:
+            counts = capped({silo: state.images[silo] for silo in counts})
         weights = {s: counts[s] * share for s, share in self.reputations(state, counts).items()}
         return weights if any(weights.values()) else counts
 

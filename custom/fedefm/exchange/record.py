@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedefm.exchange.events import Event, SilosRated, StageEnded, TaskDone, TaskLost
+from fedefm.exchange.events import CountsCapped, Event, SilosRated, StageEnded, TaskDone, TaskLost
 from fedefm.exchange.messages import THETA, TRAINING, Stage, Task
 
 RECORD_FILE = "record.json"
@@ -15,7 +15,10 @@ RECORD_FILE = "record.json"
 
 
 class Recorder:
-    """A listener that keeps what the report needs; `figures()` gives it as JSON-able values."""
+    """A listener that keeps what the report needs; `figures()` gives it as JSON-able values.
+
+    The reports that it is told are those that `exchange/bounds.py` has read: nothing in them is looked at again.
+    """
 
     def __init__(self, classes: Sequence[str]):
         self._classes = tuple(classes)
@@ -26,6 +29,8 @@ class Recorder:
         self._similarity: dict[str, dict[str, dict[str, float | None]]] = defaultdict(lambda: defaultdict(dict))
         self._expert_dice: dict[str, dict[str, dict[str, float | None]]] = defaultdict(lambda: defaultdict(dict))
         self._reputation: dict[str, dict[str, float]] = {}
+        self._doubted: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+        self._capped: dict[str, list[str]] = {}
         self._scores: dict[str, dict[str, Any]] = defaultdict(dict)
         self._lone: dict[str, Any] = {}
         self._seconds: dict[str, float] = defaultdict(float)
@@ -40,6 +45,8 @@ class Recorder:
             self._lost.append(event.lost.to_dict())
         elif isinstance(event, SilosRated):
             self._reputation[str(event.round)] = dict(event.reputation)
+        elif isinstance(event, CountsCapped):
+            self._capped[str(event.round)] = list(event.sites)
         elif isinstance(event, StageEnded):
             self._seconds[event.stage.value] += event.seconds
             self._bytes[event.stage.value] += event.bytes
@@ -58,6 +65,8 @@ class Recorder:
             "emd_similarity": _plain(self._similarity),
             "expert_dice": _plain(self._expert_dice),
             "reputation": _plain(self._reputation),
+            "doubted": _plain(self._doubted),
+            "capped": _plain(self._capped),
             "baselines": self._lone,
             "seconds": {**self._seconds, "total": sum(self._seconds.values())},
             "bytes": {**self._bytes, "total": sum(self._bytes.values())},
@@ -84,6 +93,8 @@ class Recorder:
                 self._rounds[task.round]["val_dice"][site] = _finite(report["val_dice"])
             for host, value in report.get("emd_similarity", {}).items():
                 self._similarity[round_][host][site] = _finite(value)
+            if doubted := _doubted(report):
+                self._doubted[round_][site] = doubted
 
     def _scores_of(self, metric: str) -> dict[str, Any]:
         """Scores by model; their mean is Theta's, or, where a method has none, that of every silo's model at home."""
@@ -109,6 +120,12 @@ def mean(values: Any) -> float | None:
     """Mean of the values that are numbers; None where there are none."""
     numbers = [float(v) for v in values if v is not None and not math.isnan(v)]
     return math.fsum(numbers) / len(numbers) if numbers else None  # exact: who answers first changes no bit
+
+
+def _doubted(report: Mapping[str, Any]) -> dict[str, float]:
+    """Teachers that a student believed less than in full, and by how much; 0 for one that it could not compare."""
+    shares = {host: share for host, share in report.get("shares", {}).items() if share is not None and share < 1}
+    return shares | dict.fromkeys(report.get("dropped", []), 0.0)
 
 
 def _finite(value: Any) -> float | None:

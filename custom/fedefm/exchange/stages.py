@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from fedefm.errors import ProtocolError, QuorumError
+from fedefm.exchange.bounds import MAX_COUNT, POOLED, REPORTS, Asked, Range, is_count, plain_copy, read_report, shown
 from fedefm.exchange.events import Listener, StageEnded, StageStarted, TaskDone, TaskLost
 from fedefm.exchange.messages import (
     TRAINING,
@@ -42,6 +43,7 @@ class Stages(Generic[W]):
         seed: the job's seed.
         min_sites: fewer hospitals than this end the job.
         max_misses: a hospital that failed this many stages in a row gets no more work.
+        metrics: figures of a class that reports may hold, and the range of each.
     """
 
     transport: Transport[W]
@@ -52,6 +54,7 @@ class Stages(Generic[W]):
     seed: int
     min_sites: int
     max_misses: int = 2
+    metrics: Mapping[str, Range] = field(default_factory=lambda: POOLED)
 
     def prepare(self, state: S, sites: Iterable[str]) -> S:
         """Ask every hospital to read its data and name its label corpus.
@@ -64,12 +67,11 @@ class Stages(Generic[W]):
             state,
             Stage.PREPARE,
             [Assignment(task, {}) for task in tasks],
-            check=lambda report: corpus_of(report, self.classes),
         )
         self.quorum(len(done), Stage.PREPARE, state.round)
         return replace(
             state,
-            corpora={task.site: corpus_of(result.report, self.classes) for task, result in done},
+            corpora={task.site: tuple(result.report["corpus"]) for task, result in done},
             images={task.site: result.images for task, result in done},
         )
 
@@ -108,7 +110,8 @@ class Stages(Generic[W]):
             stage: of all the tasks.
             assignments: the tasks, each with the weights that it needs.
             excused: hospitals that get no miss if they fail now.
-            check: of each report; a result whose report it refuses is lost.
+            check: of each report, beside the bounds of its stage (`exchange/bounds.py`); a result whose report one of
+                them refuses is lost.
 
         Returns:
             Tasks and results in the order of `assignments`, whoever answered first, and the state with the new misses.
@@ -117,7 +120,7 @@ class Stages(Generic[W]):
             return [], state
         self.listen(StageStarted(state.round, self.rounds, stage, len(assignments)))
         begin = time.perf_counter()
-        accepted, failed = self._collect(assignments, check)
+        accepted, failed = self._collect(assignments, check, state.images)
         done = [(a.task, accepted[a.task.id]) for a in assignments if a.task.id in accepted]
         sent = self._size(weights for assignment in assignments for weights in assignment.models.values())
         received = self._size(result.weights for _, result in done if result.weights is not None)
@@ -126,7 +129,7 @@ class Stages(Generic[W]):
         return done, state.with_outcome(worked - failed, failed.difference(worked, excused))
 
     def _collect(
-        self, assignments: Sequence[Assignment[W]], check: Check
+        self, assignments: Sequence[Assignment[W]], check: Check, images: Mapping[str, int]
     ) -> tuple[dict[str, Result[W]], frozenset[str]]:
         """Accepted results by task, and the hospitals that failed one."""
         accepted: dict[str, Result[W]] = {}
@@ -136,49 +139,64 @@ class Stages(Generic[W]):
             if assignment is None:  # a second answer must not replace the first
                 self.listen(TaskLost(Lost.of(task, "answered twice, or was never asked; only its first answer counts")))
                 continue
-            reason = self._refusal(assignment, outcome, check)
-            if isinstance(outcome, Lost) or reason is not None:
+            try:
+                result = self._accepted(assignment, outcome, check, images.get(task.site))
+            except ProtocolError as error:
                 failed.add(task.site)
-                self.listen(TaskLost(Lost.of(task, reason or "lost")))
+                self.listen(TaskLost(Lost.of(task, str(error))))
                 continue
-            accepted[task.id] = outcome
-            self.listen(TaskDone(task, outcome.report, outcome.images))
+            accepted[task.id] = result
+            self.listen(TaskDone(task, result.report, result.images))
         for assignment in open_.values():
             failed.add(assignment.task.site)
             self.listen(TaskLost(Lost.of(assignment.task, "no answer")))
         return accepted, frozenset(failed)
 
-    def _refusal(self, assignment: Assignment[W], result: Result[W] | Lost, check: Check) -> str | None:
-        """Why a result is not accepted: lost, stale, without weights, or with a report or weights of no use."""
+    def _accepted(
+        self, assignment: Assignment[W], outcome: Result[W] | Lost, check: Check, images: int | None
+    ) -> Result[W]:
+        """The result with its report read.
+
+        Raises:
+            ProtocolError: it is lost, stale or without weights, or its figures or weights are of no use.
+        """
         task = assignment.task
-        if isinstance(result, Lost):
-            return result.reason
-        if result.task_id != task.id:
-            return f"answered task {result.task_id[:80]!r} instead of {task.id}"
-        if task.stage in TRAINING and result.weights is None:
-            return "returned no weights"
-        try:
-            check(result.report)
-        except ProtocolError as error:
-            return str(error)
-        return None if result.weights is None else self.ops.refusal(assignment, result)
+        if isinstance(outcome, Lost):
+            raise ProtocolError(outcome.reason)
+        if outcome.task_id != task.id:
+            raise ProtocolError(f"answered task {shown(outcome.task_id)} instead of {task.id}")
+        if task.stage in TRAINING and outcome.weights is None:
+            raise ProtocolError("returned no weights")
+        report = self._read(assignment, outcome.report, check)
+        _check_count(outcome.images, report["images"].get("train") if task.stage is Stage.PREPARE else images)
+        refused = None if outcome.weights is None else self.ops.refusal(assignment, replace(outcome, report=report))
+        if refused is not None:
+            raise ProtocolError(refused)
+        return replace(outcome, report=report)
+
+    def _read(self, assignment: Assignment[W], report: Any, check: Check) -> dict[str, Any]:
+        """The report, bounded by its stage; a stage of which no bounds are known needs a check of its own."""
+        task = assignment.task
+        if task.stage in REPORTS:
+            plain = read_report(report, Asked(task, assignment.models, self.classes, self.metrics))
+        elif check is any_report:
+            raise ProtocolError(f"{task.stage}: nothing says what its reports may hold; add it to exchange/bounds.py")
+        else:
+            plain = plain_copy(report)
+        check(plain)
+        return plain
 
     def _size(self, models: Iterable[W]) -> int:
         return sum(self.ops.nbytes(weights) for weights in models)
 
 
-def corpus_of(report: Mapping[str, Any], classes: Sequence[str]) -> tuple[str, ...]:
-    """The label corpus in a prepare report.
+def _check_count(images: Any, said: int | None) -> None:
+    """A hospital's number of images is a count, and the same whenever it is told.
 
     Raises:
-        ProtocolError: it is missing or empty, or names a class that the job does not know.
+        ProtocolError: it is none, or another than before.
     """
-    corpus = report.get("corpus")
-    if not isinstance(corpus, (list, tuple)) or not all(isinstance(name, str) for name in corpus):
-        raise ProtocolError("prepare: the hospital did not name its label corpus")
-    strangers = sorted(set(corpus) - set(classes))
-    if strangers:
-        raise ProtocolError(f"prepare: the hospital labels {strangers[0][:40]!r}, which the job does not know")
-    if not corpus:
-        raise ProtocolError("prepare: the hospital labels none of the job's classes")
-    return tuple(corpus)
+    if not is_count(images):
+        raise ProtocolError(f"the number of images is no whole number in [0, {MAX_COUNT}]")
+    if said is not None and images != said:
+        raise ProtocolError(f"says {images} images here and {said} when it prepared")

@@ -21,7 +21,7 @@ from fedefm.federation.place import Place, provision
 from fedefm.federation.sites import CONSOLE, LOG, Process, running
 from fedefm.flare.job_files import OUTPUT
 from fedefm.flare.job_folder import write_job
-from fedefm.flare.progress import FAILED, from_line, payload
+from fedefm.flare.progress import failure_in, from_line
 from fedefm.foundation.methods import job_settings
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings
@@ -181,9 +181,9 @@ def why(place: Place, job_id: str) -> str:
     with_reason = [job_log(place, job_id), place.kit(place.server) / CONSOLE]
     for log in (path for path in with_reason if path.is_file()):
         for line in log.read_text(errors="replace").splitlines():
-            failed = payload(line, FAILED)
-            if isinstance(failed, dict):
-                return f"{failed['message']}; see {log}"
+            failed = failure_in(line)
+            if failed is not None:
+                return f"{failed}; see {log}"
     return f"see {LOG} of each kit in {place.kits}"
 
 

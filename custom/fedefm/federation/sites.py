@@ -55,7 +55,7 @@ def running(place: Place, folders: Mapping[str, Path]) -> Iterator[dict[str, Pro
 
 def write_site_config(kit: Path, data: Path) -> None:
     """What a hospital writes itself: where its data lies, and how it works."""
-    plain = {"data": str(data.resolve()), "device": "cpu", "threads": 1}
+    plain = {"data": str(data.resolve()), "device": "cpu", "threads": 1, "least_images": 1}  # images are synthetic
     path = kit / LOCAL / "fedefm_site.json"
     path.write_text(json.dumps(plain) + "\n")
     path.chmod(0o600)

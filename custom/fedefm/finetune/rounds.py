@@ -11,17 +11,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fedefm.exchange.events import Listener
+from fedefm.exchange.events import CountsCapped, Listener
 from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.messages import STUDENT, Assignment, Stage
 from fedefm.exchange.ports import Transport
+from fedefm.exchange.shares import above, capped
 from fedefm.exchange.stages import Stages
 from fedefm.exchange.state import Attendance
-from fedefm.finetune.metric import Best, check_reported, is_better, value_of
+from fedefm.finetune.metric import Best, check_reported, replaces, value_of
 from fedefm.finetune.rounds_kept import FOLDER, Progress, RoundsKept
-from fedefm.finetune.settings import FineTune
+from fedefm.finetune.settings import OVER, FineTune
 from fedefm.finetune.tuner import START, TUNED, Tuner, part
 from fedefm.finetune.weights import start_weights, with_theta_named
+from fedefm.metrics.table import Over, of_finetune, ranges
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
 from fedefm.training.ledger import Ledger
@@ -73,6 +75,7 @@ def tune(
         rounds=settings.rounds,
         seed=settings.seed,
         min_sites=settings.min_sites,
+        metrics=ranges(of_finetune(row for row in OVER[settings.task] if row is not Over.LOSS)),
     )
     state = stages.prepare(Attendance(0), sites)
     prepared = ledger.reports[Stage.PREPARE]
@@ -117,13 +120,16 @@ def _together(
         stages.quorum(len(came), Stage.TUNE, k)
         weights = stages.ops.average(
             {site: result.weights for site, result in came.items() if result.weights is not None},
-            {site: float(max(1, result.images)) for site, result in came.items()},
+            capped(counts := {site: result.images for site, result in came.items()}),
         )
+        if cut := above(counts):
+            stages.listen(CountsCapped(k, cut))
         found, state = _validated(stages, state, weights)
         value = value_of(settings.metric, found)
         losses = {site: came[site].report.get("loss") for site in sorted(came)}
-        history.append({"round": k, "loss": losses, "metrics": found, "value": value})
-        if is_better(settings.metric, value, chosen):
+        better = replaces(settings.metric, found, history[chosen.round]["metrics"] if history else {})
+        history.append({"round": k, "loss": losses, "metrics": found, "value": value, "capped": list(cut)})
+        if better:
             best, chosen = weights, Best(k, value)
         kept.save(Progress(weights, best, chosen, tuple(history)))
         state = replace(state, round=k + 1)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from fedefm.errors import ProtocolError
+from fedefm.exchange.bounds import START, TUNED
 from fedefm.exchange.messages import STUDENT, Stage, Task, task_seed
 from fedefm.finetune.metric import Best, is_better
 from fedefm.finetune.network import build_seeded, check_state, close_tuning, open_for_tuning
 from fedefm.finetune.settings import FineTune
 from fedefm.finetune.weights import TUNED_FILE, save_tuned
-from fedefm.finetune.work import Work, figures, load_work, reported
+from fedefm.finetune.work import Work, figures, load_work, measure, reported
+from fedefm.metrics.suppression import told_count, told_scores
 from fedefm.models.build import Weights, take_weights
 from fedefm.training import site
 from fedefm.training.loop import optimise
-
-START, TUNED = "start", "tuned"
 
 
 class Tuner(site.Site):
@@ -34,6 +34,7 @@ class Tuner(site.Site):
         threads: of torch; another number may give another last bit.
         keep: where a hospital that tunes alone puts its weights; None keeps none.
         on_step: is told every gradient step.
+        least: see `Site`.
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class Tuner(site.Site):
         threads: int = 1,
         keep: Path | None = None,
         on_step: site.OnStep = lambda task, step, loss: None,
+        least: int = 1,
     ):
-        super().__init__(name, device=device, threads=threads, on_step=on_step)
+        super().__init__(name, device=device, threads=threads, on_step=on_step, least=least)
         self._folder, self._settings, self._keep = folder, settings, keep
         self._work: Work | None = None
 
@@ -75,10 +77,11 @@ class Tuner(site.Site):
 
     def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
         work = self.work
+        self.check_enough(len(work.splits["train"]))
         return None, {
             "corpus": list(work.corpus),
-            "images": {name: len(split) for name, split in work.splits.items()},
-            "metrics": reported(work, self._network(None)),
+            "images": {name: told_count(len(split), self.least) for name, split in work.splits.items()},
+            "metrics": reported(work, self._network(None), self.least),
             "synthetic": work.synthetic,
         }
 
@@ -100,23 +103,29 @@ class Tuner(site.Site):
         best, chosen = start, Best(0, None)
         for k in range(settings.rounds):
             loss = self._optimise(model, part(task, settings, k), should_stop)
-            found = figures(self.work, model, "val")
-            history.append({"round": k, "loss": loss, "metrics": found})
+            seen = measure(self.work, model, "val")
+            found = figures(seen)  # what the hospital itself goes by; what it tells may be less
+            history.append({"round": k, "loss": loss, "metrics": figures(seen, self.least)})
             if is_better(settings.metric, found.get(settings.metric), chosen):
                 best, chosen = take_weights(model), Best(k, found.get(settings.metric))
             if settings.patience and k - chosen.round >= settings.patience:
                 break
         if self._keep is not None:
             save_tuned(settings, best, self._keep / TUNED_FILE)
+        told = {"round": chosen.round, "value": history[chosen.round]["metrics"].get(settings.metric)}
         scores = self._evaluate(task, {START: start, TUNED: best}, should_stop)[1]["scores"]
-        return None, {"loss": history[-1]["loss"], "history": history, "best": asdict(chosen), "scores": scores}
+        return None, {"loss": history[-1]["loss"], "history": history, "best": told, "scores": scores}
 
     def _validate(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
-        return None, {"metrics": figures(self.work, self._network(_student(task, models)), "val")}
+        return None, {"metrics": figures(measure(self.work, self._network(_student(task, models)), "val"), self.least)}
 
     def _evaluate(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
         """Measure every model on the site's test split."""
-        return None, {"scores": {name: self.work.scores(self._network(models[name]), "test") for name in models}}
+        return None, {
+            "scores": {
+                name: told_scores(self.work.scores(self._network(models[name]), "test"), self.least) for name in models
+            }
+        }
 
     def _optimise(self, model: nn.Module, task: Task, should_stop: Callable[[], bool]) -> float:
         """Gradient steps on the parameters that the mode opens."""

@@ -19,6 +19,7 @@ from fedefm.finetune.settings import CLASSIFICATION, FineTune
 from fedefm.losses.corpus import corpus_channels
 from fedefm.losses.segmentation import segmentation_loss
 from fedefm.metrics.presence import Presence
+from fedefm.metrics.suppression import told_figure, told_scores
 from fedefm.metrics.table import IMAGES, Over, of_finetune
 from fedefm.training.loop import Batch
 from fedefm.training.scores import overlap_scores, predict
@@ -58,10 +59,33 @@ def load_work(folder: Path, settings: FineTune) -> Work:
     return work
 
 
-def figures(work: Work, model: nn.Module, split: str) -> Figures:
-    """Every metric by its name, `dice` for the mean and `dice/CLASS` for one class; None where it is not defined."""
-    scores = work.scores(model, split)
-    found: Figures = {"loss": mean_loss(work, model, split)}
+@dataclass(frozen=True)
+class Measured:
+    """A network on a split.
+
+    Attributes:
+        images: in the split.
+        loss: mean; None for an empty split.
+        scores: by class, as `Work.scores` gives them.
+    """
+
+    images: int
+    loss: float | None
+    scores: Scores
+
+
+def measure(work: Work, model: nn.Module, split: str) -> Measured:
+    """Loss and scores of a network on a split."""
+    return Measured(len(work.splits[split]), mean_loss(work, model, split), work.scores(model, split))
+
+
+def figures(seen: Measured, least: int = 1) -> Figures:
+    """Every metric by its name, `dice` for the mean and `dice/CLASS` for one class.
+
+    None where it is not defined, or rests on fewer than `least` images.
+    """
+    scores = told_scores(seen.scores, least)
+    found: Figures = {"loss": told_figure(seen.loss, seen.images, least)}
     names = sorted({name for figure in scores.values() for name in figure} - {"support"})
     for name in names:
         values = {label: figure[name] for label, figure in scores.items()}
@@ -71,11 +95,11 @@ def figures(work: Work, model: nn.Module, split: str) -> Figures:
     return found
 
 
-def reported(work: Work, model: nn.Module) -> list[str]:
-    """Names of the metrics that this hospital can give on its validation images."""
+def reported(work: Work, model: nn.Module, least: int = 1) -> list[str]:
+    """Names of the metrics that this hospital gives on its validation images."""
     if not len(work.splits["val"]):
         return []
-    return sorted(name for name, value in figures(work, model, "val").items() if value is not None)
+    return sorted(name for name, value in figures(measure(work, model, "val"), least).items() if value is not None)
 
 
 def mean_loss(work: Work, model: nn.Module, split: str, batch: int = 16) -> float | None:

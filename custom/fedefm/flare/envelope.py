@@ -16,8 +16,8 @@ from nvflare.fuel.utils import fobs
 from torch import Tensor
 
 from fedefm.errors import FedefmError, ProtocolError
+from fedefm.exchange.bounds import is_count, plain_copy
 from fedefm.exchange.messages import Assignment, Result, Stage, Task
-from fedefm.flare.reports import check_report, plain_copy
 from fedefm.maths.fingerprint import weights_sha256
 
 Weights = dict[str, Tensor]
@@ -72,8 +72,14 @@ def encode_result(result: Result[Weights]) -> Shareable:
     reply = make_reply(ReturnCode.OK)
     reply[TASK_ID], reply[IMAGES], reply[REPORT] = result.task_id, int(result.images), plain_copy(result.report)
     if result.weights is not None:
-        reply[WEIGHTS] = dict(result.weights)
-        reply.set_header(SHA256, weights_sha256(result.weights))
+        seal(reply, result.weights)
+    return reply
+
+
+def seal(reply: Shareable, weights: Mapping[str, Tensor]) -> Shareable:
+    """Put weights into a reply, with their hash; those that were in it are replaced."""
+    reply[WEIGHTS] = dict(weights)
+    reply.set_header(SHA256, weights_sha256(weights))
     return reply
 
 
@@ -86,10 +92,10 @@ def decode_result(reply: Any, task: Task) -> Result[Weights]:
     if _part(reply, TASK_ID) != task.id:
         raise ProtocolError(f"answered another task than {task.id}; a stale or misplaced result is refused")
     images = _part(reply, IMAGES)
-    if type(images) is not int or not 0 <= images < 2**31:
+    if not is_count(images):
         raise ProtocolError(f"{task.id}: the number of images is no whole number from 0")
     weights = None if reply.get(WEIGHTS) is None else _weights(reply[WEIGHTS], reply.get_header(SHA256), task.id)
-    return Result(task.id, weights, check_report(_part(reply, REPORT), task.stage), images)
+    return Result(task.id, weights, _report(reply), images)
 
 
 def encode_error(error: Exception) -> Shareable:
@@ -122,6 +128,14 @@ def reason_of(reply: Any) -> str | None:
 def task_name(stage: Stage) -> str:
     """FLARE's name of the tasks of a stage, so that a site's filters can tell them apart."""
     return stage.value
+
+
+def _report(reply: Shareable) -> dict[str, Any]:
+    """A report of bounded size; what it may say of its stage is bounded where the result is accepted."""
+    report = plain_copy(_part(reply, REPORT))
+    if not isinstance(report, dict):
+        raise ProtocolError("the report is no object with named figures")
+    return report
 
 
 def _part(message: Any, key: str) -> Any:

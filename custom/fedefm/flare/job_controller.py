@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from fedefm.errors import FedefmError
+from fedefm.errors import FedefmError, visible
 from fedefm.exchange.events import Event
 from fedefm.flare.envelope import register_decomposers
 from fedefm.flare.job_files import output_folder, settings_path
-from fedefm.flare.progress import FAILED, FINISHED, to_line, to_text
+from fedefm.flare.progress import failed_line, finished_line, to_line, to_text
 from fedefm.flare.transport import FlareTransport
 
 
@@ -63,7 +62,7 @@ class JobController(Controller, ABC):
             if abort_signal.triggered:
                 return
             self.publish(settings, done, fl_ctx)
-            self.log_info(fl_ctx, FINISHED + json.dumps({"folder": str(output_folder(fl_ctx))}), fire_event=False)
+            self.log_info(fl_ctx, finished_line(str(output_folder(fl_ctx))), fire_event=False)
         except Exception as error:
             self._fail(error, abort_signal, fl_ctx)
 
@@ -80,10 +79,11 @@ class JobController(Controller, ABC):
 
     def _fail(self, error: Exception, abort_signal: Signal, fl_ctx: FLContext) -> None:
         kind = type(error).__name__ if isinstance(error, FedefmError) else "FedefmError"
-        message = str(error) if isinstance(error, FedefmError) else f"internal error ({type(error).__name__}: {error})"
+        internal = f"internal error ({type(error).__name__}: {error})"
+        message = visible(str(error) if isinstance(error, FedefmError) else internal)
         if not isinstance(error, FedefmError):
             self.log_exception(fl_ctx, message, fire_event=False)
-        self.log_error(fl_ctx, FAILED + json.dumps({"kind": kind, "message": message}), fire_event=False)
+        self.log_error(fl_ctx, failed_line(kind, message), fire_event=False)
         if not abort_signal.triggered:
             self.system_panic(message, fl_ctx)
 

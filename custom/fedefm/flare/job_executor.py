@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from fedefm.errors import ConfigError, FedefmError
+from fedefm.errors import ConfigError, DataError, FedefmError
 from fedefm.exchange.messages import Result
 from fedefm.flare.envelope import Weights, decode_assignment, encode_error, encode_result, register_decomposers
+from fedefm.flare.filters import check_filters, remember_sent
 from fedefm.flare.job_files import output_folder, settings_path, site_folder
 from fedefm.flare.metrics import send_scalars
 from fedefm.flare.site_config import SiteConfig, load_site_config
@@ -57,18 +59,18 @@ class JobExecutor(Executor, ABC):
         try:
             self._opened = self._open(fl_ctx)
         except FedefmError as error:
-            self.log_error(fl_ctx, str(error), fire_event=False)
+            self.log_error(fl_ctx, nameless(error), fire_event=False)
             self._opened = error
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
-        """Do one task; an error is told to the server by its class alone, in full to the site's own log."""
+        """Do one task; an error is told to the server by its class alone, and to the site's own log without names."""
         try:
             return encode_result(self._work(task_name, shareable, fl_ctx, abort_signal))
         except FedefmError as error:
-            self.log_error(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            self.log_error(fl_ctx, f"{task_name}: {nameless(error)}", fire_event=False)
             return encode_error(error)
         except Exception as error:
-            self.log_exception(fl_ctx, f"{task_name}: {type(error).__name__}: {error}", fire_event=False)
+            self.log_error(fl_ctx, f"{task_name}: {nameless(error)}{traceback_of(error)}", fire_event=False)
             return encode_error(error)
 
     def _open(self, fl_ctx: FLContext) -> tuple[Site, SiteConfig]:
@@ -81,8 +83,30 @@ class JobExecutor(Executor, ABC):
         if isinstance(self._opened, FedefmError):
             raise self._opened
         site, config = self._opened
+        check_filters(fl_ctx, site.noise)
         assignment = decode_assignment(shareable, site.name, task_name)
         config.check(assignment)
+        remember_sent(assignment, fl_ctx)
         result = site.perform(assignment, lambda: bool(abort_signal.triggered))
         send_scalars(self, assignment.task, result.report, fl_ctx)
         return result
+
+
+LOOK = "`fedefm data check` of the folder that local/fedefm_site.json names says on this machine's screen which and why"
+
+
+def nameless(error: Exception) -> str:
+    """An error for a log: its class, and its text where that can name no file of the hospital's data.
+
+    A file's name may be a patient's. Errors of data name files, and so do those of other libraries.
+    """
+    if isinstance(error, DataError):
+        return f"DataError: images or masks cannot be used; {LOOK}"
+    return f"{type(error).__name__}: {error}" if isinstance(error, FedefmError) else type(error).__name__
+
+
+def traceback_of(error: Exception) -> str:
+    """Where an error was raised, innermost last: places in the code, without values and without any text of it."""
+    return "".join(
+        f"; {Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
+    )

@@ -24,7 +24,8 @@ class SiteConfig:
         threads: CPU threads of the work.
         max_steps: most gradient steps that one task may ask for.
         max_megabytes: most weights, in 10^6 bytes, that one task may bring.
-        least_images: an evaluation's figures of fewer images than this never leave the site.
+        least_images: figures and counts of fewer images than this never leave the site, whatever the job; with fewer
+            training images it does not train.
 
     Raises:
         ConfigError: a value is ill-typed or out of range.

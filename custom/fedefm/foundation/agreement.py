@@ -16,10 +16,13 @@ FRAMES = 64
 """Frames that are looked at, evenly from all: enough to tell a silo that sees a class from one that does not."""
 
 
-def agreement(model: nn.Module, split: Split, classes: Sequence[str], corpus: Sequence[str]) -> dict[str, float]:
+def agreement(
+    model: nn.Module, split: Split, classes: Sequence[str], corpus: Sequence[str], least: int = 1
+) -> dict[str, float]:
     """Mean `mass_similarity` in [0, 1] of what the network sees and what is labelled, by class of the label corpus.
 
-    Over the frames that hold the class, and whose labels tell it from others; a class that none holds is left out.
+    Over the frames that hold the class, and whose labels tell it from others; a class that fewer than
+    `least` hold is left out.
     Whole pixels are compared, not probabilities: a network that gives a class a little everywhere sees it nowhere.
 
     Args:
@@ -27,6 +30,7 @@ def agreement(model: nn.Module, split: Split, classes: Sequence[str], corpus: Se
         split: images and labels.
         classes: of the job, in label order.
         corpus: the classes that the labels annotate.
+        least: fewest frames that a figure may rest on.
     """
     chosen = torch.linspace(0, len(split) - 1, min(FRAMES, len(split))).round().long()
     labelled = split.masks[chosen]
@@ -36,6 +40,6 @@ def agreement(model: nn.Module, split: Split, classes: Sequence[str], corpus: Se
         told = ~is_unsure(labelled, channel)
         pairs = zip((seen[told] == channel).double(), (labelled[told] == channel).double(), strict=True)
         values = [mass_similarity(a, b) for a, b in pairs if b.any()]
-        if values:
+        if len(values) >= max(1, least):
             found[name] = sum(values) / len(values)
     return found

@@ -25,4 +25,4 @@ def doubting_ops(settings: Settings, reference: Weights) -> TensorOps:
         shares = shares_of(task, found, settings.schedule.reputation_limit)
         return start_of(task, models, settings.distillation, shares)
 
-    return TensorOps(reference, settings.optimisation, start)
+    return TensorOps(reference, settings.optimisation, start, settings.noise)

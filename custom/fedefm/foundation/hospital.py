@@ -21,6 +21,7 @@ from fedefm.foundation.start import shares_of, start_of
 from fedefm.foundation.terms import TERMS, LocalWork, Loss, alternating, correction_of, pooled, supervised
 from fedefm.losses.corpus import corpus_channels
 from fedefm.maths.fingerprint import weights_sha256
+from fedefm.metrics.suppression import rounded, told_count, told_scores
 from fedefm.models.build import Weights, build_model, forward_with_features, take_weights
 from fedefm.training.loop import Batch, draw_batches, optimise, rate_sum
 from fedefm.training.scores import mean_dice, score
@@ -41,6 +42,7 @@ class Hospital(Site):
         threads: of torch; with another number the last bit of a result may differ.
         on_step: is told every gradient step.
         others: images of the other hospitals, for pooled training in one process; None refuses it.
+        least: see `Site`.
     """
 
     def __init__(
@@ -53,8 +55,9 @@ class Hospital(Site):
         threads: int = 1,
         on_step: OnStep = lambda task, step, loss: None,
         others: Callable[[], Sequence[SiteData]] | None = None,
+        least: int = 1,
     ):
-        super().__init__(name, device=device, threads=threads, on_step=on_step)
+        super().__init__(name, device=device, threads=threads, on_step=on_step, least=least)
         self._folder, self._settings, self._others = folder, settings, others
         self._data: SiteData | None = None
         self._networks: dict[str, nn.Module] = {}
@@ -85,13 +88,19 @@ class Hospital(Site):
         """Number of training images."""
         return len(self.data.train.images)
 
+    @property
+    def noise(self) -> float:
+        """The job's own limit, which the server's doubt allows for."""
+        return self._settings.noise
+
     def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
         data = self.data
-        counts = {"train": len(data.train.images), "val": len(data.val.images), "test": len(data.test.images)}
+        self.check_enough(len(data.train))
+        counts = {"train": len(data.train), "val": len(data.val), "test": len(data.test)}
         return None, {
             "corpus": list(data.corpus),
-            "images": counts,
-            "quarantined": data.quarantined,
+            "images": {name: told_count(count, self.least) for name, count in counts.items()},
+            "quarantined": told_count(data.quarantined, self.least),
             "synthetic": data.synthetic,
         }
 
@@ -202,7 +211,9 @@ class Hospital(Site):
         sha256 = weights_sha256(models[name])
         if sha256 not in self._looked_at:
             model = self._network(STUDENT, {STUDENT: models[name]})
-            self._looked_at[sha256] = agreement(model, self.data.train, self._settings.classes, self.data.corpus)
+            train, corpus = self.data.train, self.data.corpus
+            found = agreement(model, train, self._settings.classes, corpus, self.least)
+            self._looked_at[sha256] = rounded(found)  # as it leaves: the server reckons with it too
         return self._looked_at[sha256]
 
     def _assess(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:
@@ -236,7 +247,7 @@ class Hospital(Site):
         return self._networks[role]
 
     def _validate(self, model: nn.Module) -> float | None:
-        return mean_dice(score(model, self.data.val, self._settings.classes, self.data.corpus))
+        return mean_dice(told_scores(score(model, self.data.val, self._settings.classes, self.data.corpus), self.least))
 
     def _test(self, model: nn.Module) -> dict[str, Any]:
-        return score(model, self.data.test, self._settings.classes, self.data.test_corpus)
+        return told_scores(score(model, self.data.test, self._settings.classes, self.data.test_corpus), self.least)

@@ -112,6 +112,8 @@ class Settings(JsonSettings):
         distillation: how experts teach.
         stage_timeout: seconds after which a task that has not come back is given up.
         baseline: what the methods that FedEFM is compared with need to know.
+        noise: greatest standard deviation of the noise that a hospital may add to each weight that leaves; the server's
+            doubt allows for that much more.
 
     Raises:
         ConfigError: a value is ill-typed or out of range.
@@ -127,6 +129,7 @@ class Settings(JsonSettings):
     distillation: Distillation = field(default_factory=Distillation)
     stage_timeout: PositiveInt = 600
     baseline: Baseline = field(default_factory=Baseline)
+    noise: NonNegativeFloat = 0.0
 
     def __post_init__(self) -> None:
         method_named(self.schedule.method)

@@ -1,4 +1,7 @@
-"""Figures of few images say something about those images; they stay at home."""
+"""Figures of few images, and their last digits, say something about those images; they stay at home.
+
+The jobs of a hospital call these functions before anything leaves, and all of them call the same ones.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +9,32 @@ from typing import Any
 from fedefm.errors import ConfigError
 
 LEAST_IMAGES = 5
+DIGITS = 4
+"""Decimals of a figure that leaves: a pooled Dice to its last bit would tell how many pixels a class has."""
+
+
+def told_count(count: int, least: int) -> int | None:
+    """A number of images, or None where it is below `least`; that there is none at all is no secret of any image."""
+    return count if count == 0 or count >= least else None
+
+
+def told_figure(value: float | None, count: int, least: int) -> float | None:
+    """A figure, or None where it rests on fewer than `least` images."""
+    return value if count >= least else None
+
+
+def told_scores(scores: Mapping[str, Any], least: int) -> dict[str, Any]:
+    """`suppress_small`; a hospital whose `least` is 1 holds nothing back, and then a class may have no image."""
+    return dict(scores) if least == 1 else suppress_small(scores, least)
+
+
+def rounded(value: Any) -> Any:
+    """The same with every fraction, at any depth, rounded to `DIGITS` decimals."""
+    if isinstance(value, Mapping):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(inner) for inner in value]
+    return round(value, DIGITS) if isinstance(value, float) else value
 
 
 def suppress_small(scores: Mapping[str, Any], least: int = LEAST_IMAGES) -> dict[str, Any]:

@@ -12,7 +12,7 @@ evaluation (`kind: evaluation`) it is Dice, in every other record pooled Dice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,6 +22,9 @@ from fedefm.metrics.continuity import pieces
 from fedefm.metrics.overlap import dice, iou
 from fedefm.metrics.pair import Pair
 from fedefm.metrics.presence import area_under_roc, f1
+
+MOST = 1e6
+"""More than any figure can be: losses lie around 1, distances and pieces below the pixels of an image."""
 
 
 class Over(StrEnum):
@@ -76,6 +79,11 @@ class Metric:
         if self.over is Over.EITHER:
             return pair.marked or pair.there
         return pair.there and (self.over is Over.THERE or pair.marked)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and greatest value that a hospital may tell; no figure is negative."""
+        return (0.0, 1.0) if self.is_share else (0.0, MOST)
 
     @property
     def explained(self) -> str:
@@ -195,9 +203,10 @@ def of_images(place: Place | None = None) -> tuple[Metric, ...]:
     return tuple(row for row in METRICS if row.over in IMAGES and (place is None or place in row.shows))
 
 
-def of_finetune(over: Collection[Over]) -> tuple[Metric, ...]:
+def of_finetune(over: Iterable[Over]) -> tuple[Metric, ...]:
     """What a fine-tune job tells, of these kinds."""
-    return tuple(row for row in METRICS if row.over in over and Place.FINETUNE in row.shows)
+    kinds = frozenset(over)
+    return tuple(row for row in METRICS if row.over in kinds and Place.FINETUNE in row.shows)
 
 
 def pooled() -> tuple[Metric, ...]:
@@ -217,6 +226,6 @@ def lower_is_better(name: str) -> bool:
     return any(row.name == base and row.higher_is_better is False for row in of_finetune(tuple(Over)))
 
 
-def shares() -> frozenset[str]:
-    """Names of the figures whose values lie in [0, 1] wherever they are told."""
-    return frozenset(row.name for row in METRICS if row.is_share)
+def ranges(rows: Iterable[Metric]) -> dict[str, tuple[float, float]]:
+    """Least and greatest value of each of these figures, by name."""
+    return {row.name: row.range for row in rows}

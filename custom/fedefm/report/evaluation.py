@@ -99,8 +99,8 @@ def class_rows(record: Mapping[str, Any], model: str) -> list[tuple[str, str, st
     rows = []
     for site, scores in sorted(record["scores"][model].items()):
         for name, figures in scores["by_class"].items():
-            support = SUPPRESSED if figures["support"] is None else str(figures["support"])
-            rows.append((site, name, support, [interval(figures[figure]) for figure, _ in columns_of(record)]))
+            shown = [interval(figures[figure]) for figure, _ in columns_of(record)]
+            rows.append((site, name, text.count(figures["support"]), shown))
     return rows
 
 
@@ -111,8 +111,8 @@ def overall_rows(record: Mapping[str, Any]) -> list[tuple[str, str, str, list[st
         for site, scores in sorted(record["scores"][model].items()):
             over = scores["all"]
             authors = [text.decimals(over["as_in_authors_code"][name]) for name in AUTHORS]
-            images = SUPPRESSED if over["support"] is None else str(over["support"])
-            rows.append((model, site, images, [interval(over["miou"]), text.decimals(over["ece"]["mean"]), *authors]))
+            values = [interval(over["miou"]), text.decimals(over["ece"]["mean"]), *authors]
+            rows.append((model, site, text.count(over["support"]), values))
     return rows
 
 

@@ -59,6 +59,7 @@ def environment() -> Environment:
     made.filters |= {
         "decimals": text.decimals,
         "score": text.score,
+        "count_or_dash": text.count,
         "difference": text.difference,
         "seconds": text.seconds,
         "duration": text.duration,

@@ -44,7 +44,7 @@ def _check_schema(number: int) -> int:
 
 Names = Annotated[list[str], AfterValidator(_check_distinct)]
 RoundName = Annotated[str, AfterValidator(_check_round)]
-ByClass = dict[str, Share | None]  # None: the class is not annotated
+ByClass = dict[str, Share | None]  # None: the class is not annotated, or too few images hold it to tell
 BySite = dict[str, ByClass]
 Stages = dict[str, NonNegativeFloat]
 
@@ -63,7 +63,7 @@ class _Scores:
 
     mean: Share | None
     by_site: BySite
-    support: dict[str, dict[str, NonNegativeInt]]
+    support: dict[str, dict[str, NonNegativeInt | None]]  # None: held back, as too few images hold the class
     by_model: dict[str, BySite]
     by_method: dict[str, Share | None] = field(default_factory=dict)
 
@@ -112,7 +112,7 @@ class _Report:
     classes: Names
     rounds: NonNegativeInt
     corpora: dict[str, Names]
-    images: dict[str, dict[str, NonNegativeInt]]
+    images: dict[str, dict[str, NonNegativeInt | None]]  # None: held back
     synthetic: Names
     theta: _File | None
     models: dict[str, _File]
@@ -126,6 +126,8 @@ class _Report:
     lost: list[_Lost]
     baselines: dict[str, _Baseline] = field(default_factory=dict)
     reputation: dict[RoundName, ByClass] = field(default_factory=dict)
+    doubted: dict[RoundName, dict[str, dict[str, float]]] = field(default_factory=dict)
+    capped: dict[RoundName, Names] = field(default_factory=dict)
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

@@ -22,6 +22,7 @@ class Cell:
         dice: pooled Dice, None if the class is not annotated in the site's test images.
         iou: pooled IoU, likewise.
         support: number of the site's test images that hold the class, None if not reported.
+        held_back: whether the hospital keeps the scores to itself, since too few images hold the class.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Cell:
     dice: Number | None
     iou: Number | None
     support: int | None
+    held_back: bool = False
 
     @property
     def mark(self) -> str:
@@ -37,7 +39,9 @@ class Cell:
         return OWN if self.own else UNSEEN
 
     def written(self, metric: str) -> str:
-        """`dice` or `iou` as text; says so if the class is not labelled or the site has no result."""
+        """`dice` or `iou` as text; says so if the class is not labelled, held back, or the site has no result."""
+        if self.held_back:
+            return text.HELD_BACK
         return text.score(getattr(self, metric)) if self.measured else text.NO_RESULT
 
 
@@ -89,7 +93,15 @@ def model_rows(report: Mapping[str, Any], model: str) -> list[Row]:
 def _row(report: Mapping[str, Any], site: str, dice: Mapping[str, Any], iou: Mapping[str, Any], corpus: Any) -> Row:
     support = report["dice"]["support"].get(site, {})
     cells = tuple(
-        Cell(name, name in corpus, name in dice, dice.get(name), iou.get(name), support.get(name))
+        Cell(
+            name,
+            name in corpus,
+            name in dice,
+            dice.get(name),
+            iou.get(name),
+            support.get(name),
+            held_back=name in dice and name in support and support[name] is None,
+        )
         for name in report["classes"]
     )
     return Row(site, cells, report["images"].get(site, {}).get("test"))

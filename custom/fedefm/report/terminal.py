@@ -91,6 +91,8 @@ def _facts(report: Mapping[str, Any], folder: Path | None) -> list[tuple[str, st
         ("Sent", f"{text.data_size(total(report['bytes']))}{_parts(report['bytes'], text.data_size)}"),
         *lost,
         *_distrusted(report),
+        *_doubted(report),
+        *_capped(report),
         *_page(folder),
     ]
 
@@ -113,6 +115,23 @@ def _distrusted(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     low = sorted((value, site) for site, value in last.items() if value < 1)
     advice = "its weights see little of what others label: look at its images and masks"
     return [("Rated", f"{site} counts {value:.2f} of 1, {advice}") for value, site in low]
+
+
+def _doubted(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Teachers that students believed less than in full in the last round, and whose students these are."""
+    rounds = report.get("doubted", {})
+    last = rounds[max(rounds, key=int)] if rounds else {}
+    students: dict[str, list[str]] = {}
+    for student, teachers in sorted(last.items()):
+        for teacher in teachers:
+            students.setdefault(teacher, []).append(student)
+    return [("Doubted", f"{teacher} as a teacher, by {', '.join(by)}") for teacher, by in sorted(students.items())]
+
+
+def _capped(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Hospitals whose number of images counted less than they said."""
+    sites = sorted({site for cut in report.get("capped", {}).values() for site in cut})
+    return [("Capped", f"{', '.join(sites)}: images count at most twice the median hospital's")] if sites else []
 
 
 def _page(folder: Path | None) -> list[tuple[str, str]]:

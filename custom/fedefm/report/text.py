@@ -4,6 +4,7 @@ Number = int | float  # JSON writes 1.0 as 1 where it pleases
 
 NOT_LABELLED = "not labelled"
 NO_RESULT = "no result"
+HELD_BACK = "held back"
 
 
 def decimals(value: Number | None) -> str:
@@ -14,6 +15,11 @@ def decimals(value: Number | None) -> str:
 def score(value: Number | None) -> str:
     """A pooled Dice or IoU to three decimals; `not labelled` for None."""
     return NOT_LABELLED if value is None else f"{value:.3f}"
+
+
+def count(value: int | None) -> str:
+    """A number of images; an en dash where the hospital holds it back."""
+    return "–" if value is None else str(value)
 
 
 def difference(value: Number | None) -> str:

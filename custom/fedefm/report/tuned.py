@@ -55,7 +55,7 @@ def _rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             before = models[BEFORE].get(name, {})
             for figure in sorted(set(after) - {"support"}):
                 shown = (text.decimals(before.get(figure)), text.decimals(after[figure]))
-                yield site, name, heading(figure), *shown, str(after["support"])
+                yield site, name, heading(figure), *shown, text.count(after["support"])
 
 
 def _facts(record: Mapping[str, Any], folder: Path | None) -> Iterator[tuple[str, str]]:
@@ -68,5 +68,8 @@ def _facts(record: Mapping[str, Any], folder: Path | None) -> Iterator[tuple[str
         yield "Weights", f"{folder / model['path'] if folder else model['path']}  sha256 {model['sha256']}"
     else:
         yield "Weights", "each hospital keeps its own"
+    cut = sorted({site for entry in record["history"] for site in entry.get("capped", ())}) if model else []
+    if cut:
+        yield "Capped", f"{', '.join(cut)}: images count at most twice the median hospital's"
     for item in record["lost"]:
         yield "Lost", f"{item['site']} at {item['stage']}: {item['reason']}"

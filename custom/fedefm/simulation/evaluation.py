@@ -61,8 +61,7 @@ def measure(
     if simulator:
         check_models(models, settings)
         places = {f"{name}/{name}{SUFFIX}": model.file for name, model in models.items()}
-        limits = {"least_images": settings.least_images}  # who runs all hospitals speaks for each of them
-        run = Simulated(job, SETTINGS_FILE, settings.to_dict(), places, folders, threads, device, limits)
+        run = Simulated(job, SETTINGS_FILE, settings.to_dict(), places, folders, threads, device, settings.least_images)
         with run_simulated(run, out, on_event) as (found, _):
             record = found
     else:

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Simulated:
         folders: data folder of every hospital, by its name.
         threads: CPU threads of each hospital.
         device: torch device of all hospitals.
-        limits: what each hospital states in its own configuration besides.
+        least_images: fewest images that a figure may rest on.
     """
 
     job: Path
@@ -41,7 +41,7 @@ class Simulated:
     folders: Mapping[str, Path]
     threads: int = 1
     device: str = "cpu"
-    limits: Mapping[str, int] = field(default_factory=dict)
+    least_images: int = 1
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def run_simulated(run: Simulated, out: Path, on_event: Listener) -> Iterator[tup
     copy, workspace = scratch / run.job.name, scratch / "workspace"
     shutil.copytree(run.job, copy)
     (copy / JOB_CONFIG / run.settings_file).write_text(json.dumps(run.settings, indent=2) + "\n")
-    write_workspace(workspace, run.folders, threads=run.threads, device=run.device, **run.limits)
+    write_workspace(workspace, run.folders, threads=run.threads, device=run.device, least_images=run.least_images)
     _write_models(workspace / "local", run.models)
     log = out / LOG_FILE
     follower, code = run_job(copy, workspace, run.folders, threads=run.threads, log=log, on_event=on_event)

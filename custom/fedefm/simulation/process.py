@@ -6,16 +6,15 @@ import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 
 import psutil  # type: ignore[import-untyped]
 
-from fedefm import errors
-from fedefm.errors import FedefmError
+from fedefm.errors import FedefmError, visible
 from fedefm.exchange.events import Listener
-from fedefm.flare.progress import FAILED, FINISHED, from_line, payload
+from fedefm.flare.progress import failure_in, from_line, is_finished
 from fedefm.flare.simulator import CLOSED, simulator_command
 
 LOG_FILE = "simulator.log"
@@ -29,14 +28,14 @@ class Follower:
 
     Attributes:
         on_event: told every event.
-        failure: kind and message of what ended the job, if something did.
+        failure: what ended the job, if something did.
         over: whether the job itself has ended.
         closed: whether FLARE has closed the job too, metric files included.
         last_error: FLARE's last line of level ERROR, without its time.
     """
 
     on_event: Listener
-    failure: dict[str, str] = field(default_factory=dict)
+    failure: FedefmError | None = None
     over: bool = False
     closed: bool = False
     last_error: str = ""
@@ -46,22 +45,20 @@ class Follower:
         event = from_line(line)
         if event is not None:
             self.on_event(event)
-        failed = payload(line, FAILED)
-        if failed and not self.failure:
-            self.failure = failed
+        failed = failure_in(line)
+        self.failure = self.failure or failed
         if " ERROR " in line:
-            self.last_error = line.partition(" ERROR ")[2].strip()[:200]
-        self.over = self.over or bool(failed) or payload(line, FINISHED) is not None
+            self.last_error = visible(line.partition(" ERROR ")[2].strip())[:200]
+        self.over = self.over or failed is not None or is_finished(line)
         self.closed = self.closed or (self.over and CLOSED in line)
 
 
 def failure(follower: Follower, code: int, log: Path) -> FedefmError:
     """The error that a failed run ends with."""
-    if not follower.failure:
+    if follower.failure is None:
         reason = f": {follower.last_error}" if follower.last_error else ""
         return FedefmError(f"the simulator ended (exit code {code}) without a result{reason}; see {log}")
-    kind = getattr(errors, follower.failure["kind"], FedefmError)
-    return kind(f"{follower.failure['message']}; see {log}")
+    return type(follower.failure)(f"{follower.failure}; see {log}")
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -50,10 +50,15 @@ def check_out(out: Path, names: Sequence[str] = (THETA_FILE, RECORD_FILE, "model
         raise ConfigError(f"{out}: already holds a run; choose another folder or move it away")
 
 
-def write_workspace(workspace: Path, folders: Mapping[str, Path], *, threads: int, device: str, **limits: int) -> None:
-    """The simulator's policy, and what each hospital would write into its own `local` folder, `limits` included."""
+def write_workspace(
+    workspace: Path, folders: Mapping[str, Path], *, threads: int, device: str, least_images: int = 1
+) -> None:
+    """The simulator's policy, and what each hospital would write into its own `local` folder.
+
+    Who runs all hospitals speaks for each of them and sees their images: nothing is held back unless it is asked for.
+    """
     local = workspace / "local"
     shutil.copytree(shipped("workspace_templates", "simulator", "local"), local)
     for site, folder in folders.items():
-        plain = {"data": str(folder.resolve()), "device": device, "threads": threads, **limits}
+        plain = {"data": str(folder.resolve()), "device": device, "threads": threads, "least_images": least_images}
         (local / f"fedefm_site.{site}.json").write_text(json.dumps(plain) + "\n")

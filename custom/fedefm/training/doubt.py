@@ -18,6 +18,8 @@ MAX_WEIGHT = 1e4  # weights lie around 1; a mean with 1e38 in it would be lost, 
 BETAS = (0.9, 0.999)  # of AdamW, torch's defaults, which every training task uses
 SLACK = 1.05  # of a bound that is exact in real numbers: rounding in float32 over a task's steps stays far below
 
+NOISE_SPAN = 8.0  # standard deviations; of 10^9 normal weights one passes it once in 10^6 times
+
 Schema = Mapping[str, tuple[torch.Size, torch.dtype]]
 
 
@@ -41,7 +43,12 @@ def misfit(weights: object, schema: Schema) -> str | None:
 
 
 def beyond_reach(
-    sent: Weights, returned: Weights, rates: Sequence[float], weight_decay: float, correction: Weights | None = None
+    sent: Weights,
+    returned: Weights,
+    rates: Sequence[float],
+    weight_decay: float,
+    correction: Weights | None = None,
+    noise: float = 0.0,
 ) -> str | None:
     """Why no training with these learning rates can have led from one to the other.
 
@@ -56,6 +63,7 @@ def beyond_reach(
         rates: learning rate of every step.
         weight_decay: of AdamW.
         correction: SCAFFOLD's, which joins each step times its learning rate.
+        noise: standard deviation of normal noise that the peer may have added to each weight.
     """
     reach = SLACK * sum(rate * steepest(step) for step, rate in enumerate(rates, 1))
     shrink = SLACK * weight_decay * math.fsum(rates)
@@ -64,7 +72,7 @@ def beyond_reach(
             if not torch.equal(value, sent[name]):
                 return f"tensor '{name}' of whole numbers was changed"
             continue
-        moved, allowed = (value - sent[name]).abs(), reach + shrink * (sent[name].abs() + reach)
+        moved, allowed = (value - sent[name]).abs(), reach + shrink * (sent[name].abs() + reach) + NOISE_SPAN * noise
         if correction is not None:
             allowed = allowed + SLACK * math.fsum(rates) * correction[name].abs()
         if bool((moved > allowed).any()):

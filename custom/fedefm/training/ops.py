@@ -24,13 +24,18 @@ class TensorOps:
         reference: weights whose names, shapes and dtypes every other must have.
         optimisation: how tasks step; None where a job trains otherwise, and then no reach is known.
         start: what the training of an assignment started from; goes with `optimisation`.
+        noise: greatest standard deviation of noise that a hospital may have added.
     """
 
     def __init__(
-        self, reference: Mapping[str, Tensor], optimisation: Optimisation | None = None, start: Start | None = None
+        self,
+        reference: Mapping[str, Tensor],
+        optimisation: Optimisation | None = None,
+        start: Start | None = None,
+        noise: float = 0.0,
     ):
         self._schema = schema_of(dict(reference))
-        self._optimisation, self._start = optimisation, start
+        self._optimisation, self._start, self._noise = optimisation, start, noise
 
     def average(self, models: Mapping[str, Weights], weights: Mapping[str, float]) -> Weights:
         """Weighted mean by silo, sorted by name, in float64."""
@@ -55,9 +60,8 @@ class TensorOps:
             return None
         rates = learning_rates(assignment.task, self._optimisation)
         correction = assignment.models.get(CORRECTION)
-        return beyond_reach(
-            self._start(assignment, result), weights, rates, self._optimisation.weight_decay, correction
-        )
+        decay = self._optimisation.weight_decay
+        return beyond_reach(self._start(assignment, result), weights, rates, decay, correction, self._noise)
 
     def nbytes(self, weights: Weights) -> int:
         """Bytes of all tensors."""

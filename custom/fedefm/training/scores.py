@@ -69,5 +69,6 @@ def score(
 
 
 def mean_dice(scores: dict[str, dict[str, Any]]) -> float | None:
-    """Mean pooled Dice of the classes; None where there are none."""
-    return sum(s["dice"] for s in scores.values()) / len(scores) if scores else None
+    """Mean pooled Dice of the classes that have one; None where none has."""
+    known = [s["dice"] for s in scores.values() if s["dice"] is not None]
+    return sum(known) / len(known) if known else None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from fedefm.errors import ProtocolError
+from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import Assignment, Result, Stage, Task
+from fedefm.metrics.suppression import rounded
 from fedefm.models.build import Weights
 
 OnStep = Callable[[Task, int, float], None]
@@ -28,12 +30,20 @@ class Site(ABC):
         device: torch device, such as `cpu`, `cuda` or `cuda:1`.
         threads: of torch; with another number the last bit of a result may differ.
         on_step: is told every gradient step.
+        least: fewest images that the hospital trains on, and that a figure which leaves may rest on; 1 holds nothing
+            back.
     """
 
     def __init__(
-        self, name: str, *, device: str = "cpu", threads: int = 1, on_step: OnStep = lambda task, step, loss: None
+        self,
+        name: str,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        on_step: OnStep = lambda task, step, loss: None,
+        least: int = 1,
     ):
-        self.name = name
+        self.name, self.least = name, least
         self._device, self._threads, self._on_step = torch.device(device), threads, on_step
 
     @property
@@ -45,6 +55,11 @@ class Site(ABC):
     @abstractmethod
     def images(self) -> int:
         """Number of images that the hospital's work draws from."""
+
+    @property
+    def noise(self) -> float:
+        """Greatest standard deviation of noise on weights that the job takes; no limit where it knows no reach."""
+        return math.inf
 
     def perform(self, assignment: Assignment[Weights], should_stop: ShouldStop = lambda: False) -> Result[Weights]:
         """Do what the task asks.
@@ -61,4 +76,24 @@ class Site(ABC):
         torch.manual_seed(task.seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
         weights, report = self.stages[task.stage](task, assignment.models, should_stop)
-        return Result(task.id, weights, report, images=self.images)
+        return Result(task.id, weights, _leaving(report), images=self.images)
+
+    def check_enough(self, images: int) -> None:
+        """Abstain from a job that trains where there are too few images for what comes of it to be told.
+
+        Raises:
+            ConfigError: fewer than the hospital's own least.
+        """
+        if images < self.least:
+            raise ConfigError(
+                f"{self.name}: {images} training image(s), and weights of fewer than {self.least} do not leave; add "
+                "images, or lower 'least_images' in local/fedefm_site.json if the hospital accepts that"
+            )
+
+
+EXACT = ("rate_sum",)  # follows from the task alone and says nothing of images; SCAFFOLD divides by it
+
+
+def _leaving(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report as it leaves: figures of images rounded."""
+    return {key: value if key in EXACT else rounded(value) for key, value in report.items()}
