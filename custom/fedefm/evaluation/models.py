@@ -8,7 +8,7 @@ from pathlib import Path
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.evaluation.settings import Evaluation
 from fedefm.models.checkpoint import Checkpoint, load_weights
-from fedefm.models.classifier import CLASSIFIER, check_fits
+from fedefm.models.classifier import CLASSIFIER
 from fedefm.trust import JOB_ROLES, verify_folder
 
 SUFFIX = ".safetensors"
@@ -93,4 +93,3 @@ def _check_model(found: Checkpoint, settings: Evaluation) -> None:
             f"measures {settings.model.architecture} with '{settings.model.encoder}' at {settings.size}; "
             "measure it in a run of its own"
         )
-    check_fits(found)

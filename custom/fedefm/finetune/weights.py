@@ -13,7 +13,7 @@ from fedefm.finetune.network import build_seeded, tuned_spec
 from fedefm.finetune.settings import CLASSIFICATION, FineTune
 from fedefm.models.build import Weights, take_weights
 from fedefm.models.checkpoint import THETA_FILE, Checkpoint, load_weights, save_weights
-from fedefm.models.classifier import CLASSIFIER, check_fits
+from fedefm.models.classifier import CLASSIFIER
 from fedefm.settings import check_id
 from fedefm.trust import JOB_ROLES, verify_folder
 
@@ -52,7 +52,6 @@ def read_theta(path: Path, root: Path | None = None, subject: str | None = None)
     found = load_weights(path)
     if found.spec.architecture == CLASSIFIER:
         raise CheckpointError(f"{path}: a fine-tuned classifier; start from the Theta that it came from")
-    check_fits(found)
     return found
 
 
