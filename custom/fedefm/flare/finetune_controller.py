@@ -16,7 +16,7 @@ from fedefm.finetune.weights import find_theta, read_theta, start_weights, with_
 from fedefm.finetune.weights import publish as publish_weights
 from fedefm.flare.job_controller import JobController
 from fedefm.flare.job_files import output_folder, write_record
-from fedefm.flare.server_config import consortium_root, models_folder
+from fedefm.flare.server_config import consortium_root, model_limits, models_folder
 from fedefm.flare.transport import FlareTransport
 from fedefm.models.checkpoint import Checkpoint
 
@@ -69,7 +69,7 @@ def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
     if not settings.theta:
         return None
     path = find_theta(models_folder(fl_ctx), settings.theta)
-    return read_theta(path, consortium_root(fl_ctx), settings.theta)
+    return read_theta(path, consortium_root(fl_ctx), settings.theta, model_limits(fl_ctx))
 
 
 def rounds_folder(settings: FineTune, fl_ctx: FLContext) -> Path | None:

@@ -27,7 +27,7 @@ from fedefm.trust.certificates import (
     utc_now,
 )
 from fedefm.trust.compare import check_same
-from fedefm.trust.kinds import MANIFEST_NAME, SIGNATURE_NAME, kind_named
+from fedefm.trust.kinds import MANIFEST_NAME, SIGNATURE_NAME, Limits, kind_named
 from fedefm.trust.listing import list_folder
 from fedefm.trust.manifest import MAX_MANIFEST_BYTES, SignedManifest, parse_manifest
 from fedefm.trust.names import shown
@@ -84,6 +84,7 @@ def verify_folder(
     roles: Collection[str],
     subject: str | None = None,
     now: datetime | None = None,
+    limits: Limits | None = None,
 ) -> SignedManifest:
     """Check that a folder is what somebody with one of `roles` signed; nothing is written.
 
@@ -94,6 +95,7 @@ def verify_folder(
         roles: who may sign: `KIT_ROLES` or `JOB_ROLES`.
         subject: the name that it must have been signed for; None allows any.
         now: the time, with its zone; this moment by default.
+        limits: the most that it may hold; those of the kind by default.
 
     Raises:
         TrustError: one line that names the first thing that is wrong, and what to do.
@@ -105,7 +107,7 @@ def verify_folder(
         raise TrustError(
             f"{MANIFEST_NAME}: made for {shown(manifest.subject)}, not for {shown(subject)}; {kind_named(kind).remedy}"
         )
-    check_same(manifest.files, list_folder(folder, kind_named(kind)), kind_named(kind).remedy)
+    check_same(manifest.files, list_folder(folder, kind_named(kind), limits), kind_named(kind).remedy)
     return manifest
 
 

@@ -16,6 +16,26 @@ _NEVER = re.compile(r"(?!)")
 JOB_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
+MAX_FILES = 4096  # of any kind: a manifest that names more is not read
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a signed folder may hold, all files together; whoever reads one is bound by it.
+
+    Attributes:
+        files: how many.
+        bytes: of all of them.
+    """
+
+    files: int
+    bytes: int
+
+
+TEXT = Limits(MAX_FILES, 64_000_000)
+WEIGHTS = Limits(MAX_FILES, 20_000_000_000)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of signed folder. Everything in it is signed but the names given here.
@@ -29,6 +49,7 @@ class Kind:
         keys: relative paths of private keys, not signed.
         json_by_content: of a `.json` file its content counts, not its spaces and line ends.
         tight: group and others may write nothing in it, nor read its private keys.
+        limits: how much it may hold where no policy says otherwise.
     """
 
     name: str
@@ -39,6 +60,7 @@ class Kind:
     keys: Collection[str] = frozenset()
     json_by_content: bool = False
     tight: bool = False
+    limits: Limits = TEXT
 
     def leaves_out_file(self, path: str) -> bool:
         """Whether a file stays unsigned: our own, the participant's own, or one that FLARE writes."""
@@ -74,7 +96,7 @@ JOB = Kind(
     unsigned_anywhere=frozenset({".__nvfl_sig.json", ".__nvfl_submitter.crt"}),
     json_by_content=True,
 )
-MODEL = Kind(name="model", remedy="sign the models again with `fedefm trust sign`, or fetch them again")
+MODEL = Kind(name="model", remedy="sign the models again with `fedefm trust sign`, or fetch them again", limits=WEIGHTS)
 KINDS = {kind.name: kind for kind in (KIT, JOB, MODEL)}
 
 
