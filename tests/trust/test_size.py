@@ -5,7 +5,6 @@ import multiprocessing
 import resource
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
