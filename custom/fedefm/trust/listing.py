@@ -58,7 +58,19 @@ def list_folder(folder: Path, kind: Kind, limits: Limits | None = None) -> tuple
         total += size
         check_size(len(paths), total, kind, limits)
     check_twins(paths)
+    _check_written(folder, kind)
     return tuple(_entry(folder, path, kind, limits) for path in sorted(paths))
+
+
+def _check_written(folder: Path, kind: Kind) -> None:
+    """Refuse what stands in a file that FLARE writes, where it is not what FLARE writes there."""
+    for name, written in kind.written.items():
+        if not (folder / name).exists():
+            continue
+        if not (folder / written.beside).is_file():
+            raise TrustError(f"{name}: no file of this {kind.name}, whose owner has no use for it; take it out")
+        with _opened(folder / name) as file:
+            written.check(file.read(MAX_JSON_BYTES + 1))
 
 
 def check_size(files: int, size: int, kind: Kind, limits: Limits) -> None:
@@ -113,13 +125,16 @@ def _check_mode(status: os.stat_result, path: str, kind: Kind) -> None:
 
 
 def _entry(folder: Path, path: str, kind: Kind, limits: Limits) -> Entry:
-    # Follow no link that took the file's place since it was listed, and do not wait for a pipe.
-    opened = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(opened, "rb") as file:
+    with _opened(folder / path) as file:
         if kind.json_by_content and path.endswith(".json"):
             data = _content(_short(file, path), path)
             return Entry(path, len(data), hashlib.sha256(data).hexdigest())
         return _streamed(file, path, kind, limits)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file, follow no link that took its place since it was listed, and do not wait for a pipe."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
 
 def _streamed(file: BinaryIO, path: str, kind: Kind, limits: Limits) -> Entry:
