@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fedefm.errors import CheckpointError, ConfigError
-from fedefm.files import written_beside
+from fedefm.files import system_error, written_beside
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import Weights
 from fedefm.models.outline import outline
@@ -211,5 +209,4 @@ def _must_fit(found: Checkpoint, header: Mapping[str, Any], spec: ModelSpec | No
 
 def _as_os_error(error: SafetensorError) -> OSError:
     """What the system said: safetensors tells it in its text alone."""
-    code = re.search(r"os error (\d+)", str(error))
-    return OSError(str(error)) if code is None else OSError(int(code[1]), os.strerror(int(code[1])))
+    return system_error(str(error)) or OSError(str(error))

@@ -15,6 +15,7 @@ import psutil  # type: ignore[import-untyped]
 from fedefm import errors
 from fedefm.errors import FedefmError
 from fedefm.exchange.events import Listener
+from fedefm.files import refused_write, system_error
 from fedefm.flare.progress import FAILED, FINISHED, from_line, payload
 from fedefm.flare.simulator import CLOSED, simulator_command
 
@@ -33,6 +34,7 @@ class Follower:
         over: whether the job itself has ended.
         closed: whether FLARE has closed the job too, metric files included.
         last_error: FLARE's last line of level ERROR, without its time.
+        refused: the first refusal of the system to write that some process told.
     """
 
     on_event: Listener
@@ -40,6 +42,7 @@ class Follower:
     over: bool = False
     closed: bool = False
     last_error: str = ""
+    refused: OSError | None = None
 
     def __call__(self, line: str) -> None:
         """Take one line."""
@@ -49,6 +52,7 @@ class Follower:
         failed = payload(line, FAILED)
         if failed and not self.failure:
             self.failure = failed
+        self.refused = self.refused or system_error(line)
         if " ERROR " in line:
             self.last_error = line.partition(" ERROR ")[2].strip()[:200]
         self.over = self.over or bool(failed) or payload(line, FINISHED) is not None
@@ -56,7 +60,9 @@ class Follower:
 
 
 def failure(follower: Follower, code: int, log: Path) -> FedefmError:
-    """The error that a failed run ends with."""
+    """The error that a failed run ends with; a full disk is told as such, whatever it made a process say."""
+    if follower.refused is not None:
+        return refused_write(follower.refused, log.parent)
     if not follower.failure:
         reason = f": {follower.last_error}" if follower.last_error else ""
         return FedefmError(f"the simulator ended (exit code {code}) without a result{reason}; see {log}")
