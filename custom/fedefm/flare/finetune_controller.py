@@ -60,7 +60,7 @@ class FineTuneController(JobController):
         return FineTuned(None if theta is None else theta.sha256, tuned, RoundsKept(keep, named, sites))
 
     def publish(self, settings: FineTune, done: FineTuned, fl_ctx: FLContext) -> None:
-        """The weights, unless each hospital keeps its own, then the record; only then are kept rounds of no more use."""
+        """The weights, unless each hospital keeps its own, then the record; only then no kept round is needed."""
         source = None if done.theta is None else {"id": settings.theta, "sha256": done.theta}
         model = publish_weights(settings, done.tuned.weights, output_folder(fl_ctx))
         write_record(fl_ctx, build_record(settings, {"theta": source, **done.tuned.figures}, model))

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fedefm.errors import TrustError
-from fedefm.files import write_whole
+from fedefm.files import write_together
 from fedefm.trust import signature
 from fedefm.trust.certificates import (
     check_issued,
@@ -71,8 +71,7 @@ def sign_folder(
     )
     data = manifest.to_bytes()
     parse_manifest(data)  # what nobody could read must not be signed
-    write_whole(folder / SIGNATURE_NAME, signature.sign(data, private), mode=0o600)
-    write_whole(folder / MANIFEST_NAME, data, mode=0o600)
+    write_together(folder, {SIGNATURE_NAME: signature.sign(data, private), MANIFEST_NAME: data}, mode=0o600)
     return manifest
 
 
