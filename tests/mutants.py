@@ -259,8 +259,39 @@ MUTANTS = (
     ),
     Mutant(
         "absurd weights",
-        (("custom/fedefm/training/doubt.py", "MAX_WEIGHT = 1e4", "MAX_WEIGHT = 1e39"),),
+        (("custom/fedefm/models/schema.py", "MAX_WEIGHT = 1e4", "MAX_WEIGHT = 1e39"),),
         ("tests/training/test_ops.py",),
+    ),
+    Mutant(
+        "a file's tensors are those of its network",
+        (("custom/fedefm/models/checkpoint.py", "    if reason := misdeclared(declared, schema):", "    if False:"),),
+        ("tests/models/test_checkpoint.py",),
+    ),
+    Mutant(
+        "a file's values are some that training gives",
+        (("custom/fedefm/models/checkpoint.py", "    if reason := misvalued(found.weights):", "    if False:"),),
+        ("tests/models/test_checkpoint.py", "tests/test_hostile_weights_files.py"),
+    ),
+    Mutant(
+        "a network of far more tensors than its file is given up",
+        (("custom/fedefm/models/outline.py", "            if self._left < 0:", "            if False:"),),
+        ("tests/models/test_outline.py",),
+    ),
+    Mutant(
+        "how much a signed folder may hold",
+        ((f"{TRUST}listing.py", "    if files > limits.files or size > limits.bytes:", "    if False:"),),
+        ("tests/trust/test_size.py", "tests/flare/test_job_guard.py"),
+    ),
+    Mutant(
+        "what FLARE writes into a signed kit",
+        (
+            (
+                f"{TRUST}listing.py",
+                "            written.check(file.read(MAX_JSON_BYTES + 1))",
+                "            file.read(1)",
+            ),
+        ),
+        ("tests/trust/test_disabled.py",),
     ),
     Mutant(
         "weights out of reach",

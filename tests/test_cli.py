@@ -13,8 +13,8 @@ import pytest
 
 from fedefm.cli import main
 from fedefm.commands.job_options import free_folder
+from fedefm.data.png_file import write_png
 from fedefm.data.synth import write_site
-from fedefm.data.synth.site import write_png
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
 from fedefm.foundation.methods import job_settings
 

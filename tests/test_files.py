@@ -8,18 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from fedefm.errors import ConfigError
 from fedefm.files import new_folder, write_json, write_together, write_whole, written_beside
+from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 from support.small_networks import SMALLEST
 
 KERNEL = Path("/sys")  # nobody may write there, root neither
 
 
-def save(path: Path, value: float, numbers: int = 2) -> None:
-    save_weights(path, {"x": torch.full((numbers,), value)}, spec=SMALLEST, classes=("a",), size=32)
+def save(path: Path, seed: int) -> None:
+    save_weights(path, initial_weights(SMALLEST, 2, 32, seed), spec=SMALLEST, classes=("a",), size=32)
 
 
 def left(folder: Path) -> list[str]:
@@ -72,7 +72,7 @@ def test_a_block_that_fails_leaves_the_earlier_file_and_no_part(tmp_path: Path) 
     assert (tmp_path / "file").read_text() == "earlier" and left(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("write", [lambda path: write_whole(path, "new"), lambda path: save(path, 1.0)])
+@pytest.mark.parametrize("write", [lambda path: write_whole(path, "new"), lambda path: save(path, 1)])
 def test_a_place_where_nobody_may_write_is_named_with_the_remedy(write: Callable[[Path], None]) -> None:
     with pytest.raises(ConfigError, match=r"^/sys/file: cannot be written \(.+\); choose a folder that you may write"):
         write(KERNEL / "file")
@@ -80,7 +80,7 @@ def test_a_place_where_nobody_may_write_is_named_with_the_remedy(write: Callable
         write(KERNEL / "new" / "file")
 
 
-@pytest.mark.parametrize("write", [lambda path: write_whole(path, "new"), lambda path: save(path, 1.0)])
+@pytest.mark.parametrize("write", [lambda path: write_whole(path, "new"), lambda path: save(path, 1)])
 def test_a_file_in_the_place_of_the_folder_is_kept(write: Callable[[Path], None], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("kept")
     with pytest.raises(ConfigError, match=r"taken: cannot be written \(File exists\); choose a writable folder"):
@@ -104,13 +104,13 @@ def _much_text(path: Path) -> None:
 
 
 def _many_weights(path: Path) -> None:
-    save(path, 2.0, numbers=100_000)
+    save(path, 2)
 
 
 @pytest.mark.parametrize("write", [_much_text, _many_weights])
 def test_where_no_more_fits_the_earlier_file_stays(write: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "file"
-    save(path, 1.0)
+    save(path, 1)
     before, context = path.read_bytes(), multiprocessing.get_context("spawn")
     told = context.SimpleQueue()
     process = context.Process(target=_in_a_small_room, args=(write, path, told))
@@ -119,7 +119,7 @@ def test_where_no_more_fits_the_earlier_file_stays(write: Callable[[Path], None]
     assert told.get() == (
         f"{path}: cannot be written (File too large); free some space there, or choose a folder on another disk"
     )
-    assert path.read_bytes() == before and load_weights(path).weights["x"].tolist() == [1.0, 1.0]
+    assert path.read_bytes() == before and load_weights(path)
     assert left(tmp_path) == ["file"]
 
 

@@ -21,7 +21,8 @@ from fedefm.commands import (
     simulate,
     trust,
 )
-from fedefm.errors import FedefmError
+from fedefm.errors import ConfigError, FedefmError
+from fedefm.files import is_refused_write, refused_write
 
 COMMANDS = (simulate, compare, finetune, evaluate, segment, export, data, job, trust, doctor, federation)
 
@@ -44,10 +45,12 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush would fail again
         return 141
     except OSError as error:
-        if error.strerror is None:
-            raise
-        place = "" if error.filename is None else f"{error.filename}: "  # a write to a full disk names no file
-        print(f"fedefm: {place}{error.strerror}; choose another place or free it", file=sys.stderr)
+        out = getattr(options, "out", None)
+        if is_refused_write(error):  # a write to a full disk names no file
+            print(f"fedefm: {refused_write(error, out or error.filename or 'the output')}", file=sys.stderr)
+            return ConfigError.exit_code
+        place = "" if error.filename is None else f"{error.filename}: "
+        print(f"fedefm: {place}{error.strerror or error}; choose another place or free it", file=sys.stderr)
         return FedefmError.exit_code
     except KeyboardInterrupt:
         print("fedefm: stopped", file=sys.stderr)

@@ -6,6 +6,7 @@ A reader, or the same program after a power cut, finds the earlier content or th
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from fedefm.errors import ConfigError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_LOST = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN)
+_WRITING = (*_FULL, errno.EROFS, *_LOST)  # what no reader is told, or nothing but a broken disk tells
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
@@ -89,20 +92,48 @@ def new_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place at the end, or goes away with an error.
 
     Raises:
-        ConfigError: the place is taken, or no folder can be made there.
+        ConfigError: the place is taken, no folder can be made there, or the block could not write into it.
     """
     check_free(out)
-    out = out.resolve()  # "." has no name
-    folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    _make_folder(folder, new=True)
+    whole = out.resolve()  # "." has no name
+    folder = whole.with_name(f".{whole.name}.{os.getpid()}.partial")
+    _make_folder(folder, new=True, told=out)
     try:
-        yield folder
+        with _told_inside(folder, out):
+            yield folder
         with _told(out):
-            if out.exists():
-                out.rmdir()
-            folder.replace(out)
+            if whole.exists():
+                whole.rmdir()
+            folder.replace(whole)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def filled(out: Path) -> Iterator[Path]:
+    """A folder inside `out`, whose content moves into `out` when the block ends well, or goes away with an error.
+
+    For a folder that holds something already, such as a log; `out` is made if it is missing. What needs room on the
+    disk is written within the block, so that nothing but renaming is left to its end.
+
+    Raises:
+        ConfigError: `out` cannot be made, or the block could not write.
+    """
+    made = not out.exists()
+    folder = out / f".{os.getpid()}.partial"
+    _make_folder(folder, new=True, told=out)
+    try:
+        with _told_inside(folder, out):
+            yield folder
+        with _told(out):
+            for entry in sorted(folder.iterdir()):
+                entry.replace(out / entry.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if made:
+            with suppress(OSError):
+                out.rmdir()  # it is empty after an error, and otherwise this fails
+    _flush_folder(out)
 
 
 def check_free(out: Path) -> None:
@@ -115,32 +146,79 @@ def check_free(out: Path) -> None:
         raise ConfigError(f"{out}: is not an empty folder; name a new one for the results")
 
 
-def _make_folder(folder: Path, *, new: bool = False) -> None:
+def is_refused_write(error: OSError) -> bool:
+    """Whether the system refused to write, or lost the disk: no reader of a file meets these."""
+    return _number(error) in _WRITING
+
+
+def refused_write(error: OSError, place: Path | str) -> ConfigError:
+    """What the system refused, in one line: the place, the reason, and what to do.
+
+    Args:
+        error: what was raised.
+        place: the file or folder that should have been written.
+    """
+    number = _number(error)
+    reason = error.strerror or (os.strerror(number) if number else str(error).partition("\n")[0][:160])
+    remedy = "choose a writable folder"
+    if number in _FULL:
+        remedy = "free some space there, or choose a folder on another disk"
+    elif number in _FORBIDDEN:
+        remedy = "choose a folder that you may write to"
+    elif number in (*_LOST, errno.ENOENT):
+        remedy = "see whether its disk is still there, or choose a folder on another one"
+    return ConfigError(f"{place}: cannot be written ({reason}); {remedy}")
+
+
+def system_error(text: str) -> OSError | None:
+    """The first refusal to write that another program reports in its output; None where there is none."""
+    for number in map(int, re.findall(r"(?:\[Errno |\(os error )(\d+)[\])]", text)):
+        if number in _WRITING:
+            return OSError(number, os.strerror(number))
+    return next((OSError(number, os.strerror(number)) for number in _WRITING if os.strerror(number) in text), None)
+
+
+def _number(error: OSError) -> int | None:
+    """The system's number; `shutil.copytree` and others tell it in their text alone."""
+    if error.errno is not None:
+        return error.errno
+    found = system_error(str(error))
+    return None if found is None else found.errno
+
+
+def _make_folder(folder: Path, *, new: bool = False, told: Path | None = None) -> None:
     """Make a folder and those on the way to it.
 
     Args:
         folder: its place.
         new: refuse one that is there.
+        told: the place that an error names; the folder by default.
 
     Raises:
         ConfigError: it cannot be made.
     """
-    with _told(folder):
+    with _told(told or folder):
         folder.mkdir(parents=True, exist_ok=not new)
 
 
 @contextmanager
 def _told(place: Path) -> Iterator[None]:
-    """Tell what the system refuses in one line: the place, the reason, and what to do."""
+    """Tell what the system refuses in one line."""
     try:
         yield
     except OSError as error:
-        reason, remedy = error.strerror or str(error), "choose a writable folder"
-        if error.errno in _FULL:
-            remedy = "free some space there, or choose a folder on another disk"
-        elif error.errno in _FORBIDDEN:
-            remedy = "choose a folder that you may write to"
-        raise ConfigError(f"{place}: cannot be written ({reason}); {remedy}") from error
+        raise refused_write(error, place) from error
+
+
+@contextmanager
+def _told_inside(folder: Path, place: Path) -> Iterator[None]:
+    """The same for a block that also reads: its other errors are about other files."""
+    try:
+        yield
+    except OSError as error:
+        if is_refused_write(error) or str(error.filename or "").startswith(str(folder)):
+            raise refused_write(error, place) from error
+        raise
 
 
 def _part(path: Path) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fedefm.cli import main
-from fedefm.data.synth.site import write_png
+from fedefm.data.png_file import write_png
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError, TrustError
 from fedefm.finetune.weights import MODEL, TUNED_FILE
 from fedefm.models.checkpoint import load_weights, save_weights

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedefm.data.manifest import Manifest, write_manifest
-from fedefm.data.synth.site import write_png
+from fedefm.data.png_file import write_png
 from fedefm.errors import DataError
 from fedefm.finetune.presence import load_presence, read_table, table_classes
 from fedefm.finetune.work import presence_loss, presence_scores

@@ -16,8 +16,7 @@ from nvflare.apis.workspace import Workspace
 from fedefm.flare import job_guard
 from fedefm.flare.job_guard import REFUSAL, JobGuard, SignatureLedger
 from fedefm.trust import sign_job
-from fedefm.trust.kinds import LEDGER_NAME
-from fedefm.trust.listing import MAX_BYTES
+from fedefm.trust.kinds import LEDGER_NAME, TEXT
 from support.consortium_certificates import Authority, write_job
 
 JOB_ID = "11111111-2222-3333-4444-555555555555"
@@ -82,10 +81,10 @@ def test_a_bomb_is_refused_before_it_is_unpacked(
     monkeypatch.setattr(job_guard, "unzip_all_from_bytes", lambda *given: pytest.fail("unpacked"))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("config/foundation.json", bytes(MAX_BYTES + 1))
+        archive.writestr("config/foundation.json", bytes(TEXT.bytes + 1))
     assert len(out.getvalue()) < 100_000
     answer = JobGuard().deploy(workspace, JOB_ID, meta_of(job), "app", out.getvalue(), FLContext())
-    assert "unpacks to more than" in answer
+    assert "the most that a job may hold" in answer
 
 
 def test_t7_the_role_super_is_refused(job: Path, workspace: Workspace) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
 from fedefm.errors import TrustError
 from fedefm.kits.kit import Kit
-from fedefm.trust import KIT_ROLES, fingerprint, verify_folder
+from fedefm.trust import KIT_ROLES, fingerprint, read_disabled, verify_folder
 from fedefm.trust.certificates import same_fingerprint
 
 
@@ -47,3 +47,17 @@ def files(kit: Kit, now: datetime) -> Iterator[Finding]:
         yield failed_with("kit", error)
         return
     yield passed("kit", f"{len(signed.files)} files as signed for {signed.subject} on {signed.made[:10]}")
+
+
+def disabled(kit: Kit) -> Iterator[Finding]:
+    """Whom a server shuts out, as `nvflare system disable-client` left it."""
+    try:
+        names = read_disabled(kit.folder)
+    except TrustError as error:
+        yield failed_with("disabled hospitals", error)
+        return
+    if not names:
+        yield passed("disabled hospitals", "none")
+        return
+    remedy = "nvflare system enable-client NAME --startup-kit ... takes one in again, once the server runs"
+    yield warned("disabled hospitals", f"{', '.join(names)} may not connect", remedy)

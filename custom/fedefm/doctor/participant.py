@@ -9,7 +9,7 @@ from fedefm.doctor import authority, certificates, data, machine, manifest, netw
 from fedefm.doctor.finding import Finding, failed, failed_with, guarded
 from fedefm.errors import ConfigError
 from fedefm.flare.site_config import SiteConfig
-from fedefm.kits.kit import HOSPITAL, PERSON, Kit, open_kit
+from fedefm.kits.kit import HOSPITAL, PERSON, SERVER, Kit, open_kit
 from fedefm.trust.certificates import utc_now
 
 
@@ -37,6 +37,8 @@ def participant(
     found = _trust(kit, root_fingerprint, now)
     if kit.role != PERSON:
         found += guarded("policy", lambda: policies.policies(kit))
+    if kit.role == SERVER:
+        found += guarded("disabled hospitals", lambda: manifest.disabled(kit))
     if kit.role == HOSPITAL:
         found += _site(kit, data_folder, show_names)
     if not offline:

@@ -13,6 +13,7 @@ from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
 from fedefm.errors import ConfigError
 from fedefm.kits import policy_files
 from fedefm.kits.kit import HOSPITAL, Kit, read_object
+from fedefm.kits.limits import LIMITS_FILE, MEGABYTE, read_limits
 
 GUARD = "fedefm.flare.job_guard.JobGuard"
 NEVER = ("byoc", "server-predeployed-flwr")  # code that a job brings along
@@ -44,7 +45,20 @@ def policies(kit: Kit) -> Iterator[Finding]:
         yield from classes(resources)
         yield from log_streaming(resources)
         yield from job_guard(resources) if kit.role == HOSPITAL else storage(resources, kit.folder)
+    if LIMITS_FILE in files:
+        yield from limits(kit)
     yield from secure_logging(kit)
+
+
+def limits(kit: Kit) -> Iterator[Finding]:
+    """How much a signed job or folder of models may hold here."""
+    try:
+        found = read_limits(kit.local)
+    except ConfigError as error:
+        yield failed("limits", str(error), FETCH)
+        return
+    most = ", ".join(f"a {kind} {limit.bytes // MEGABYTE} MB" for kind, limit in found.items())
+    yield passed("limits", f"at most, {most}")
 
 
 def rights(plain: Mapping[str, Any]) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.evaluation.settings import Evaluation
 from fedefm.models.checkpoint import Checkpoint, load_weights
-from fedefm.models.classifier import CLASSIFIER, check_fits
-from fedefm.trust import JOB_ROLES, verify_folder
+from fedefm.models.classifier import CLASSIFIER
+from fedefm.trust import JOB_ROLES, Limits, verify_folder
 
 SUFFIX = ".safetensors"
 
@@ -40,13 +40,16 @@ def named(paths: Iterable[Path]) -> dict[str, Path]:
     return models
 
 
-def find_models(storage: Path, jobs: Sequence[str], root: Path | None = None) -> dict[str, Path]:
+def find_models(
+    storage: Path, jobs: Sequence[str], root: Path | None = None, limits: Limits | None = None
+) -> dict[str, Path]:
     """The weights of finished jobs in the server's folder of models.
 
     Args:
         storage: has one folder a job, named by its id.
         jobs: ids, checked.
         root: the consortium's root certificate; with it each folder must be signed for its id.
+        limits: the most that a signed folder may hold.
 
     Raises:
         TrustError: unsigned, signed by someone who may not, or changed since.
@@ -54,7 +57,7 @@ def find_models(storage: Path, jobs: Sequence[str], root: Path | None = None) ->
     """
     for job in jobs:
         if root is not None:
-            verify_folder(storage / job, root, kind="model", roles=JOB_ROLES, subject=job)
+            verify_folder(storage / job, root, kind="model", roles=JOB_ROLES, subject=job, limits=limits)
     return named(path for job in jobs for path in files_of(storage / job).values())
 
 
@@ -93,4 +96,3 @@ def _check_model(found: Checkpoint, settings: Evaluation) -> None:
             f"measures {settings.model.architecture} with '{settings.model.encoder}' at {settings.size}; "
             "measure it in a run of its own"
         )
-    check_fits(found)

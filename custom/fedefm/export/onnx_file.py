@@ -101,6 +101,8 @@ def _trace(model: nn.Module, size: int, path: Path) -> None:
                 external_data=False,
                 verbose=False,
             )
+    except OSError:
+        raise  # of the disk, not of the network
     except Exception as error:  # the exporter raises many kinds
         reason = (str(error).strip().splitlines() or ["no reason given"])[0][:120]
         raise ConfigError(f"this network cannot be written as ONNX: {reason}") from error

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fedefm.errors import ConfigError, FedefmError
+from fedefm.files import refused_write, system_error, write_whole
 from fedefm.kits.kit import KIT_FOLDERS
 from fedefm.resources import shipped
 
@@ -70,7 +71,7 @@ def provision(root: Path, project: Path | None = None) -> Place:
         if builder["path"] == KIT_BUILDER:
             builder["args"] = {"storage": str(root / "storage")}
     filled = root / "project.yml"
-    filled.write_text(yaml.safe_dump(plain, sort_keys=False))
+    write_whole(filled, yaml.safe_dump(plain, sort_keys=False))
     people: dict[str, str] = {}
     for person in (p for p in plain["participants"] if p["type"] == "admin"):
         people.setdefault(person["role"], person["name"])
@@ -116,6 +117,8 @@ def _provision(project: Path, root: Path) -> Path:
         text=True,
         timeout=PROVISION_SECONDS,
     )
+    if done.returncode != 0 and (refused := system_error(done.stderr + done.stdout)):
+        raise refused_write(refused, root)
     if done.returncode != 0:
         raise FedefmError(f"nvflare provision failed: {_last_line(done.stderr) or _last_line(done.stdout)}")
     name = yaml.safe_load(project.read_text())["name"]

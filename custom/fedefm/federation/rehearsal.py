@@ -19,6 +19,7 @@ from fedefm.exchange.events import Listener
 from fedefm.federation.console import COMPLETED, Console
 from fedefm.federation.place import Place, provision
 from fedefm.federation.sites import CONSOLE, LOG, Process, running
+from fedefm.files import filled, write_whole
 from fedefm.flare.job_files import OUTPUT
 from fedefm.flare.job_folder import write_job
 from fedefm.flare.progress import failure_in, from_line
@@ -86,7 +87,7 @@ def rehearse(
         "expected": expected,
         "seconds": clock.seconds,
     }
-    (out / SUMMARY_FILE).write_text(json.dumps(summary, indent=1) + "\n")
+    write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=1) + "\n")
     must_match(place.kits, summary["theta"], record["theta"]["sha256"], expected)
     if not keep:
         shutil.rmtree(work)
@@ -231,7 +232,7 @@ def collect(downloaded: Path, out: Path) -> dict[str, Any]:
     results = downloaded / "workspace" / OUTPUT
     if not (results / THETA_FILE).is_file() or not (results / RECORD_FILE).is_file():
         raise FedefmError(f"{results}: holds no Theta; the job published nothing")
-    out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(results / THETA_FILE, out / THETA_FILE)
-    shutil.copy(results / RECORD_FILE, out / RECORD_FILE)
+    with filled(out) as part:
+        shutil.copy(results / THETA_FILE, part / THETA_FILE)
+        shutil.copy(results / RECORD_FILE, part / RECORD_FILE)
     return json.loads((out / RECORD_FILE).read_text())

@@ -60,6 +60,7 @@ def tune(
         transport: carries the work.
         listen: is told every event.
         keep: folder in which the rounds of a federated job are kept, so that the same job goes on if it was killed.
+            They stay until the caller has published the result and removes them (`RoundsKept.remove`).
 
     Raises:
         ConfigError: the metric is one that no hospital reports.
@@ -138,7 +139,6 @@ def _together(
         state, Stage.EVALUATE, [Assignment(task, {START: start, TUNED: best}) for task in tasks]
     )
     scores = {task.site: result.report["scores"] for task, result in done}
-    kept.remove()
     return best, {"history": history, "best": asdict(chosen), "scores": scores}
 
 

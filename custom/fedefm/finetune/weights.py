@@ -13,9 +13,9 @@ from fedefm.finetune.network import build_seeded, tuned_spec
 from fedefm.finetune.settings import CLASSIFICATION, FineTune
 from fedefm.models.build import Weights, take_weights
 from fedefm.models.checkpoint import THETA_FILE, Checkpoint, load_weights, save_weights
-from fedefm.models.classifier import CLASSIFIER, check_fits
+from fedefm.models.classifier import CLASSIFIER
 from fedefm.settings import check_id
-from fedefm.trust import JOB_ROLES, verify_folder
+from fedefm.trust import JOB_ROLES, Limits, verify_folder
 
 MODEL = "model"
 TUNED_FILE = "tuned.safetensors"
@@ -35,24 +35,26 @@ def find_theta(models: Path, theta: str) -> Path:
     return path
 
 
-def read_theta(path: Path, root: Path | None = None, subject: str | None = None) -> Checkpoint:
+def read_theta(
+    path: Path, root: Path | None = None, subject: str | None = None, limits: Limits | None = None
+) -> Checkpoint:
     """Read a Theta, once a command: all later steps take the value that comes from here.
 
     Args:
         path: a file of weights.
         root: the consortium's root certificate. With it, the file's folder must be signed (`fedefm trust sign`).
         subject: under which it must be signed, the job's id at a server; None takes any.
+        limits: the most that the signed folder may hold.
 
     Raises:
         TrustError: unsigned, signed by someone who may not, or changed since.
         CheckpointError: missing or damaged, a classifier, which is no Theta, or tensors that do not fit its header.
     """
     if root is not None:
-        verify_folder(path.parent, root, kind=MODEL, roles=JOB_ROLES, subject=subject)
+        verify_folder(path.parent, root, kind=MODEL, roles=JOB_ROLES, subject=subject, limits=limits)
     found = load_weights(path)
     if found.spec.architecture == CLASSIFIER:
         raise CheckpointError(f"{path}: a fine-tuned classifier; start from the Theta that it came from")
-    check_fits(found)
     return found
 
 

@@ -12,7 +12,7 @@ from fedefm.evaluation.rounds import evaluate
 from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation, load_evaluation
 from fedefm.flare.job_controller import JobController
 from fedefm.flare.job_files import write_record
-from fedefm.flare.server_config import consortium_root, models_folder
+from fedefm.flare.server_config import consortium_root, model_limits, models_folder
 from fedefm.flare.transport import FlareTransport
 
 
@@ -35,7 +35,8 @@ class EvaluationController(JobController):
         self, settings: Evaluation, sites: list[str], transport: FlareTransport, fl_ctx: FLContext
     ) -> dict[str, Any]:
         """Model after model; the record."""
-        models = read_models(find_models(models_folder(fl_ctx), settings.models, consortium_root(fl_ctx)))
+        root, limits = consortium_root(fl_ctx), model_limits(fl_ctx)
+        models = read_models(find_models(models_folder(fl_ctx), settings.models, root, limits))
         return evaluate(settings, sites, models, transport, lambda event: self.tell(event, fl_ctx))
 
     def publish(self, settings: Evaluation, done: dict[str, Any], fl_ctx: FLContext) -> None:

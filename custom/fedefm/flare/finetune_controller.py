@@ -10,13 +10,13 @@ from nvflare.apis.fl_context import FLContext
 
 from fedefm.finetune.record import build_record
 from fedefm.finetune.rounds import Tuned, tune
-from fedefm.finetune.rounds_kept import FOLDER
+from fedefm.finetune.rounds_kept import FOLDER, RoundsKept
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune, load_finetune
 from fedefm.finetune.weights import find_theta, read_theta, start_weights, with_theta_named
 from fedefm.finetune.weights import publish as publish_weights
 from fedefm.flare.job_controller import JobController
 from fedefm.flare.job_files import output_folder, write_record
-from fedefm.flare.server_config import consortium_root, models_folder
+from fedefm.flare.server_config import consortium_root, model_limits, models_folder
 from fedefm.flare.transport import FlareTransport
 from fedefm.models.checkpoint import Checkpoint
 
@@ -28,10 +28,12 @@ class FineTuned:
     Attributes:
         theta: SHA-256 of what it started from; None where it started from random weights.
         tuned: weights and figures.
+        kept: its rounds on the server's disk, which go when the result is published.
     """
 
     theta: str | None
     tuned: Tuned
+    kept: RoundsKept
 
 
 class FineTuneController(JobController):
@@ -55,13 +57,14 @@ class FineTuneController(JobController):
         start, keep = start_weights(theta, settings), rounds_folder(settings, fl_ctx)
         named = with_theta_named(settings, theta)
         tuned = tune(named, sites, start, transport, lambda event: self.tell(event, fl_ctx), keep)
-        return FineTuned(None if theta is None else theta.sha256, tuned)
+        return FineTuned(None if theta is None else theta.sha256, tuned, RoundsKept(keep, named, sites))
 
     def publish(self, settings: FineTune, done: FineTuned, fl_ctx: FLContext) -> None:
-        """The weights, unless each hospital keeps its own, then the record."""
+        """The weights, unless each hospital keeps its own, then the record; only then no kept round is needed."""
         source = None if done.theta is None else {"id": settings.theta, "sha256": done.theta}
         model = publish_weights(settings, done.tuned.weights, output_folder(fl_ctx))
         write_record(fl_ctx, build_record(settings, {"theta": source, **done.tuned.figures}, model))
+        done.kept.remove()
 
 
 def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
@@ -69,7 +72,7 @@ def server_theta(settings: FineTune, fl_ctx: FLContext) -> Checkpoint | None:
     if not settings.theta:
         return None
     path = find_theta(models_folder(fl_ctx), settings.theta)
-    return read_theta(path, consortium_root(fl_ctx), settings.theta)
+    return read_theta(path, consortium_root(fl_ctx), settings.theta, model_limits(fl_ctx))
 
 
 def rounds_folder(settings: FineTune, fl_ctx: FLContext) -> Path | None:

@@ -39,10 +39,11 @@ from nvflare.fuel.utils.zip_utils import unzip_all_from_bytes
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
 from fedefm.errors import TrustError
+from fedefm.kits.limits import read_limits
 from fedefm.trust import SignedManifest, verify_app
 from fedefm.trust.certificates import FORBIDDEN_ROLE
-from fedefm.trust.kinds import JOB_ID, LEDGER_NAME
-from fedefm.trust.listing import MAX_BYTES, MAX_FILES
+from fedefm.trust.kinds import JOB, JOB_ID, LEDGER_NAME, Limits
+from fedefm.trust.listing import check_size
 
 REFUSAL = "refused by fedefm"  # stands where FLARE wants a launcher, and exactly one
 
@@ -110,13 +111,13 @@ def check_bytes(app_data: bytes, workspace: Workspace, job_meta: Mapping[str, An
     Raises:
         TrustError: it is not what somebody who may sign jobs signed for this site.
     """
-    check_size(app_data)
+    check_unpacked(app_data, job_limits(workspace))
     with tempfile.TemporaryDirectory() as folder:
         unzip_all_from_bytes(app_data, folder)
         return _check(Path(folder), workspace, job_meta, app_name)
 
 
-def check_size(app_data: bytes) -> None:
+def check_unpacked(app_data: bytes, limits: Limits) -> None:
     """Refuse a bomb before a byte of it is written; unpacking stops at the sizes that an archive declares.
 
     Raises:
@@ -124,8 +125,7 @@ def check_size(app_data: bytes) -> None:
     """
     with zipfile.ZipFile(io.BytesIO(app_data)) as archive:
         sizes = [one.file_size for one in archive.infolist()]
-    if len(sizes) > MAX_FILES or sum(sizes) > MAX_BYTES:
-        raise TrustError(f"the app unpacks to more than {MAX_FILES} files or {MAX_BYTES} bytes; jobs are text")
+    check_size(len(sizes), sum(sizes), JOB, limits)
 
 
 def check_deployed(workspace: Workspace, job_meta: Mapping[str, Any]) -> SignedManifest:
@@ -231,7 +231,13 @@ class SignatureLedger:
 
 def _check(folder: Path, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> SignedManifest:
     root = Path(workspace.get_file_path_in_startup("rootCA.pem"))
-    return verify_app(folder, root, job_meta, app_name=app_name, site=workspace.site_name)
+    site, limits = workspace.site_name, job_limits(workspace)
+    return verify_app(folder, root, job_meta, app_name=app_name, site=site, limits=limits)
+
+
+def job_limits(workspace: Workspace) -> Limits:
+    """How much a job may hold at this site, by its signed policy."""
+    return read_limits(Path(workspace.get_site_config_dir()))[JOB.name]
 
 
 def _set_launchers(fl_ctx: FLContext, launchers: list[Any]) -> None:

@@ -8,7 +8,9 @@ from nvflare.apis.fl_context import FLContext
 
 from fedefm.errors import ConfigError
 from fedefm.flare.job_files import site_folder
+from fedefm.kits.limits import read_limits
 from fedefm.settings import load, settings_class
+from fedefm.trust.kinds import MODEL, Limits
 
 FILE = "fedefm_server.json"
 ROOT = Path("startup") / "rootCA.pem"
@@ -35,6 +37,11 @@ def models_folder(fl_ctx: FLContext) -> Path:
     if not path.is_file():
         raise ConfigError(f'{path}: no such file; write it as {{"models": "/path/to/the/models"}}')
     return path.parent / load(ServerConfig, path).models
+
+
+def model_limits(fl_ctx: FLContext) -> Limits:
+    """How much a signed folder of models may hold, by the server's signed policy."""
+    return read_limits(site_folder(fl_ctx))[MODEL.name]
 
 
 def consortium_root(fl_ctx: FLContext) -> Path | None:

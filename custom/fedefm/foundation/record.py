@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.exchange.state import RoundState
+from fedefm.files import filled
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import THETA_FILE, save_weights
@@ -68,6 +69,12 @@ def save_models(
 def save_run(
     settings: Settings, state: RoundState[Weights], figures: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """Write the models of a run without FLARE, and give its record."""
+    """Write the models of a run without FLARE, all or none, and give its record.
+
+    Raises:
+        ConfigError: one cannot be written; then none is there.
+    """
     silos = {site: state.silos[site] for site in state.trained}
-    return build_record(settings, figures, save_models(settings, state.theta, silos, folder))
+    with filled(folder) as part:
+        files = save_models(settings, state.theta, silos, part)
+    return build_record(settings, figures, files)

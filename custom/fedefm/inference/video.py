@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from PIL import GifImagePlugin, Image
 
 from fedefm.errors import ConfigError
+from fedefm.files import system_error
 
 FRAMES_A_SECOND = 15  # that of most cines; slower runs are watched at the same pace
 KINDS = ("auto", "mp4", "gif")
@@ -98,7 +99,7 @@ class Mp4:
         """Finish the file.
 
         Raises:
-            ConfigError: ffmpeg failed.
+            ConfigError: ffmpeg failed. OSError: it could not write.
         """
         if self._process is None:
             return
@@ -108,7 +109,10 @@ class Mp4:
             self._process.wait()
         if self._process.returncode:
             self._log.seek(0)
-            reason = (self._log.read().decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[-1]
+            said = self._log.read().decode("utf-8", "replace")
+            if refused := system_error(said):
+                raise refused
+            reason = (said.strip().splitlines() or ["no reason given"])[-1]
             raise ConfigError(f"ffmpeg could not write the video ({reason[:120]}); choose --video gif")
         self._log.close()
 

@@ -6,4 +6,5 @@ POLICIES = (
     "authorization.json",
     "privacy.json",
     "log_config.json",
+    "fedefm_limits.json",
 )

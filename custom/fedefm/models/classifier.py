@@ -1,4 +1,4 @@
-"""A classifier on a segmentation network's encoder, and the check that a file's tensors are its network's."""
+"""A classifier on a segmentation network's encoder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fedefm.errors import CheckpointError
 from fedefm.models.build import build_model, feature_maps
-from fedefm.models.checkpoint import Checkpoint
 from fedefm.models.spec import ModelSpec
 
 CLASSIFIER = "Classifier"
@@ -53,21 +51,3 @@ def build_tuned(spec: ModelSpec, classes: int, size: int) -> nn.Module:
     options = spec.options.get("options")
     plain = ModelSpec(str(spec.options.get("of")), spec.encoder, options if isinstance(options, Mapping) else {})
     return Classifier(build_model(plain, 1, size).encoder, classes, size)
-
-
-def check_fits(found: Checkpoint) -> None:
-    """Refuse a file whose tensors are not those of the network that its header names.
-
-    Raises:
-        CheckpointError: they are those of another network.
-        ConfigError: there is no such network.
-    """
-    schema = {
-        name: value.shape
-        for name, value in build_tuned(found.spec, len(found.classes), found.size).state_dict().items()
-    }
-    if {name: value.shape for name, value in found.weights.items()} != schema:
-        raise CheckpointError(
-            f"{found.file}: its tensors are not those of {found.spec.architecture} with {len(found.classes)} classes; "
-            "fetch it again"
-        )

@@ -10,7 +10,7 @@ from typing import Any
 
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.files import write_together
+from fedefm.files import filled, write_together
 from fedefm.finetune.record import build_record
 from fedefm.finetune.rounds import tune_in_process
 from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE
@@ -70,15 +70,21 @@ def fine_tune(
             check_theta(theta, settings)
             plain["theta"], models = HERE, {f"{HERE}/{THETA_FILE}": theta.file, **kept}
         run = Simulated(job, SETTINGS_FILE, plain, models, folders, threads, device)
-        with run_simulated(run, out, on_event) as (record, workspace):
-            _collect(record, workspace, sorted(folders), out)
+        with run_simulated(run, out, on_event) as (record, workspace), filled(out) as part:
+            _write_report(record, part)  # it needs room, moving does not: an error here leaves the workspace
+            _collect(record, workspace, sorted(folders), part)
     else:
         tuned = tune_in_process(settings, folders, theta, on_event, device=device, keep=out)
         source = None if theta is None else {"id": HERE, "sha256": theta.sha256}
-        record = build_record(settings, {"theta": source, **tuned.figures}, publish(settings, tuned.weights, out))
+        with filled(out) as part:
+            record = build_record(settings, {"theta": source, **tuned.figures}, publish(settings, tuned.weights, part))
+            _write_report(record, part)
     shutil.rmtree(out / FOLDER, ignore_errors=True)
-    write_together(out, {JSON_NAME: json.dumps(record, indent=2, allow_nan=False) + "\n"})
     return record
+
+
+def _write_report(record: Mapping[str, Any], folder: Path) -> None:
+    write_together(folder, {JSON_NAME: json.dumps(record, indent=2, allow_nan=False) + "\n"})
 
 
 def _rescue_rounds(out: Path) -> dict[str, Path]:

@@ -11,6 +11,7 @@ from typing import Any
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
+from fedefm.files import filled
 from fedefm.flare.job_folder import FOUNDATION, write_job
 from fedefm.flare.simulator import EVENTS, results_of
 from fedefm.foundation.settings import Settings
@@ -76,16 +77,17 @@ def collect(results: Path, out: Path, follower: Follower, code: int) -> dict[str
     theta = record and record.get("theta")
     if record is None or (theta and not (results / theta["path"]).is_file()):
         raise failure(follower, code, out / LOG_FILE)
-    out.mkdir(parents=True, exist_ok=True)
-    if (results / "models").is_dir():
-        shutil.move(results / "models", out / "models")
-    events = results.parent / EVENTS
-    if events.is_dir():
-        shutil.copytree(events, out / EVENTS, dirs_exist_ok=True)
-    shutil.move(record_file, out / RECORD_FILE)
     if theta:
-        shutil.move(results / theta["path"], out / theta["path"])
-        _must_match(out / theta["path"], theta["sha256"])
+        _must_match(results / theta["path"], theta["sha256"])
+    events = results.parent / EVENTS
+    with filled(out) as part:
+        if events.is_dir():
+            shutil.copytree(events, part / EVENTS)  # the one thing that needs room: all else is renamed
+        if (results / "models").is_dir():
+            shutil.move(results / "models", part / "models")
+        shutil.move(record_file, part / RECORD_FILE)
+        if theta:
+            shutil.move(results / theta["path"], part / theta["path"])
     return record
 
 

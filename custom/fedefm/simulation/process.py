@@ -14,6 +14,7 @@ import psutil  # type: ignore[import-untyped]
 
 from fedefm.errors import FedefmError, visible
 from fedefm.exchange.events import Listener
+from fedefm.files import refused_write, system_error
 from fedefm.flare.progress import failure_in, from_line, is_finished
 from fedefm.flare.simulator import CLOSED, simulator_command
 
@@ -32,6 +33,7 @@ class Follower:
         over: whether the job itself has ended.
         closed: whether FLARE has closed the job too, metric files included.
         last_error: FLARE's last line of level ERROR, without its time.
+        refused: the first refusal of the system to write that some process told.
     """
 
     on_event: Listener
@@ -39,6 +41,7 @@ class Follower:
     over: bool = False
     closed: bool = False
     last_error: str = ""
+    refused: OSError | None = None
 
     def __call__(self, line: str) -> None:
         """Take one line."""
@@ -47,6 +50,7 @@ class Follower:
             self.on_event(event)
         failed = failure_in(line)
         self.failure = self.failure or failed
+        self.refused = self.refused or system_error(line)
         if " ERROR " in line:
             self.last_error = visible(line.partition(" ERROR ")[2].strip())[:200]
         self.over = self.over or failed is not None or is_finished(line)
@@ -54,7 +58,9 @@ class Follower:
 
 
 def failure(follower: Follower, code: int, log: Path) -> FedefmError:
-    """The error that a failed run ends with."""
+    """The error that a failed run ends with; a full disk is told as such, whatever it made a process say."""
+    if follower.refused is not None:
+        return refused_write(follower.refused, log.parent)
     if follower.failure is None:
         reason = f": {follower.last_error}" if follower.last_error else ""
         return FedefmError(f"the simulator ended (exit code {code}) without a result{reason}; see {log}")

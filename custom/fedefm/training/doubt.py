@@ -7,39 +7,19 @@ None. A peer's weights are refused for what no honest training could have made o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from fedefm.models.build import Weights
+from fedefm.models.schema import misfit, schema_of
 
-MAX_WEIGHT = 1e4  # weights lie around 1; a mean with 1e38 in it would be lost, and with it the honest hospitals
+__all__ = ["beyond_reach", "misfit", "schema_of", "steepest"]
+
 BETAS = (0.9, 0.999)  # of AdamW, torch's defaults, which every training task uses
 SLACK = 1.05  # of a bound that is exact in real numbers: rounding in float32 over a task's steps stays far below
 
 NOISE_SPAN = 8.0  # standard deviations; of 10^9 normal weights one passes it once in 10^6 times
-
-Schema = Mapping[str, tuple[torch.Size, torch.dtype]]
-
-
-def schema_of(weights: Weights) -> Schema:
-    """Names, shapes and dtypes."""
-    return {name: (value.shape, value.dtype) for name, value in weights.items()}
-
-
-def misfit(weights: object, schema: Schema) -> str | None:
-    """Why these cannot be weights of the job's network: names, shapes, dtypes, values that no network has."""
-    if not isinstance(weights, dict) or set(weights) != set(schema):
-        return "weights with missing or additional tensors"
-    for name, value in weights.items():
-        if not isinstance(value, Tensor) or (value.shape, value.dtype) != schema[name]:
-            return f"tensor '{name}' has another shape or dtype"
-        if not bool(value.isfinite().all()):
-            return f"tensor '{name}' holds NaN or infinity"
-        if value.is_floating_point() and bool((value.abs() > MAX_WEIGHT).any()):
-            return f"tensor '{name}' holds a value beyond {MAX_WEIGHT:g}, which no training gives"
-    return None
 
 
 def beyond_reach(

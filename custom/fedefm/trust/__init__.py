@@ -22,9 +22,10 @@ is exactly one text for each manifest, and as little code as can be between a by
 """
 
 from fedefm.trust.certificates import JOB_ROLES, KIT_ROLES, CertificateFinding, fingerprint, lint_certificates
+from fedefm.trust.disabled import read_disabled
 from fedefm.trust.folder import sign_folder, verify_folder
 from fedefm.trust.job import sign_job, verify_app, verify_job
-from fedefm.trust.kinds import MANIFEST_NAME, SIGNATURE_NAME
+from fedefm.trust.kinds import MANIFEST_NAME, SIGNATURE_NAME, Limits
 from fedefm.trust.manifest import SignedManifest
 
 __all__ = [
@@ -33,9 +34,11 @@ __all__ = [
     "MANIFEST_NAME",
     "SIGNATURE_NAME",
     "CertificateFinding",
+    "Limits",
     "SignedManifest",
     "fingerprint",
     "lint_certificates",
+    "read_disabled",
     "sign_folder",
     "sign_job",
     "verify_app",

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fedefm.errors import TrustError
-from fedefm.files import write_whole
+from fedefm.files import write_together
 from fedefm.trust import signature
 from fedefm.trust.certificates import (
     check_issued,
@@ -27,7 +27,7 @@ from fedefm.trust.certificates import (
     utc_now,
 )
 from fedefm.trust.compare import check_same
-from fedefm.trust.kinds import MANIFEST_NAME, SIGNATURE_NAME, kind_named
+from fedefm.trust.kinds import MANIFEST_NAME, SIGNATURE_NAME, Limits, kind_named
 from fedefm.trust.listing import list_folder
 from fedefm.trust.manifest import MAX_MANIFEST_BYTES, SignedManifest, parse_manifest
 from fedefm.trust.names import shown
@@ -71,8 +71,7 @@ def sign_folder(
     )
     data = manifest.to_bytes()
     parse_manifest(data)  # what nobody could read must not be signed
-    write_whole(folder / SIGNATURE_NAME, signature.sign(data, private), mode=0o600)
-    write_whole(folder / MANIFEST_NAME, data, mode=0o600)
+    write_together(folder, {SIGNATURE_NAME: signature.sign(data, private), MANIFEST_NAME: data}, mode=0o600)
     return manifest
 
 
@@ -84,6 +83,7 @@ def verify_folder(
     roles: Collection[str],
     subject: str | None = None,
     now: datetime | None = None,
+    limits: Limits | None = None,
 ) -> SignedManifest:
     """Check that a folder is what somebody with one of `roles` signed; nothing is written.
 
@@ -94,6 +94,7 @@ def verify_folder(
         roles: who may sign: `KIT_ROLES` or `JOB_ROLES`.
         subject: the name that it must have been signed for; None allows any.
         now: the time, with its zone; this moment by default.
+        limits: the most that it may hold; those of the kind by default.
 
     Raises:
         TrustError: one line that names the first thing that is wrong, and what to do.
@@ -105,7 +106,7 @@ def verify_folder(
         raise TrustError(
             f"{MANIFEST_NAME}: made for {shown(manifest.subject)}, not for {shown(subject)}; {kind_named(kind).remedy}"
         )
-    check_same(manifest.files, list_folder(folder, kind_named(kind)), kind_named(kind).remedy)
+    check_same(manifest.files, list_folder(folder, kind_named(kind), limits), kind_named(kind).remedy)
     return manifest
 
 

@@ -19,7 +19,7 @@ from fedefm.errors import TrustError
 from fedefm.trust.certificates import FORBIDDEN_ROLE, JOB_ROLES
 from fedefm.trust.exact import canonical, strict_json
 from fedefm.trust.folder import sign_folder, verify_folder
-from fedefm.trust.kinds import JOB
+from fedefm.trust.kinds import JOB, Limits
 from fedefm.trust.manifest import SignedManifest
 from fedefm.trust.names import check_path, shown
 
@@ -78,6 +78,7 @@ def verify_app(
     site: str,
     roles: Collection[str] = JOB_ROLES,
     now: datetime | None = None,
+    limits: Limits | None = None,
 ) -> SignedManifest:
     """Check an app that reached a site.
 
@@ -89,6 +90,7 @@ def verify_app(
         site: the name of this site.
         roles: who may sign jobs.
         now: the time, with its zone; this moment by default.
+        limits: the most that an app may hold at this site.
 
     Raises:
         TrustError: one line that names the first thing that is wrong.
@@ -97,7 +99,7 @@ def verify_app(
         raise TrustError(
             f"{META}: submitted with the role {FORBIDDEN_ROLE}, which passes every policy; use another role"
         )
-    manifest = _verify(app, root, job_meta, app_name, roles, now)
+    manifest = _verify(app, root, job_meta, app_name, roles, now, limits)
     _check_destination(manifest.claims["meta"], app_name, site)
     return manifest
 
@@ -134,8 +136,10 @@ def _verify(
     app_name: str,
     roles: Collection[str],
     now: datetime | None,
+    limits: Limits | None = None,
 ) -> SignedManifest:
-    manifest = verify_folder(app, root, kind=JOB.name, subject=str(meta.get("name")), roles=roles, now=now)
+    subject = str(meta.get("name"))
+    manifest = verify_folder(app, root, kind=JOB.name, subject=subject, roles=roles, now=now, limits=limits)
     if manifest.claims.get("app") != app_name:
         raise TrustError(f"{shown(app_name)}: signed as another app of the job; {JOB.remedy}")
     _check_meta(manifest.claims.get("meta"), meta)

@@ -9,8 +9,8 @@ from typing import Any
 
 from fedefm.errors import TrustError
 from fedefm.trust.exact import canonical, strict_json
-from fedefm.trust.kinds import KINDS, MANIFEST_NAME
-from fedefm.trust.listing import MAX_FILES, Entry
+from fedefm.trust.kinds import KINDS, MANIFEST_NAME, MAX_FILES
+from fedefm.trust.listing import Entry
 from fedefm.trust.names import check_path, check_twins
 
 VERSION = 1

@@ -11,8 +11,8 @@ from fedefm.cli import main
 from fedefm.data.exporters.frames import to_whole
 from fedefm.data.exporters.kinds import export_site
 from fedefm.data.manifest import Manifest, load_manifest, write_manifest
+from fedefm.data.png_file import write_png
 from fedefm.data.readers import read_image, read_mask
-from fedefm.data.synth.site import write_png
 from fedefm.errors import ConfigError, DataError
 
 CLASSES = {0: "background", 7: "catheter", 9: "guidewire"}

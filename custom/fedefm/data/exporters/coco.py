@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from fedefm.data.exporters.frames import SiteFrame, class_names, site_frames, write_grey
+from fedefm.data.exporters.frames import SiteFrame, class_names, site_frames
 from fedefm.data.importers.coco_rle import encode_coco
 from fedefm.data.manifest import SPLIT_NAMES, load_manifest
+from fedefm.data.png_file import write_png
 from fedefm.files import new_folder
 
 
@@ -35,7 +36,7 @@ def write(site: Path, out: Path) -> Mapping[str, int]:
         for split in SPLIT_NAMES:
             (folder / "images" / split).mkdir(parents=True)
         for frame in site_frames(site, manifest):
-            write_grey(folder / "images" / frame.split / f"{frame.name}.png", frame.grey)
+            write_png(folder / "images" / frame.split / f"{frame.name}.png", frame.grey)
             _add(parts[frame.split], frame, len(names))
         for split, part in parts.items():
             if part["images"]:

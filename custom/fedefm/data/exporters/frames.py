@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK
 from jaxtyping import Float32, Integer, UInt
 
 from fedefm.data.folder import list_pairs
@@ -82,8 +81,3 @@ def to_whole(grey: Float32[np.ndarray, "h w"]) -> UInt[np.ndarray, "h w"]:
     if values.max() > _WHITE:
         values = np.round((grey - grey.min()) * (_WHITE / float(grey.max() - grey.min())))
     return values.astype(np.uint8 if values.max() < 256 else np.uint16)
-
-
-def write_grey(path: Path, grey: UInt[np.ndarray, "h w"]) -> None:
-    """Write a PNG of 8 or 16 bits."""
-    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(grey), str(path), useCompression=True)

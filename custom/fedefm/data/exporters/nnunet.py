@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fedefm.data.exporters.frames import class_names, site_frames, write_grey
+from fedefm.data.exporters.frames import class_names, site_frames
 from fedefm.data.manifest import BACKGROUND, FILE_NAME, Manifest, load_manifest
+from fedefm.data.png_file import write_png
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import new_folder
 
@@ -34,8 +35,8 @@ def write(site: Path, out: Path) -> Mapping[str, int]:
             (folder / part).mkdir()
         for frame in site_frames(site, manifest):
             part = "Ts" if frame.split == "test" else "Tr"
-            write_grey(folder / f"images{part}" / f"{frame.name}_0000.png", frame.grey)
-            write_grey(folder / f"labels{part}" / f"{frame.name}.png", frame.labels.astype(np.uint8))
+            write_png(folder / f"images{part}" / f"{frame.name}_0000.png", frame.grey)
+            write_png(folder / f"labels{part}" / f"{frame.name}.png", frame.labels.astype(np.uint8))
             cases[frame.split].append(frame.name)
         _write_json(folder / FILE_NAME, _description(manifest, len(cases["train"]) + len(cases["val"])))
         _write_json(folder / "splits_final.json", [{"train": cases["train"], "val": cases["val"]}])

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import SimpleITK
 from jaxtyping import UInt8
 
+from fedefm.data.png_file import write_png
 from fedefm.data.synth.canvas import Canvas
 from fedefm.data.synth.frame import PHASES, canvas_for, render_patient
 from fedefm.data.synth.looks import CLASSES, Look, jittered, look_named
@@ -184,8 +184,3 @@ def without_unlabelled(mask: UInt8[np.ndarray, "h w"], corpus: Sequence[str]) ->
     """Return the mask with every class that is not in the corpus as background."""
     table = np.array([0] + [value * (name in corpus) for value, name in enumerate(CLASSES, 1)], dtype=np.uint8)
     return table[mask]
-
-
-def write_png(path: Path, image: UInt8[np.ndarray, "h w"]) -> None:
-    """Write a grey 8-bit image."""
-    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(image), str(path), useCompression=True)
