@@ -12,11 +12,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic
 
 from fedefm.errors import ProtocolError, QuorumError
-from fedefm.exchange.events import Listener, StageEnded, StageStarted, TaskDone, TaskLost
+from fedefm.exchange.events import (
+    Listener,
+    StageEnded,
+    StageStarted,
+    Standing,
+    StandingChanged,
+    TaskDone,
+    TaskLost,
+)
 from fedefm.exchange.messages import (
     TRAINING,
+    TRAVELS,
     Assignment,
     Check,
+    Loss,
     Lost,
     Result,
     Stage,
@@ -41,7 +51,8 @@ class Stages(Generic[W]):
         rounds: rounds of the job, for those who are told events.
         seed: the job's seed.
         min_sites: fewer hospitals than this end the job.
-        max_misses: a hospital that failed this many stages in a row gets no more work.
+        max_misses: a hospital that failed this many stages in a row gets no more work until it answers `recall`; one
+            that was waited for in vain in this many stages of visits in a row is benched.
     """
 
     transport: Transport[W]
@@ -67,11 +78,29 @@ class Stages(Generic[W]):
             check=lambda report: corpus_of(report, self.classes),
         )
         self.quorum(len(done), Stage.PREPARE, state.round)
-        return replace(
+        return self._prepared(replace(state, corpora={}, images={}), done)
+
+    def recall(self, state: S) -> S:
+        """Ask those who are away, once at the start of a round, whether they are back; who answers gets work again.
+
+        They are asked to prepare, as in the beginning: a process that took the place of another has to read its data.
+        In a clean run nobody is away, and nothing is asked.
+        """
+        away = state.away(self.max_misses)
+        tasks = [seeded_task(self.seed, Stage.PREPARE, state.round, site) for site in away]
+        done, state = self.perform(
             state,
-            corpora={task.site: corpus_of(result.report, self.classes) for task, result in done},
-            images={task.site: result.images for task, result in done},
+            Stage.PREPARE,
+            [Assignment(task, {}) for task in tasks],
+            check=lambda report: corpus_of(report, self.classes),
         )
+        for task, _ in done:
+            self.listen(StandingChanged(state.round, task.site, Standing.BACK, "it answers again and gets work again"))
+        return self._prepared(state, done)
+
+    def hosts(self, state: Attendance) -> tuple[str, ...]:
+        """Hospitals that are present and may be asked for visits in this round, sorted."""
+        return state.hosts(self.max_misses)
 
     def present(self, state: Attendance) -> tuple[str, ...]:
         """Hospitals that have prepared and still answer, sorted."""
@@ -117,42 +146,53 @@ class Stages(Generic[W]):
             return [], state
         self.listen(StageStarted(state.round, self.rounds, stage, len(assignments)))
         begin = time.perf_counter()
-        accepted, failed = self._collect(assignments, check)
+        accepted, losses = self._collect(assignments, check)
+        failed = frozenset(lost.site for lost in losses)
         done = [(a.task, accepted[a.task.id]) for a in assignments if a.task.id in accepted]
         sent = self._size(weights for assignment in assignments for weights in assignment.models.values())
         received = self._size(result.weights for _, result in done if result.weights is not None)
         self.listen(StageEnded(state.round, stage, time.perf_counter() - begin, sent + received))
         worked = frozenset(task.site for task, _ in done)
-        return done, state.with_outcome(worked - failed, failed.difference(worked, excused))
+        after = state.with_outcome(worked - failed, failed.difference(worked, excused))
+        after = replace(after, removed=state.removed | {lost.site for lost in losses if lost.kind is Loss.REMOVED})
+        if stage in TRAVELS:
+            silent = frozenset(lost.site for lost in losses if lost.kind is Loss.SILENT)
+            after = after.with_visits(worked - failed, silent - worked, self.max_misses)
+        self._tell_standings(state, after)
+        return done, after
 
-    def _collect(
-        self, assignments: Sequence[Assignment[W]], check: Check
-    ) -> tuple[dict[str, Result[W]], frozenset[str]]:
-        """Accepted results by task, and the hospitals that failed one."""
+    def _collect(self, assignments: Sequence[Assignment[W]], check: Check) -> tuple[dict[str, Result[W]], list[Lost]]:
+        """Accepted results by task, and the losses but for second answers."""
         accepted: dict[str, Result[W]] = {}
-        failed, open_ = set(), {a.task.id: a for a in assignments}
+        losses: list[Lost] = []
+        open_ = {a.task.id: a for a in assignments}
         for task, outcome in self.transport.perform(assignments):
             assignment = open_.pop(task.id, None)
             if assignment is None:  # a second answer must not replace the first
                 self.listen(TaskLost(Lost.of(task, "answered twice, or was never asked; only its first answer counts")))
                 continue
-            reason = self._refusal(assignment, outcome, check)
-            if isinstance(outcome, Lost) or reason is not None:
-                failed.add(task.site)
-                self.listen(TaskLost(Lost.of(task, reason or "lost")))
+            lost = self._loss(assignment, outcome, check)
+            if isinstance(outcome, Lost) or lost is not None:
+                losses.append(lost or Lost.of(task, "lost"))
+                self.listen(TaskLost(losses[-1]))
                 continue
             accepted[task.id] = outcome
             self.listen(TaskDone(task, outcome.report, outcome.images))
         for assignment in open_.values():
-            failed.add(assignment.task.site)
-            self.listen(TaskLost(Lost.of(assignment.task, "no answer")))
-        return accepted, frozenset(failed)
+            losses.append(Lost.of(assignment.task, "no answer", Loss.SILENT))
+            self.listen(TaskLost(losses[-1]))
+        return accepted, losses
 
-    def _refusal(self, assignment: Assignment[W], result: Result[W] | Lost, check: Check) -> str | None:
-        """Why a result is not accepted: lost, stale, without weights, or with a report or weights of no use."""
+    def _loss(self, assignment: Assignment[W], outcome: Result[W] | Lost, check: Check) -> Lost | None:
+        """The loss of a task whose outcome is not accepted, by the task's own names; None where it is."""
+        if isinstance(outcome, Lost):
+            return Lost.of(assignment.task, outcome.reason, outcome.kind)
+        reason = self._refusal(assignment, outcome, check)
+        return None if reason is None else Lost.of(assignment.task, reason)
+
+    def _refusal(self, assignment: Assignment[W], result: Result[W], check: Check) -> str | None:
+        """Why a result is not accepted: stale, without weights, or with a report or weights of no use."""
         task = assignment.task
-        if isinstance(result, Lost):
-            return result.reason
         if result.task_id != task.id:
             return f"answered task {result.task_id[:80]!r} instead of {task.id}"
         if task.stage in TRAINING and result.weights is None:
@@ -162,6 +202,31 @@ class Stages(Generic[W]):
         except ProtocolError as error:
             return str(error)
         return None if result.weights is None else self.ops.refusal(assignment, result.weights)
+
+    def _prepared(self, state: S, done: Iterable[tuple[Task, Result[W]]]) -> S:
+        """The state with what these hospitals said of their data."""
+        corpora = {task.site: corpus_of(result.report, self.classes) for task, result in done}
+        images = {task.site: result.images for task, result in done}
+        return replace(state, corpora=state.corpora | corpora, images=state.images | images)
+
+    def _tell_standings(self, before: Attendance, after: Attendance) -> None:
+        """Tell the listener who was removed, is away, or is benched, and whose bench is over."""
+        removed = after.removed - before.removed
+        gone = set(before.present(self.max_misses)).difference(after.present(self.max_misses), removed)
+        benched = [s for s, until in after.benched.items() if until > before.benched.get(s, 0)]
+        news = [(site, Standing.REMOVED, "the consortium removed it; it gets no more work") for site in removed]
+        news += [
+            (s, Standing.AWAY, f"it failed {after.misses[s]} stages in a row; it is asked each round") for s in gone
+        ]
+        news += [
+            (s, Standing.BENCHED, f"it missed {after.missed_visits[s]} visits in a row; none until round {until + 1}")
+            for s, until in ((site, after.benched[site]) for site in benched)
+        ]
+        news += [
+            (site, Standing.BACK, "it answers visits again") for site in before.benched if site not in after.benched
+        ]
+        for site, standing, reason in sorted(news):
+            self.listen(StandingChanged(after.round, site, standing, reason))
 
     def _size(self, models: Iterable[W]) -> int:
         return sum(self.ops.nbytes(weights) for weights in models)

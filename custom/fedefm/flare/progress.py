@@ -6,7 +6,17 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from fedefm.exchange.events import Event, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost, rated
+from fedefm.exchange.events import (
+    Event,
+    SilosRated,
+    StageEnded,
+    StageStarted,
+    Standing,
+    StandingChanged,
+    TaskDone,
+    TaskLost,
+    rated,
+)
 from fedefm.exchange.messages import Lost, Stage, Task
 
 MARK = "fedefm-progress "
@@ -20,6 +30,8 @@ def to_line(event: Event) -> str:
         plain: dict[str, Any] = {"task": event.task.to_dict(), "report": dict(event.report), "images": event.images}
     elif isinstance(event, TaskLost):
         plain = {"lost": event.lost.to_dict()}
+    elif isinstance(event, StandingChanged):
+        plain = event.to_dict()
     elif isinstance(event, SilosRated):
         plain = asdict(event)
     else:
@@ -39,6 +51,8 @@ def from_line(line: str) -> Event | None:
         return TaskLost(Lost(**(plain["lost"] | {"stage": Stage(plain["lost"]["stage"])})))
     if kind == "SilosRated":
         return SilosRated(**plain)
+    if kind == "StandingChanged":
+        return StandingChanged(**(plain | {"standing": Standing(plain["standing"])}))
     plain["stage"] = Stage(plain["stage"])
     return StageStarted(**plain) if kind == "StageStarted" else StageEnded(**plain)
 
@@ -66,5 +80,7 @@ def to_text(event: Event) -> str:
         return f"round {lost.round + 1}, {lost.stage}: LOST {lost.site}{visitor}: {lost.reason}"
     if isinstance(event, SilosRated):
         return f"round {event.round + 1}, reputation: {rated(event)}"
+    if isinstance(event, StandingChanged):
+        return f"round {event.round + 1}: {event.site} is {event.standing}: {event.reason}"
     figures = {k: v for k, v in event.report.items() if k in ("loss", "val_dice") and v is not None}
     return f"{event.task.id}: " + (", ".join(f"{k} {v:.3f}" for k, v in figures.items()) or "done")
