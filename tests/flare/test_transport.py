@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -38,6 +39,7 @@ class Cell:
 
     def __init__(self):
         self.decode_pass_through_topics = set()
+        self.byte_receiver = SimpleNamespace(registry=SimpleNamespace(reg={}))
 
     def get_fobs_context(self, props):
         raise ConnectionError("the sender is gone")

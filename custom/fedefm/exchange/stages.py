@@ -84,6 +84,7 @@ class Stages(Generic[W]):
         """Ask those who are away, once at the start of a round, whether they are back; who answers gets work again.
 
         They are asked to prepare, as in the beginning: a process that took the place of another has to read its data.
+        One miss more and a hospital is away again, and then it is left alone for 2 rounds, 4, 8 ... until it does work.
         In a clean run nobody is away, and nothing is asked.
         """
         away = state.away(self.max_misses)
@@ -94,9 +95,10 @@ class Stages(Generic[W]):
             [Assignment(task, {}) for task in tasks],
             check=lambda report: corpus_of(report, self.classes),
         )
-        for task, _ in done:
-            self.listen(StandingChanged(state.round, task.site, Standing.BACK, "it answers again and gets work again"))
-        return self._prepared(state, done)
+        back = [task.site for task, _ in done]
+        for site in back:
+            self.listen(StandingChanged(state.round, site, Standing.BACK, "it answers again and gets work again"))
+        return self._prepared(state, done).with_returned(back, self.max_misses)
 
     def hosts(self, state: Attendance) -> tuple[str, ...]:
         """Hospitals that are present and may be asked for visits in this round, sorted."""
@@ -155,6 +157,9 @@ class Stages(Generic[W]):
         worked = frozenset(task.site for task, _ in done)
         after = state.with_outcome(worked - failed, failed.difference(worked, excused))
         after = replace(after, removed=state.removed | {lost.site for lost in losses if lost.kind is Loss.REMOVED})
+        after = after.with_absences(state, self.max_misses)
+        if stage is not Stage.PREPARE:
+            after = after.with_work(worked - failed)
         if stage in TRAVELS:
             silent = frozenset(lost.site for lost in losses if lost.kind is Loss.SILENT)
             after = after.with_visits(worked - failed, silent - worked, self.max_misses)
@@ -216,7 +221,8 @@ class Stages(Generic[W]):
         benched = [s for s, until in after.benched.items() if until > before.benched.get(s, 0)]
         news = [(site, Standing.REMOVED, "the consortium removed it; it gets no more work") for site in removed]
         news += [
-            (s, Standing.AWAY, f"it failed {after.misses[s]} stages in a row; it is asked each round") for s in gone
+            (s, Standing.AWAY, f"it failed too often; it is asked again in round {after.away_until[s] + 1}")
+            for s in gone
         ]
         news += [
             (s, Standing.BENCHED, f"it missed {after.missed_visits[s]} visits in a row; none until round {until + 1}")

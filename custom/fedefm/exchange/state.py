@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -21,6 +22,8 @@ class Attendance:
         corpora: label corpus of every hospital that has prepared.
         images: number of training images of every hospital that has prepared.
         misses: stages in a row that a hospital failed.
+        returns: how often a hospital came back since it last did any work.
+        away_until: by hospital that failed too many stages, the first round in which it is asked whether it is back.
         missed_visits: stages in a row in which a host was waited for in vain while others' weights visited it.
         benched: by host that has missed too many, the first round in which it is asked for visits again.
         removed: hospitals that the consortium removed while the job ran; for this job that is final.
@@ -30,6 +33,8 @@ class Attendance:
     corpora: dict[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
     images: dict[str, int] = field(default_factory=dict, kw_only=True)
     misses: dict[str, int] = field(default_factory=dict, kw_only=True)
+    returns: dict[str, int] = field(default_factory=dict, kw_only=True)
+    away_until: dict[str, int] = field(default_factory=dict, kw_only=True)
     missed_visits: dict[str, int] = field(default_factory=dict, kw_only=True)
     benched: dict[str, int] = field(default_factory=dict, kw_only=True)
     removed: frozenset[str] = field(default=frozenset(), kw_only=True)
@@ -39,6 +44,24 @@ class Attendance:
         kept = {site: n for site, n in self.misses.items() if site not in worked}
         more = {site: self.misses.get(site, 0) + 1 for site in failed}
         return replace(self, misses=kept | more)
+
+    def with_absences(self: S, before: Attendance, max_misses: int) -> S:
+        """The state with those who failed too often since `before`: each is asked again from the next round on.
+
+        One that came back, and failed again before it did any work, is left alone for 2 rounds, then 4, 8 ...
+        """
+        gone = set(before.present(max_misses)).difference(self.present(max_misses), self.removed)
+        until = {site: self.round + 2 ** self.returns.get(site, 0) for site in gone}
+        return replace(self, away_until=self.away_until | until)
+
+    def with_work(self: S, worked: frozenset[str]) -> S:
+        """The state after these hospitals did work: what they failed before no longer counts."""
+        return replace(self, returns={site: n for site, n in self.returns.items() if site not in worked})
+
+    def with_returned(self: S, sites: Collection[str], max_misses: int) -> S:
+        """The state after these hospitals said that they are back: they get work, and one more miss ends that."""
+        misses = self.misses | dict.fromkeys(sites, max_misses - 1)
+        return replace(self, misses=misses, returns=self.returns | {s: self.returns.get(s, 0) + 1 for s in sites})
 
     def with_visits(self: S, answered: frozenset[str], silent: frozenset[str], max_misses: int) -> S:
         """The state after a stage of visits.
@@ -63,9 +86,9 @@ class Attendance:
         return tuple(site for site in self.present(max_misses) if self.benched.get(site, 0) <= self.round)
 
     def away(self, max_misses: int) -> tuple[str, ...]:
-        """Hospitals that failed too often, or have not prepared, and may come back; sorted."""
-        known = {*self.corpora, *self.misses} - self.removed
-        return tuple(sorted(known.difference(self.present(max_misses))))
+        """Hospitals that failed too often, or have not prepared, and are to be asked in this round; sorted."""
+        known = {*self.corpora, *self.misses}.difference(self.removed, self.present(max_misses))
+        return tuple(site for site in sorted(known) if self.away_until.get(site, 0) <= self.round)
 
 
 @dataclass(frozen=True)
@@ -87,7 +110,7 @@ class RoundState(Attendance, Generic[W]):
     agreement: Agreement = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = self.trained.union(self.corpora, self.misses, self.missed_visits, self.benched, self.removed)
-        strangers = known.union(self.variates) - set(self.silos)
+        absent = set[str]().union(self.returns, self.away_until, self.missed_visits, self.benched, self.removed)
+        strangers = self.trained.union(self.corpora, self.misses, self.variates, absent) - set(self.silos)
         if self.round < 0 or strangers:
             raise ProtocolError(f"round state: round {self.round} is negative or {sorted(strangers)} have no weights")
