@@ -16,6 +16,7 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.impl.wf_comm_server import WFCommServer
 from nvflare.apis.shareable import make_reply
 from nvflare.apis.signal import Signal
+from nvflare.fuel.utils.fobs import dots
 from nvflare.fuel.utils.fobs.decomposers.via_downloader import LazyDownloadRef
 
 from fedefm.errors import DataError, ProtocolError, QuorumError
@@ -227,7 +228,9 @@ def test_tensors_that_can_no_longer_be_fetched_from_their_hospital_are_its_loss_
     def answer(assignment):
         reply = work(assignment)
         if assignment.task.site == "b":
-            reply[WEIGHTS] = {"w": LazyDownloadRef("b.job", "ref", "T0")}  # as FLARE leaves what it did not fetch
+            reply[WEIGHTS] = {
+                "w": LazyDownloadRef("b.job", "ref", "T0", dots.TENSOR_DOWNLOAD)
+            }  # as FLARE leaves what it did not fetch
         return reply
 
     federation = Federation(answer)

@@ -68,29 +68,29 @@ def leave_at_sender(fl_ctx: FLContext) -> None:
     cell_of(fl_ctx).decode_pass_through_topics.add(SUBMISSION)
 
 
-def bound_messages(fl_ctx: FLContext, tensors: int) -> None:
+def bound_messages(cell: Any, tensors: int) -> None:
     """Refuse every message that cannot belong to this job before it is in memory, whoever sends it.
 
     FLARE holds the size that a message declares, and the bytes that come, against one limit for each kind of message.
 
     Args:
-        fl_ctx: of the run.
+        cell: FLARE's end point of this job.
         tensors: bytes of the largest weights of the job.
     """
     limit = tensors + SPARE_MESSAGE
-    for callback in cell_of(fl_ctx).byte_receiver.registry.reg.values():
+    for callback in cell.byte_receiver.registry.reg.values():
         handler = getattr(callback.cb, "__self__", None)
         if isinstance(handler, BlobHandler):
             handler.max_blob_size = limit
 
 
-def fetch(value: Any, expected: Expected, fl_ctx: FLContext, abort_signal: Signal, seconds: float) -> Any:
+def fetch(value: Any, expected: Expected, cell: Any, abort_signal: Signal, seconds: float) -> Any:
     """A result's weights with their tensors, which come from the hospital that sent it.
 
     Args:
         value: what stands in the result for its weights; what holds no reference to tensors is given back as it is.
         expected: which tensors may come.
-        fl_ctx: of the run.
+        cell: FLARE's end point of this job.
         abort_signal: FLARE's request to end the run.
         seconds: longest time for all of it.
 
@@ -109,7 +109,7 @@ def fetch(value: Any, expected: Expected, fl_ctx: FLContext, abort_signal: Signa
             ref_id=source.ref_id,
             consumer=consumer,
             per_request_timeout=min(REQUEST_SECONDS, seconds),
-            cell=cell_of(fl_ctx),
+            cell=cell,
             abort_signal=over,
         )
         if consumer.error is None:

@@ -24,7 +24,7 @@ from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import STUDENT, Assignment, Loss, Lost, Result, Stage, Task
 from fedefm.exchange.patience import FLOOR_SECONDS, Load, Speeds
 from fedefm.flare.envelope import WEIGHTS, Weights, decode_result, encode_assignment, reason_of, task_name
-from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, fetch, largest, leave_at_sender
+from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, cell_of, fetch, largest, leave_at_sender
 from fedefm.maths.fingerprint import weights_sha256
 
 POLL_SECONDS = 0.1
@@ -160,7 +160,7 @@ class FlareTransport:
         size = largest(weights for assignment in assignments for weights in assignment.models.values())
         if size > self._largest or not self._largest:
             self._largest = max(size, 1)
-            bound_messages(self.fl_ctx, size)
+            bound_messages(cell_of(self.fl_ctx), size)
 
     def _send(
         self,
@@ -203,7 +203,7 @@ class FlareTransport:
         load = Load(sent.load.site, sent.load.stage, megabytes=expected.limit / 1e6)
         seconds, begin = self.fetches.patience(load, self.timeout, floor=self.floor), self.clock()
         try:
-            reply[WEIGHTS] = fetch(reply[WEIGHTS], expected, self.fl_ctx, self.abort_signal, seconds)
+            reply[WEIGHTS] = fetch(reply[WEIGHTS], expected, cell_of(self.fl_ctx), self.abort_signal, seconds)
         except TooSlowError:
             self.fetches.forget(load.site)
             raise
