@@ -299,6 +299,63 @@ MUTANTS = (
         ("tests/training/test_doubt.py", "tests/foundation/test_hostile_weights.py"),
     ),
     Mutant(
+        "patience never ends before the ceiling",
+        (
+            (
+                "custom/fedefm/exchange/patience.py",
+                "    return min(ceiling, max(least,",
+                "    return max(ceiling, max(least,",
+            ),
+        ),
+        ("tests/exchange/test_patience.py", "tests/exchange/test_absence.py"),
+    ),
+    Mutant(
+        "a host that answers no visit is benched",
+        (("custom/fedefm/exchange/state.py", "if self.benched.get(site, 0) <= self.round)", "if True)"),),
+        ("tests/exchange/test_absence.py",),
+    ),
+    Mutant(
+        "a hospital that is back gets work again",
+        (("custom/fedefm/exchange/coordinator.py", "self.stages.recall(state) if state.round else state", "state"),),
+        ("tests/exchange/test_absence.py",),
+    ),
+    Mutant(
+        "T8 nothing is taken from a removed hospital",
+        (("custom/fedefm/flare/transport.py", " if task.site in self.removed() else None", " if False else None"),),
+        ("tests/flare/test_transport.py",),
+    ),
+    Mutant(
+        "T8 a block list that cannot be read",
+        (
+            (
+                "custom/fedefm/flare/removed.py",
+                "    except FileNotFoundError:",
+                "    except (OSError, ValueError, KeyError):",
+            ),
+        ),
+        ("tests/flare/test_removed.py",),
+    ),
+    Mutant(
+        "W3 more bytes than the weights have",
+        (("custom/fedefm/flare/fetching.py", "if self._left < 0 or self._tensors < 0:", "if False:"),),
+        ("tests/flare/test_fetching.py",),
+    ),
+    Mutant(
+        "W3 a message larger than all weights",
+        (("custom/fedefm/flare/fetching.py", "            handler.max_blob_size = limit", "            limit += 0"),),
+        ("tests/flare/test_fetching.py",),
+    ),
+    Mutant(
+        "tensors that come slowly or without end",
+        (("custom/fedefm/flare/fetching.py", "or self._clock() >= self._end", ""),),
+        ("tests/flare/test_fetching.py",),
+    ),
+    Mutant(
+        "tensors of another hospital",
+        (("custom/fedefm/flare/fetching.py", 'or expected.site not in first.fqcn.split(".")', ""),),
+        ("tests/flare/test_fetching.py",),
+    ),
+    Mutant(
         "one host decides",
         (
             (

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -15,12 +16,13 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.impl.wf_comm_server import WFCommServer
 from nvflare.apis.shareable import make_reply
 from nvflare.apis.signal import Signal
+from nvflare.fuel.utils.fobs import dots
 from nvflare.fuel.utils.fobs.decomposers.via_downloader import LazyDownloadRef
 
-from fedefm.errors import DataError, ProtocolError, QuorumError
+from fedefm.errors import DataError, ProtocolError, QuorumError, TrustError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import TaskLost
-from fedefm.exchange.messages import STUDENT, Assignment, Lost, Result, Stage, Task
+from fedefm.exchange.messages import STUDENT, Assignment, Loss, Lost, Result, Stage, Task
 from fedefm.exchange.methods import FEDEFM
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.topology import complete
@@ -38,6 +40,7 @@ class Cell:
 
     def __init__(self):
         self.decode_pass_through_topics = set()
+        self.byte_receiver = SimpleNamespace(registry=SimpleNamespace(reg={}))
 
     def get_fobs_context(self, props):
         raise ConnectionError("the sender is gone")
@@ -85,12 +88,12 @@ class Server(Controller):
 class Federation:
     """Hospitals that ask for a task, work on it by `answer`, and hand the result in."""
 
-    def __init__(self, answer, timeout=30.0):
+    def __init__(self, answer, timeout=30.0, **watch):
         self.engine, self.server, self.comm = Engine(), Server(0.02), WFCommServer(0.02)
         self.server.set_communicator(self.comm)
         self.comm.initialize_run(context(self.engine))
         self.answer, self.over, self.abort = answer, threading.Event(), Signal()
-        self.transport = FlareTransport(self.server, context(self.engine), self.abort, timeout)
+        self.transport = FlareTransport(self.server, context(self.engine), self.abort, timeout, **watch)
         self.threads = [threading.Thread(target=self.hospital, args=(site,), daemon=True) for site in SITES]
 
     def hospital(self, site):
@@ -221,11 +224,83 @@ def test_a_dead_client_is_given_up_without_waiting_for_the_time_out():
     assert {(x.site, x.reason) for x in got.values() if isinstance(x, Lost)} == {("b", "its job process died")}
 
 
+def test_a_hospital_whose_process_is_gone_is_given_up_without_waiting():
+    """In the simulator FLARE tells nobody; `dead` does."""
+    dead = set()
+
+    def answer(assignment):
+        if assignment.task.site == "b":
+            dead.add("b")
+            return None
+        return work(assignment)
+
+    federation = Federation(answer, timeout=60.0, dead=lambda: frozenset(dead))
+    begin = time.monotonic()
+    got = outcomes(federation, visits())
+    assert time.monotonic() - begin < 5
+    assert {(x.site, x.reason, x.kind) for x in got.values() if isinstance(x, Lost)} == {
+        ("b", "its job process died", Loss.FAILED)
+    }
+
+
+def test_of_a_removed_hospital_no_result_is_taken_and_it_gets_no_task():
+    removed, asked = set(), []
+
+    def answer(assignment):
+        asked.append(assignment.task.id)
+        if assignment.task.site == "b":
+            removed.add("b")  # while it works: its first result comes too late already
+        return work(assignment)
+
+    federation = Federation(answer, timeout=60.0, removed=lambda: frozenset(removed))
+    with federation:
+        begin = time.monotonic()
+        got = {task.id: outcome for task, outcome in federation.transport.perform(visits())}
+        assert time.monotonic() - begin < 5
+        assert {(x.site, x.kind) for x in got.values() if isinstance(x, Lost)} == {("b", Loss.REMOVED)}
+        assert len([x for x in got.values() if isinstance(x, Lost)]) == 2 and len(got) == 6
+        asked.clear()
+        again = {task.id: outcome for task, outcome in federation.transport.perform(visits())}
+    assert {x.site for x in again.values() if isinstance(x, Lost)} == {"b"}
+    assert len(asked) == 4 and not [task_id for task_id in asked if task_id.endswith("@b")]
+
+
+def test_a_block_list_that_cannot_be_read_ends_the_run():
+    def unreadable():
+        raise TrustError("disabled_clients.json: cannot be read")
+
+    with pytest.raises(TrustError):
+        outcomes(Federation(work, removed=unreadable), visits())
+
+
+def test_a_hospital_is_waited_for_by_its_own_pace_and_anew_after_it_was_waited_for_in_vain():
+    stuck = threading.Event()
+
+    def answer(assignment):
+        if stuck.is_set() and assignment.task.site == "b":
+            return None
+        time.sleep(0.02)
+        return work(assignment)
+
+    federation = Federation(answer, timeout=60.0, floor=0.3)
+    with federation:
+        list(federation.transport.perform(visits()))
+        stuck.set()
+        begin = time.monotonic()
+        lost = [x for _, x in federation.transport.perform(visits()) if isinstance(x, Lost)]
+        assert time.monotonic() - begin < 30  # half of the time-out
+        assert {(x.site, x.kind) for x in lost} == {("b", Loss.SILENT)}
+        [patience] = {federation.transport._patience([a])["b"] for a in visits() if a.task.site == "b"}
+        assert patience == 60.0
+
+
 def test_tensors_that_can_no_longer_be_fetched_from_their_hospital_are_its_loss_alone():
     def answer(assignment):
         reply = work(assignment)
         if assignment.task.site == "b":
-            reply[WEIGHTS] = {"w": LazyDownloadRef("b.job", "ref", "T0")}  # as FLARE leaves what it did not fetch
+            reply[WEIGHTS] = {
+                "w": LazyDownloadRef("b.job", "ref", "T0", dots.TENSOR_DOWNLOAD)
+            }  # as FLARE leaves what it did not fetch
         return reply
 
     federation = Federation(answer)

@@ -12,7 +12,7 @@ import pytest
 from fedefm.data.synth.consortium import default_sites, write_consortium
 from fedefm.data.synth.looks import CLASSES
 from fedefm.errors import ConfigError, FedefmError, QuorumError
-from fedefm.exchange.events import StageStarted, TaskDone, TaskLost
+from fedefm.exchange.events import StageEnded, StageStarted, TaskDone, TaskLost
 from fedefm.exchange.messages import Stage
 from fedefm.exchange.schedule import Schedule
 from fedefm.flare.job_folder import write_job
@@ -111,13 +111,15 @@ def test_the_simulator_gives_the_same_theta_as_one_process(tmp_path):
 def test_a_killed_and_a_frozen_hospital_are_named_and_routed_around(folders, tmp_path):
     first, second, killed, frozen = sorted(folders)
 
-    struck = []
+    struck, noticed = [], []
 
     def strike(event):
         if isinstance(event, StageStarted) and event.stage is Stage.OVERSEAS and not struck:
-            struck.append(event)
+            struck.append(time.monotonic())
             worker(killed).kill()
             worker(frozen).send_signal(signal.SIGSTOP)
+        elif isinstance(event, TaskLost) and event.lost.site == killed:
+            noticed.append(time.monotonic())
 
     record = simulate(small(max_misses=1), folders, tmp_path / "out", on_event=strike)
 
@@ -125,9 +127,53 @@ def test_a_killed_and_a_frozen_hospital_are_named_and_routed_around(folders, tmp
     lost = {(x["site"], x["visitor"]) for x in record["lost"]}
     assert {site for site, _ in lost} == {killed, frozen}
     assert lost <= pairs  # a visit may have come back before the blow
-    assert {(x["stage"], x["reason"]) for x in record["lost"]} == {("overseas", f"no answer for {FROZEN_AFTER} s")}
+    assert {(x["site"], x["reason"]) for x in record["lost"]} == {
+        (killed, "its job process died"),
+        (frozen, f"no answer for {FROZEN_AFTER} s"),
+    }
+    assert noticed[0] - struck[0] < FROZEN_AFTER / 2
+    assert {(x["site"], x["standing"]) for x in record["standings"]} >= {(killed, "away"), (frozen, "away")}
     assert set(record["history"][0]["loss"]["distil"]) == {first, second}
     assert load_weights(tmp_path / "out" / "theta.safetensors").sha256 == record["theta"]["sha256"]
+
+
+@pytest.mark.simulator
+@pytest.mark.usefixtures("no_process_left")
+def test_a_killed_server_ends_the_run_at_once_in_one_line(folders, tmp_path):
+    sites, struck = some(folders, 2), []
+
+    def strike(event):
+        if isinstance(event, StageStarted) and event.stage is Stage.LOCAL:
+            worker(min(sites)).parent().kill()  # the server's process, below which the hospitals' run
+            struck.append(time.monotonic())
+
+    with pytest.raises(FedefmError, match=r"server's process was killed.*simulator\.log") as caught:
+        simulate(small(), sites, tmp_path / "out", on_event=strike)
+    assert time.monotonic() - struck[0] < 20
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "out").rglob("theta.safetensors"))
+
+
+@pytest.mark.simulator
+@pytest.mark.usefixtures("no_process_left")
+def test_a_host_that_stands_still_during_visits_only_goes_on_with_its_own_turn(folders, tmp_path):
+    """Stopped as a stage of visits begins, going on as it ends: it is waited for once, and then not visited."""
+    sites = some(folders, 3)
+    stalls, visits = max(sites), (Stage.OVERSEAS, Stage.ASSESS)
+
+    def strike(event):
+        if isinstance(event, StageStarted) and event.stage in visits:
+            worker(stalls).send_signal(signal.SIGSTOP)
+        elif isinstance(event, StageEnded) and event.stage in visits:
+            worker(stalls).send_signal(signal.SIGCONT)
+
+    record = simulate(
+        small(rounds=3, max_misses=2, order="parallel", reputation_limit=0.0), sites, tmp_path / "out", on_event=strike
+    )
+    assert [(x["site"], x["standing"]) for x in record["standings"]] == [(stalls, "benched")]
+    silent = {(x["round"], x["stage"]) for x in record["lost"] if x["site"] == stalls}
+    assert len(silent) == 2 and {stage for _, stage in silent} <= set(visits)
+    assert all(stalls in entry["loss"]["distil"] for entry in record["history"])
 
 
 @pytest.mark.simulator

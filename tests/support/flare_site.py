@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from nvflare.apis.client import Client
@@ -36,6 +37,7 @@ class Cell:
 
     def __init__(self) -> None:
         self.decode_pass_through_topics: set[Any] = set()
+        self.byte_receiver = SimpleNamespace(registry=SimpleNamespace(reg={}))
 
 
 def job_context(folder: Path, settings_file: str, settings: dict[str, Any]) -> FLContext:

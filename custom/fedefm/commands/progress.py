@@ -7,7 +7,17 @@ import time
 from collections.abc import Callable
 
 from fedefm.errors import visible
-from fedefm.exchange.events import CountsCapped, Event, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost, rated
+from fedefm.exchange.events import (
+    CountsCapped,
+    Event,
+    SilosRated,
+    StageEnded,
+    StageStarted,
+    StandingChanged,
+    TaskDone,
+    TaskLost,
+    rated,
+)
 from fedefm.exchange.messages import TRAVELS, Stage
 
 
@@ -43,17 +53,17 @@ class Terminal:
             self._print(event.round, event.stage, f"{'done':28}{event.seconds:.1f} s, {event.bytes / 1e6:.1f} MB")
         elif isinstance(event, CountsCapped):
             self._print(event.round, Stage.AGGREGATE, f"{'capped':28}{', '.join(event.sites)}")
+        elif isinstance(event, StandingChanged):
+            self._print(event.round, "", f"{event.site}: {event.standing.upper()}, {event.reason}")
         elif isinstance(event, SilosRated) and min(event.reputation.values()) < 1:
             self._print(event.round, Stage.ASSESS, f"{'reputation':28}{rated(event)}")
 
-    def _print(self, round_: int, stage: Stage, text: str) -> None:
+    def _print(self, round_: int, stage: str, text: str) -> None:
         if self._quiet:
             return
         elapsed = int(time.monotonic() - self._begin)
         place = f"round {min(round_ + 1, self._rounds)}/{self._rounds}" if self._rounds else ""
-        print(
-            f"{elapsed // 60:3d}:{elapsed % 60:02d}  {self._label}{place:15}{stage.value:10}{visible(text)}", flush=True
-        )
+        print(f"{elapsed // 60:3d}:{elapsed % 60:02d}  {self._label}{place:15}{stage:10}{visible(text)}", flush=True)
 
 
 def counter(what: str) -> Callable[[int, int], None]:

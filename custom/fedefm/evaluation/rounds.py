@@ -96,6 +96,7 @@ def _record(
         "matrix": {row.name: matrix(scores, row.name, sites) for row in of_images(Place.MATRIX)},
         "scores": {name: dict(by_site) for name, by_site in scores.items()},
         "lost": ledger.lost,
+        "standings": ledger.standings,
         "seconds": ledger.seconds,
         "bytes": ledger.bytes,
     }

@@ -35,7 +35,7 @@ class Evaluation(JsonSettings):
         least_images: figures of fewer images stay at the hospital, which may ask for more but not for less.
         min_sites: fewer hospitals than this end the job.
         seed: of the bootstrap intervals.
-        stage_timeout: seconds after which a task that has not come back is given up.
+        stage_timeout: most seconds of silence after which a hospital's tasks are given up; by pace it may be less.
 
     Raises:
         ConfigError: a value is ill-typed or out of range.

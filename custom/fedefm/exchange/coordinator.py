@@ -85,6 +85,7 @@ class Coordinator(Generic[W]):
 
     def one_round(self, state: RoundState[W]) -> RoundState[W]:
         """One communication round, as the method plays it."""
+        state = self.stages.recall(state) if state.round else state
         return replace(self.rules.one_round(self.operations, state), round=state.round + 1)
 
     def evaluate(self, state: RoundState[W]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from fedefm.exchange.messages import Lost, Stage, Task
@@ -66,5 +67,35 @@ def rated(event: SilosRated) -> str:
     return ", ".join(f"{silo} {value:.2f}" for silo, value in sorted(event.reputation.items()))
 
 
-Event = StageStarted | TaskDone | TaskLost | StageEnded | SilosRated | CountsCapped
+class Standing(StrEnum):
+    """What a hospital is to the job from now on."""
+
+    AWAY = "away"
+    BENCHED = "benched"
+    BACK = "back"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class StandingChanged:
+    """A hospital gets no more work, no more visits, or both again.
+
+    Attributes:
+        round: when.
+        site: who.
+        standing: what it is from now on.
+        reason: for a reader, in one line.
+    """
+
+    round: int
+    site: str
+    standing: Standing
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values, for the record."""
+        return asdict(self) | {"standing": self.standing.value}
+
+
+Event = StageStarted | TaskDone | TaskLost | StageEnded | SilosRated | CountsCapped | StandingChanged
 Listener = Callable[[Event], None]

@@ -166,6 +166,14 @@ class Result(Generic[W]):
     images: int = 0
 
 
+class Loss(StrEnum):
+    """What a loss costs and means: the hospital failed, was waited for in vain, or belongs to the job no more."""
+
+    FAILED = "failed"
+    SILENT = "silent"
+    REMOVED = "removed"
+
+
 @dataclass(frozen=True)
 class Lost:
     """Work that did not come back: the site that failed or was late, and what is missing for it.
@@ -178,18 +186,22 @@ class Lost:
     stage: Stage
     reason: str
     visitor: str | None = None
+    kind: Loss = Loss.FAILED
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", visible(self.reason)[:MAX_REASON])
 
     @classmethod
-    def of(cls, task: Task, reason: str) -> Lost:
+    def of(cls, task: Task, reason: str, kind: Loss = Loss.FAILED) -> Lost:
         """The loss of `task`."""
-        return cls(task.site, task.round, task.stage, reason, task.visitor if task.visitor != task.site else None)
+        visitor = task.visitor if task.visitor != task.site else None
+        return cls(task.site, task.round, task.stage, reason, visitor, kind)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values, for the report."""
-        return asdict(self) | {"stage": self.stage.value}
+        """As JSON-able values, for the report; the kind is for those who run the job."""
+        plain = asdict(self) | {"stage": self.stage.value}
+        del plain["kind"]
+        return plain
 
 
 Check = Callable[[Mapping[str, Any]], object]

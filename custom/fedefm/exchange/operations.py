@@ -76,7 +76,7 @@ class Operations(Generic[W]):
         """Neighbours train these silos' weights (Eq. 1); the experts, the state, and the hosts that failed a visit."""
         present = self.present(state)
         visitors = [site for site in present if site in state.trained and site in silos]
-        tasks = self.tasks.overseas(visitors, present, state.round)
+        tasks = self.tasks.overseas(visitors, self.stages.hosts(state), state.round)
         assignments = [Assignment(task, {STUDENT: state.silos[task.visitor]}) for task in tasks]
         done, state = self.stages.perform(state, Stage.OVERSEAS, assignments, excused)
         experts: Experts[W] = {site: {} for site in visitors}
@@ -98,12 +98,12 @@ class Operations(Generic[W]):
         """Neighbours compare these silos' weights with their own labels, where that tells silos apart."""
         if self.plan.reputation_limit == 0:
             return state
-        present = self.present(state)
+        hosts = self.stages.hosts(state)
         pairs = [
             (silo, host)
             for silo in silos
             for host in self.topology.neighbours(silo)
-            if host in present and self._comparable(state, silo, host)
+            if host in hosts and self._comparable(state, silo, host)
         ]
         tasks = self.tasks.assess(pairs, state.round)
         assignments = [Assignment(task, {STUDENT: state.silos[task.visitor]}) for task in tasks]

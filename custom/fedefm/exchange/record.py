@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedefm.exchange.events import CountsCapped, Event, SilosRated, StageEnded, TaskDone, TaskLost
+from fedefm.exchange.events import CountsCapped, Event, SilosRated, StageEnded, StandingChanged, TaskDone, TaskLost
 from fedefm.exchange.messages import THETA, TRAINING, Stage, Task
 
 RECORD_FILE = "record.json"
@@ -36,6 +36,7 @@ class Recorder:
         self._seconds: dict[str, float] = defaultdict(float)
         self._bytes: dict[str, int] = defaultdict(int)
         self._lost: list[dict[str, Any]] = []
+        self._standings: list[dict[str, Any]] = []
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -43,6 +44,8 @@ class Recorder:
             self._task_done(event.task, event.report)
         elif isinstance(event, TaskLost):
             self._lost.append(event.lost.to_dict())
+        elif isinstance(event, StandingChanged):
+            self._standings.append(event.to_dict())
         elif isinstance(event, SilosRated):
             self._reputation[str(event.round)] = dict(event.reputation)
         elif isinstance(event, CountsCapped):
@@ -71,6 +74,7 @@ class Recorder:
             "seconds": {**self._seconds, "total": sum(self._seconds.values())},
             "bytes": {**self._bytes, "total": sum(self._bytes.values())},
             "lost": self._lost,
+            "standings": self._standings,
         }
 
     def _task_done(self, task: Task, report: Mapping[str, Any]) -> None:

@@ -40,7 +40,8 @@ class Schedule:
             nobody is assessed. Only `fedefm` and its variants read it, and only where three hospitals annotate one
             class.
         min_sites: fewer hospitals than this in an aggregate end the run.
-        max_misses: a hospital that failed this many stages in a row gets no more work.
+        max_misses: a hospital that failed this many stages in a row gets no work until it answers again; a host that
+            was waited for in vain in this many stages of visits in a row is not visited for some rounds.
         weigh_by_images: aggregate by number of images, else evenly.
         compare_lone: train, at each hospital, a lone model at equal steps that never leaves it.
         seed: the job's seed.

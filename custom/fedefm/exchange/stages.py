@@ -13,11 +13,21 @@ from typing import Any, Generic
 
 from fedefm.errors import ProtocolError, QuorumError
 from fedefm.exchange.bounds import MAX_COUNT, POOLED, REPORTS, Asked, Range, is_count, plain_copy, read_report, shown
-from fedefm.exchange.events import Listener, StageEnded, StageStarted, TaskDone, TaskLost
+from fedefm.exchange.events import (
+    Listener,
+    StageEnded,
+    StageStarted,
+    Standing,
+    StandingChanged,
+    TaskDone,
+    TaskLost,
+)
 from fedefm.exchange.messages import (
     TRAINING,
+    TRAVELS,
     Assignment,
     Check,
+    Loss,
     Lost,
     Result,
     Stage,
@@ -42,7 +52,8 @@ class Stages(Generic[W]):
         rounds: rounds of the job, for those who are told events.
         seed: the job's seed.
         min_sites: fewer hospitals than this end the job.
-        max_misses: a hospital that failed this many stages in a row gets no more work.
+        max_misses: a hospital that failed this many stages in a row gets no more work until it answers `recall`; one
+            that was waited for in vain in this many stages of visits in a row is benched.
         metrics: figures of a class that reports may hold, and the range of each.
     """
 
@@ -69,11 +80,30 @@ class Stages(Generic[W]):
             [Assignment(task, {}) for task in tasks],
         )
         self.quorum(len(done), Stage.PREPARE, state.round)
-        return replace(
+        return self._prepared(replace(state, corpora={}, images={}), done)
+
+    def recall(self, state: S) -> S:
+        """Ask those who are away, once at the start of a round, whether they are back; who answers gets work again.
+
+        They are asked to prepare, as in the beginning: a process that took the place of another has to read its data.
+        One miss more and a hospital is away again, and then it is left alone for 2 rounds, 4, 8 ... until it does work.
+        In a clean run nobody is away, and nothing is asked.
+        """
+        away = state.away(self.max_misses)
+        tasks = [seeded_task(self.seed, Stage.PREPARE, state.round, site) for site in away]
+        done, state = self.perform(
             state,
-            corpora={task.site: tuple(result.report["corpus"]) for task, result in done},
-            images={task.site: result.images for task, result in done},
+            Stage.PREPARE,
+            [Assignment(task, {}) for task in tasks],
         )
+        back = [task.site for task, _ in done]
+        for site in back:
+            self.listen(StandingChanged(state.round, site, Standing.BACK, "it answers again and gets work again"))
+        return self._prepared(state, done).with_returned(back, self.max_misses)
+
+    def hosts(self, state: Attendance) -> tuple[str, ...]:
+        """Hospitals that are present and may be asked for visits in this round, sorted."""
+        return state.hosts(self.max_misses)
 
     def present(self, state: Attendance) -> tuple[str, ...]:
         """Hospitals that have prepared and still answer, sorted."""
@@ -120,49 +150,67 @@ class Stages(Generic[W]):
             return [], state
         self.listen(StageStarted(state.round, self.rounds, stage, len(assignments)))
         begin = time.perf_counter()
-        accepted, failed = self._collect(assignments, check, state.images)
+        accepted, losses = self._collect(assignments, check, state.images)
+        failed = frozenset(lost.site for lost in losses)
         done = [(a.task, accepted[a.task.id]) for a in assignments if a.task.id in accepted]
         sent = self._size(weights for assignment in assignments for weights in assignment.models.values())
         received = self._size(result.weights for _, result in done if result.weights is not None)
         self.listen(StageEnded(state.round, stage, time.perf_counter() - begin, sent + received))
         worked = frozenset(task.site for task, _ in done)
-        return done, state.with_outcome(worked - failed, failed.difference(worked, excused))
+        after = state.with_outcome(worked - failed, failed.difference(worked, excused))
+        after = replace(after, removed=state.removed | {lost.site for lost in losses if lost.kind is Loss.REMOVED})
+        after = after.with_absences(state, self.max_misses)
+        if stage is not Stage.PREPARE:
+            after = after.with_work(worked - failed)
+        if stage in TRAVELS:
+            silent = frozenset(lost.site for lost in losses if lost.kind is Loss.SILENT)
+            after = after.with_visits(worked - failed, silent - worked, self.max_misses)
+        self._tell_standings(state, after)
+        return done, after
 
     def _collect(
         self, assignments: Sequence[Assignment[W]], check: Check, images: Mapping[str, int]
-    ) -> tuple[dict[str, Result[W]], frozenset[str]]:
-        """Accepted results by task, and the hospitals that failed one."""
+    ) -> tuple[dict[str, Result[W]], list[Lost]]:
+        """Accepted results by task, and the losses but for second answers."""
         accepted: dict[str, Result[W]] = {}
-        failed, open_ = set(), {a.task.id: a for a in assignments}
+        losses: list[Lost] = []
+        open_ = {a.task.id: a for a in assignments}
         for task, outcome in self.transport.perform(assignments):
             assignment = open_.pop(task.id, None)
             if assignment is None:  # a second answer must not replace the first
                 self.listen(TaskLost(Lost.of(task, "answered twice, or was never asked; only its first answer counts")))
                 continue
-            try:
-                result = self._accepted(assignment, outcome, check, images.get(task.site))
-            except ProtocolError as error:
-                failed.add(task.site)
-                self.listen(TaskLost(Lost.of(task, str(error))))
+            result = self._accepted(assignment, outcome, check, images.get(task.site))
+            if isinstance(result, Lost):
+                losses.append(result)
+                self.listen(TaskLost(result))
                 continue
             accepted[task.id] = result
             self.listen(TaskDone(task, result.report, result.images))
         for assignment in open_.values():
-            failed.add(assignment.task.site)
-            self.listen(TaskLost(Lost.of(assignment.task, "no answer")))
-        return accepted, frozenset(failed)
+            losses.append(Lost.of(assignment.task, "no answer", Loss.SILENT))
+            self.listen(TaskLost(losses[-1]))
+        return accepted, losses
 
     def _accepted(
         self, assignment: Assignment[W], outcome: Result[W] | Lost, check: Check, images: int | None
-    ) -> Result[W]:
+    ) -> Result[W] | Lost:
+        """The result with its report read; the task's loss, by its own names, where it cannot be accepted."""
+        task = assignment.task
+        if isinstance(outcome, Lost):
+            return Lost.of(task, outcome.reason, outcome.kind)
+        try:
+            return self._checked(assignment, outcome, check, images)
+        except ProtocolError as error:
+            return Lost.of(task, str(error))
+
+    def _checked(self, assignment: Assignment[W], outcome: Result[W], check: Check, images: int | None) -> Result[W]:
         """The result with its report read.
 
         Raises:
-            ProtocolError: it is lost, stale or without weights, or its figures or weights are of no use.
+            ProtocolError: it is stale or without weights, or its figures or weights are of no use.
         """
         task = assignment.task
-        if isinstance(outcome, Lost):
-            raise ProtocolError(outcome.reason)
         if outcome.task_id != task.id:
             raise ProtocolError(f"answered task {shown(outcome.task_id)} instead of {task.id}")
         if task.stage in TRAINING and outcome.weights is None:
@@ -185,6 +233,32 @@ class Stages(Generic[W]):
             plain = plain_copy(report)
         check(plain)
         return plain
+
+    def _prepared(self, state: S, done: Iterable[tuple[Task, Result[W]]]) -> S:
+        """The state with what these hospitals said of their data."""
+        corpora = {task.site: tuple(result.report["corpus"]) for task, result in done}
+        images = {task.site: result.images for task, result in done}
+        return replace(state, corpora=state.corpora | corpora, images=state.images | images)
+
+    def _tell_standings(self, before: Attendance, after: Attendance) -> None:
+        """Tell the listener who was removed, is away, or is benched, and whose bench is over."""
+        removed = after.removed - before.removed
+        gone = set(before.present(self.max_misses)).difference(after.present(self.max_misses), removed)
+        benched = [s for s, until in after.benched.items() if until > before.benched.get(s, 0)]
+        news = [(site, Standing.REMOVED, "the consortium removed it; it gets no more work") for site in removed]
+        news += [
+            (s, Standing.AWAY, f"it failed too often; it is asked again in round {after.away_until[s] + 1}")
+            for s in gone
+        ]
+        news += [
+            (s, Standing.BENCHED, f"it missed {after.missed_visits[s]} visits in a row; none until round {until + 1}")
+            for s, until in ((site, after.benched[site]) for site in benched)
+        ]
+        news += [
+            (site, Standing.BACK, "it answers visits again") for site in before.benched if site not in after.benched
+        ]
+        for site, standing, reason in sorted(news):
+            self.listen(StandingChanged(after.round, site, standing, reason))
 
     def _size(self, models: Iterable[W]) -> int:
         return sum(self.ops.nbytes(weights) for weights in models)

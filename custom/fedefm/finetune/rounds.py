@@ -94,6 +94,7 @@ def tune(
             "images": {site: dict(prepared[site]["images"]) for site in sorted(prepared)},
             "synthetic": sorted(site for site, report in prepared.items() if report.get("synthetic")),
             "lost": ledger.lost,
+            "standings": ledger.standings,
             "seconds": ledger.seconds,
             "bytes": ledger.bytes,
             **figures,
@@ -115,6 +116,7 @@ def _together(
     for k in range(len(history), settings.rounds):
         if _is_over(settings, history, chosen):
             break
+        state = stages.recall(state) if k else state
         parts = [part(task, settings, k) for task in stages.tasks(state, Stage.TUNE, k)]
         done, state = stages.perform(state, Stage.TUNE, [Assignment(task, {STUDENT: weights}) for task in parts])
         came = {task.site: result for task, result in done if result.weights is not None}

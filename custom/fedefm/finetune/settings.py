@@ -49,7 +49,7 @@ class FineTune(JsonSettings):
         min_sites: fewer hospitals than this end the job.
         seed: the job's seed.
         optimisation: how a gradient step is taken.
-        stage_timeout: seconds after which a task that has not come back is given up.
+        stage_timeout: most seconds of silence after which a hospital's tasks are given up; by pace it may be less.
 
     Raises:
         ConfigError: a value is ill-typed or out of range, or the metric is one that this task never reports.

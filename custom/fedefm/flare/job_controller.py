@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from fedefm.exchange.events import Event
 from fedefm.flare.envelope import register_decomposers
 from fedefm.flare.job_files import output_folder, settings_path
 from fedefm.flare.progress import failed_line, finished_line, to_line, to_text
+from fedefm.flare.removed import kit_of, removed_sites
+from fedefm.flare.simulated_sites import SimulatedSites
 from fedefm.flare.transport import FlareTransport
 
 
@@ -57,8 +60,16 @@ class JobController(Controller, ABC):
         """Run the job; what stops it is told in one line and ends the job as failed, and nothing is published."""
         try:
             settings = self.load(settings_path(fl_ctx, self._settings_file))
-            transport = FlareTransport(self, fl_ctx, abort_signal, float(settings.stage_timeout))
-            done = self.work(settings, connected_sites(fl_ctx), transport, fl_ctx)
+            sites = connected_sites(fl_ctx)
+            transport = FlareTransport(
+                self,
+                fl_ctx,
+                abort_signal,
+                float(settings.stage_timeout),
+                removed=partial(removed_sites, kit_of(fl_ctx)),
+                dead=SimulatedSites(sites),
+            )
+            done = self.work(settings, sites, transport, fl_ctx)
             if abort_signal.triggered:
                 return
             self.publish(settings, done, fl_ctx)

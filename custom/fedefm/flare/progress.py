@@ -17,7 +17,18 @@ from typing import Any
 from fedefm import errors
 from fedefm.errors import FedefmError, visible
 from fedefm.exchange.bounds import is_count, plain_copy
-from fedefm.exchange.events import CountsCapped, Event, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost, rated
+from fedefm.exchange.events import (
+    CountsCapped,
+    Event,
+    SilosRated,
+    StageEnded,
+    StageStarted,
+    Standing,
+    StandingChanged,
+    TaskDone,
+    TaskLost,
+    rated,
+)
 from fedefm.exchange.messages import Lost, Stage, Task
 
 PROGRESS = "fedefm-progress "
@@ -33,6 +44,8 @@ def to_line(event: Event) -> str:
         plain: dict[str, Any] = {"task": event.task.to_dict(), "report": dict(event.report), "images": event.images}
     elif isinstance(event, TaskLost):
         plain = {"lost": event.lost.to_dict()}
+    elif isinstance(event, StandingChanged):
+        plain = event.to_dict()
     elif isinstance(event, (SilosRated, CountsCapped)):
         plain = asdict(event)
     else:
@@ -126,6 +139,11 @@ def _capped(plain: Mapping[str, Any]) -> CountsCapped:
     return CountsCapped(_count(plain["round"]), tuple(_typed(site, str) for site in _typed(plain["sites"], list)))
 
 
+def _standing(plain: Mapping[str, Any]) -> StandingChanged:
+    site, reason = _typed(plain["site"], str), _typed(plain["reason"], str)
+    return StandingChanged(_count(plain["round"]), site, Standing(plain["standing"]), reason)
+
+
 _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "TaskDone": _done,
     "TaskLost": _lost,
@@ -133,6 +151,7 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "StageEnded": _ended,
     "SilosRated": _rated,
     "CountsCapped": _capped,
+    "StandingChanged": _standing,
 }
 
 
@@ -167,5 +186,7 @@ def _text(event: Event) -> str:
         return f"round {event.round + 1}, reputation: {rated(event)}"
     if isinstance(event, CountsCapped):
         return f"round {event.round + 1}, images counted at most twice the median: {', '.join(event.sites)}"
+    if isinstance(event, StandingChanged):
+        return f"round {event.round + 1}: {event.site} is {event.standing}: {event.reason}"
     figures = {k: v for k, v in event.report.items() if k in ("loss", "val_dice") and isinstance(v, (int, float))}
     return f"{event.task.id}: " + (", ".join(f"{k} {v:.3f}" for k, v in figures.items()) or "done")

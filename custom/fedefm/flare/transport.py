@@ -1,10 +1,15 @@
-"""Carries assignments over FLARE: one task each, all of a stage at once, gathered as they arrive."""
+"""Carries assignments over FLARE: one task each, all of a stage at once, gathered as they arrive.
+
+Whatever a hospital does, a stage ends: each is waited for by its own pace (`exchange/patience.py`), its weights are
+fetched within bounds (`flare/fetching.py`), and one that is dead or removed is not waited for at all.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import Any
 
@@ -16,24 +21,55 @@ from nvflare.apis.signal import Signal
 from torch import Tensor
 
 from fedefm.errors import ProtocolError
-from fedefm.exchange.messages import Assignment, Lost, Result, Stage, Task
-from fedefm.flare.envelope import Weights, decode_result, encode_assignment, reason_of, task_name
-from fedefm.flare.fetching import fetch, leave_at_sender
+from fedefm.exchange.messages import STUDENT, Assignment, Loss, Lost, Result, Stage, Task
+from fedefm.exchange.patience import FLOOR_SECONDS, Load, Speeds
+from fedefm.flare.envelope import WEIGHTS, Weights, decode_result, encode_assignment, reason_of, task_name
+from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, cell_of, fetch, largest, leave_at_sender
 from fedefm.maths.fingerprint import weights_sha256
 
 POLL_SECONDS = 0.1
 START_SECONDS = 120.0  # a hospital's process may need this long to start, before its first answer
 DIED = "its job process died"
+REMOVED = "the consortium removed it"
 BACKSTOP_SECONDS = 30  # by which FLARE's own time-out follows ours
 
 Outcome = tuple[Task, Result[Weights] | Lost]
-Arrival = tuple[str, str, Any]
+Names = Callable[[], frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A reply to a task: from whom, and when it came."""
+
+    task_id: str
+    sender: str
+    reply: Any
+    time: float
+
+
+@dataclass
+class Sent:
+    """A task that is out at a hospital."""
+
+    assignment: Assignment[Weights]
+    load: Load
+    flare_task: FlareTask
+
+    @property
+    def task(self) -> Task:
+        """The work."""
+        return self.assignment.task
+
+
+def nobody() -> frozenset[str]:
+    """No hospital."""
+    return frozenset()
 
 
 class FlareTransport:
     """A `Transport` over a FLARE controller.
 
-    A hospital that has sent nothing for `timeout` seconds, counted from the start of the stage or from its last
+    A hospital that has sent nothing for as long as its patience, counted from the start of the stage or from its last
     result, has all its open tasks of the stage given up: hosts work on their visitors one after another, so a time-out
     that ran for each task from the start would punish the last in the queue. The first stage allows for cold starts.
 
@@ -41,8 +77,13 @@ class FlareTransport:
         controller: schedules and cancels the tasks.
         fl_ctx: context of the run.
         abort_signal: FLARE's request to end the run.
-        timeout: seconds without any answer after which a hospital's work is given up.
+        timeout: most seconds without any answer after which a hospital's work is given up.
         clock: seconds, rising.
+        removed: hospitals that the consortium has removed; nothing is sent to them or taken from them.
+        dead: hospitals whose process is known to be gone, besides those of whom FLARE tells.
+        floor: least patience in seconds, but for `timeout`.
+        answers: seconds of the answers so far.
+        fetches: seconds of the fetched weights so far.
     """
 
     def __init__(
@@ -52,12 +93,20 @@ class FlareTransport:
         abort_signal: Signal,
         timeout: float,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        removed: Names = nobody,
+        dead: Names = nobody,
+        floor: float = FLOOR_SECONDS,
     ):
         self.controller = controller
         self.fl_ctx = fl_ctx
         self.abort_signal = abort_signal
         self.timeout = timeout
         self.clock = clock
+        self.removed, self.dead = removed, dead
+        self.floor = floor
+        self.answers, self.fetches = Speeds(), Speeds()
+        self._largest = 0
         leave_at_sender(fl_ctx)
 
     def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[Outcome]:
@@ -67,75 +116,122 @@ class FlareTransport:
             ProtocolError: the run was aborted.
         """
         inbox: Queue[Arrival] = Queue()
-        tasks = {a.task.id: a.task for a in assignments}
-        patience = self.timeout + (START_SECONDS if any(t.stage is Stage.PREPARE for t in tasks.values()) else 0.0)
-        standing = self._schedule(assignments, inbox, patience)
-        heard = dict.fromkeys((t.site for t in tasks.values()), self.clock())
+        waits, standing = self._patience(assignments), dict[str, Sent]()
+        self._bound_messages(assignments)
+        queues = Counter(a.task.site for a in assignments)
+        begun = dict.fromkeys(queues, self.clock())
+        digest = _cached_digest()
         try:
+            for assignment in assignments:
+                if lost := self._absence(assignment.task):
+                    yield assignment.task, lost
+                    continue
+                seconds = int(waits[assignment.task.site] * queues[assignment.task.site]) + BACKSTOP_SECONDS
+                standing[assignment.task.id] = self._send(assignment, inbox, seconds, digest)
             while standing:
                 if self.abort_signal.triggered:
                     raise ProtocolError("the run was aborted")
                 arrived = _take(inbox)
-                if arrived and arrived[0] in standing:
-                    task = tasks[arrived[0]]
-                    heard[task.site] = self.clock()
-                    self._finish(standing.pop(task.id))
-                    yield task, self._open(task, *arrived[1:])
+                if arrived and arrived.task_id in standing:
+                    sent = standing.pop(arrived.task_id)
+                    self._finish(sent.flare_task)
+                    outcome = self._open(sent, arrived)
+                    if isinstance(outcome, Result):
+                        self.answers.note(sent.load, max(0.0, arrived.time - begun[sent.task.site]))
+                    begun[sent.task.site] = max(begun[sent.task.site], arrived.time)
+                    yield sent.task, outcome
                 elif not arrived:
-                    yield from self._give_up(standing, tasks, heard, patience)
+                    yield from self._give_up(standing, begun, waits)
         finally:
-            for flare_task in standing.values():
-                self._finish(flare_task)
+            for sent in standing.values():
+                self._finish(sent.flare_task)
 
-    def _schedule(
-        self, assignments: Sequence[Assignment[Weights]], inbox: Queue[Arrival], patience: float
-    ) -> dict[str, FlareTask]:
-        digest, queue_length = _cached_digest(), Counter(a.task.site for a in assignments)
-        standing = {}
-        for assignment in assignments:
-            task = assignment.task
-            flare_task = FlareTask(
-                name=task_name(task.stage),
-                data=encode_assignment(assignment, digest),
-                timeout=int(patience * queue_length[task.site]) + BACKSTOP_SECONDS,
-                result_received_cb=_putting(inbox, task.id),
-            )
-            self.controller.send(task=flare_task, fl_ctx=self.fl_ctx, targets=[task.site])
-            standing[task.id] = flare_task
-        return standing
+    def _patience(self, assignments: Sequence[Assignment[Weights]]) -> dict[str, float]:
+        """Seconds of silence after which a hospital's tasks of this stage are given up, by site."""
+        waits: dict[str, float] = {}
+        for load in map(load_of, assignments):
+            first = load.stage is Stage.PREPARE and not load.probe
+            seconds = self.answers.patience(load, self.timeout, floor=self.floor) + (START_SECONDS if first else 0.0)
+            waits[load.site] = max(seconds, waits.get(load.site, 0.0))
+        return waits
 
-    def _open(self, task: Task, sender: str, reply: Any) -> Result[Weights] | Lost:
-        """What a reply holds; the tensors of a hospital that has died since cannot be had, and are not waited for."""
-        if self.controller.get_client_disconnect_time(sender):
-            return Lost.of(task, DIED)
+    def _bound_messages(self, assignments: Sequence[Assignment[Weights]]) -> None:
+        """Let no message in that is larger than the job's weights; nothing comes back but what was sent before."""
+        size = largest(weights for assignment in assignments for weights in assignment.models.values())
+        if size > self._largest or not self._largest:
+            self._largest = max(size, 1)
+            bound_messages(cell_of(self.fl_ctx), size)
+
+    def _send(
+        self,
+        assignment: Assignment[Weights],
+        inbox: Queue[Arrival],
+        seconds: int,
+        digest: Callable[[Mapping[str, Tensor]], str],
+    ) -> Sent:
+        task = assignment.task
+        flare_task = FlareTask(
+            name=task_name(task.stage),
+            data=encode_assignment(assignment, digest),
+            timeout=seconds,
+            result_received_cb=_putting(inbox, task.id, self.clock),
+        )
+        self.controller.send(task=flare_task, fl_ctx=self.fl_ctx, targets=[task.site])
+        return Sent(assignment, load_of(assignment), flare_task)
+
+    def _open(self, sent: Sent, arrived: Arrival) -> Result[Weights] | Lost:
+        """What a reply holds; of a hospital that is removed or dead nothing is fetched, and nothing is waited for."""
+        task, sender = sent.task, arrived.sender
+        if lost := self._absence(task, sender):
+            return lost
         try:
-            return open_reply(task, sender, fetch(reply, self.fl_ctx, self.abort_signal))
+            self._fetch(sent, arrived.reply)
+            outcome = open_reply(task, sender, arrived.reply)
+        except TooSlowError as error:
+            return Lost.of(task, str(error), Loss.SILENT)
         except ProtocolError as error:
             return Lost.of(task, str(error))
         except Exception:  # whatever a hospital sends is its own loss; no word of it is repeated
             return Lost.of(task, "sent something that cannot be read")
+        return self._removal(task) or outcome
+
+    def _fetch(self, sent: Sent, reply: Any) -> None:
+        """Put the tensors of a result in the place of the references to them."""
+        if not isinstance(reply, dict) or reply.get(WEIGHTS) is None:
+            return
+        expected = Expected.like(sent.task.site, sent.assignment.models.get(STUDENT, {}))
+        load = Load(sent.load.site, sent.load.stage, megabytes=expected.limit / 1e6)
+        seconds, begin = self.fetches.patience(load, self.timeout, floor=self.floor), self.clock()
+        try:
+            reply[WEIGHTS] = fetch(reply[WEIGHTS], expected, cell_of(self.fl_ctx), self.abort_signal, seconds)
+        except TooSlowError:
+            self.fetches.forget(load.site)
+            raise
+        self.fetches.note(load, self.clock() - begin)
 
     def _give_up(
-        self, standing: dict[str, FlareTask], tasks: Mapping[str, Task], heard: Mapping[str, float], patience: float
+        self, standing: dict[str, Sent], begun: Mapping[str, float], waits: Mapping[str, float]
     ) -> Iterator[Outcome]:
-        for task_id in list(standing):
-            task = tasks[task_id]
-            silent = self.clock() - heard[task.site] > patience
-            reason = self._loss(standing[task_id], task.site, patience if silent else None)
-            if reason:
-                self._finish(standing.pop(task_id))
-                yield task, Lost.of(task, reason)
+        for task_id, sent in list(standing.items()):
+            site = sent.task.site
+            wait = waits[site] if self.clock() - begun[site] > waits[site] else None
+            lost = self._absence(sent.task) or _loss(sent, wait)
+            if lost:
+                self._finish(standing.pop(task_id).flare_task)
+                if lost.kind is Loss.SILENT:
+                    self.answers.forget(site)
+                yield sent.task, lost
 
-    def _loss(self, flare_task: FlareTask, site: str, silent: float | None) -> str | None:
-        """Why a task can no longer be hoped for; `silent` are the seconds for which a hospital was waited too long."""
-        if self.controller.get_client_disconnect_time(site):
-            return DIED
-        if silent is not None:
-            return f"no answer for {silent:g} s"
-        status = flare_task.completion_status
-        if status is None or status == TaskCompletionStatus.OK:
-            return None
-        return f"FLARE ended the task: {getattr(status, 'value', status)}"
+    def _absence(self, task: Task, sender: str | None = None) -> Lost | None:
+        """The loss of a task whose hospital was removed, or has no process any more."""
+        site = sender or task.site
+        if self.controller.get_client_disconnect_time(site) or site in self.dead():
+            return self._removal(task) or Lost.of(task, DIED)
+        return self._removal(task)
+
+    def _removal(self, task: Task) -> Lost | None:
+        """The loss of a task whose hospital the consortium has removed."""
+        return Lost.of(task, REMOVED, Loss.REMOVED) if task.site in self.removed() else None
 
     def _finish(self, flare_task: FlareTask) -> None:
         """End a task and drop its weights; FLARE's own bookkeeping would keep them until the end of the run."""
@@ -143,6 +239,22 @@ class FlareTransport:
         if flare_task.completion_status is None:
             self.controller.cancel_task(flare_task, fl_ctx=self.fl_ctx)
         flare_task.data = None
+
+
+def _loss(sent: Sent, silent: float | None) -> Lost | None:
+    """The loss of a task that can no longer be hoped for; `silent` are the seconds that were too long."""
+    if silent is not None:
+        return Lost.of(sent.task, f"no answer for {silent:g} s", Loss.SILENT)
+    status = sent.flare_task.completion_status
+    if status is None or status == TaskCompletionStatus.OK:
+        return None
+    return Lost.of(sent.task, f"FLARE ended the task: {getattr(status, 'value', status)}")
+
+
+def load_of(assignment: Assignment[Weights]) -> Load:
+    """What the time of an assignment depends on."""
+    tensors = (tensor for weights in assignment.models.values() for tensor in weights.values())
+    return Load.of(assignment.task, sum(tensor.numel() * tensor.element_size() for tensor in tensors))
 
 
 def open_reply(task: Task, sender: str, reply: Any) -> Result[Weights] | Lost:
@@ -158,11 +270,13 @@ def open_reply(task: Task, sender: str, reply: Any) -> Result[Weights] | Lost:
         return Lost.of(task, str(error))
 
 
-def _putting(inbox: Queue[Arrival], task_id: str) -> Callable[[ClientTask, FLContext], None]:
+def _putting(
+    inbox: Queue[Arrival], task_id: str, clock: Callable[[], float]
+) -> Callable[[ClientTask, FLContext], None]:
     """A tiny callback: FLARE runs it under a lock of the whole controller."""
 
     def received(client_task: ClientTask, fl_ctx: FLContext) -> None:
-        inbox.put((task_id, client_task.client.name, client_task.result))
+        inbox.put(Arrival(task_id, client_task.client.name, client_task.result, clock()))
         client_task.result = None
         _forget_resends(client_task.task)
 

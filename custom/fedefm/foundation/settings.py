@@ -110,7 +110,7 @@ class Settings(JsonSettings):
         model: the network.
         optimisation: how every task steps.
         distillation: how experts teach.
-        stage_timeout: seconds after which a task that has not come back is given up.
+        stage_timeout: most seconds of silence after which a hospital's tasks are given up; by pace it may be less.
         baseline: what the methods that FedEFM is compared with need to know.
         noise: greatest standard deviation of the noise that a hospital may add to each weight that leaves; the server's
             doubt allows for that much more.

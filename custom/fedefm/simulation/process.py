@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
+from threading import Event as Flag
+from threading import Thread, Timer
 
 import psutil  # type: ignore[import-untyped]
 
@@ -16,10 +17,14 @@ from fedefm.errors import FedefmError, visible
 from fedefm.exchange.events import Listener
 from fedefm.files import refused_write, system_error
 from fedefm.flare.progress import failure_in, from_line, is_finished
+from fedefm.flare.simulated_sites import lives, site_of
 from fedefm.flare.simulator import CLOSED, simulator_command
 
 LOG_FILE = "simulator.log"
 SCRATCH = "simulator"
+WATCH_SECONDS = 1.0  # between two looks at the simulator's processes
+END_SECONDS = 10.0  # a simulator whose server is gone ends by itself within this time, or hangs
+FIRST_SIGNAL = 128  # exit codes from here on say that a signal ended a process
 GRACE_SECONDS = 20.0  # the simulator waits for ever for a hospital that hangs, also when the job is over
 
 
@@ -34,6 +39,7 @@ class Follower:
         closed: whether FLARE has closed the job too, metric files included.
         last_error: FLARE's last line of level ERROR, without its time.
         refused: the first refusal of the system to write that some process told.
+        orphaned: whether the server's process was gone before the job was over.
     """
 
     on_event: Listener
@@ -42,6 +48,7 @@ class Follower:
     closed: bool = False
     last_error: str = ""
     refused: OSError | None = None
+    orphaned: bool = False
 
     def __call__(self, line: str) -> None:
         """Take one line."""
@@ -61,6 +68,10 @@ def failure(follower: Follower, code: int, log: Path) -> FedefmError:
     """The error that a failed run ends with; a full disk is told as such, whatever it made a process say."""
     if follower.refused is not None:
         return refused_write(follower.refused, log.parent)
+    if follower.orphaned and follower.failure is None:
+        return FedefmError(
+            f"the simulator's server process was killed, perhaps for want of memory; nothing is published; see {log}"
+        )
     if follower.failure is None:
         reason = f": {follower.last_error}" if follower.last_error else ""
         return FedefmError(f"the simulator ended (exit code {code}) without a result{reason}; see {log}")
@@ -97,7 +108,7 @@ def run_job(
 def run_command(command: list[str], variables: dict[str, str], log_file: Path, follower: Follower) -> int:
     """Run until FLARE has closed the job, or `GRACE_SECONDS` after its end; leaves no process behind on Ctrl-C."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    with log_file.open("w") as log, _process(command, variables) as process:
+    with log_file.open("w") as log, _process(command, variables) as process, _watch(process, follower):
         reaper: Timer | None = None
         for line in process.stdout or ():
             log.write(line)
@@ -111,6 +122,45 @@ def run_command(command: list[str], variables: dict[str, str], log_file: Path, f
         if reaper:
             reaper.cancel()
         return 0 if follower.closed else process.wait()
+
+
+@contextmanager
+def _watch(process: subprocess.Popen[str], follower: Follower) -> Iterator[None]:
+    """Look after the simulator's processes while its output is read.
+
+    Hospitals outlive a server that is killed, hold its output open and wait for it: whoever reads would wait too.
+    """
+    over = Flag()
+    thread = Thread(target=_watch_until, args=(over, process, follower), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _watch_until(over: Flag, process: subprocess.Popen[str], follower: Follower) -> None:
+    """Kill what is left once the server's process, or the simulator's own, is gone."""
+    family: set[psutil.Process] = set()
+    server: psutil.Process | None = None
+    while not over.wait(WATCH_SECONDS):
+        if process.poll() is not None or (server is not None and not lives(server)):
+            follower.orphaned = not follower.over and _was_killed(process)
+            _kill(family)
+            return
+        with suppress(psutil.Error):
+            family |= set(psutil.Process(process.pid).children(recursive=True))
+            server = server or next((member.parent() for member in family if site_of(member)), None)
+
+
+def _was_killed(process: subprocess.Popen[str]) -> bool:
+    """Whether a simulator whose server is gone was ended by a signal; FLARE gives the server's number as its own."""
+    try:
+        code = process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        return True
+    return code < 0 or code >= FIRST_SIGNAL
 
 
 @contextmanager
@@ -139,9 +189,11 @@ def kill_tree(process: subprocess.Popen[str]) -> None:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     except psutil.NoSuchProcess:
         family = []
-    for member in family:
-        try:
-            member.kill()
-        except psutil.NoSuchProcess:
-            continue
+    _kill(family)
     process.wait()
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()

@@ -6,6 +6,9 @@ umask 077
 KIT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$KIT/startup" # Python looks for modules here first, and every file here is in the signed manifest
 export NVFLARE_SECURE_LOGGING=true
+# A job that is over stays RUNNING until each hospital has said how it ended. One that was removed meanwhile never does,
+# and by FLARE's default the next job would wait 900 s for it.
+export NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT=60
 
 command -v fedefm >/dev/null || { echo "fedefm: not found; activate its environment: source .../bin/activate" >&2; exit 2; }
 fedefm doctor "$KIT" --offline

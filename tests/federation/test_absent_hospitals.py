@@ -1,0 +1,129 @@
+"""One run over mutual TLS in which one hospital is killed and started again, one is slow, and one is removed.
+
+FLARE 2.9.0 starts no process for a running job at a hospital that was started again: it is back with the next job.
+"""
+
+import signal
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+
+import psutil
+import pytest
+import yaml
+
+from fedefm.exchange.events import StageEnded, StageStarted, TaskDone
+from fedefm.exchange.messages import Stage
+from fedefm.federation import sites
+from fedefm.federation.console import Console
+from fedefm.federation.place import PROJECT, provision
+from fedefm.federation.rehearsal import COMPLETED, JobLog, collect, signed_job, small_settings, synthetic_hospitals
+from fedefm.models.checkpoint import load_weights
+from fedefm.resources import shipped
+from support.rogues import Ear, until
+
+pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(1500)]
+
+ADMIN = "admin@consortium.test"
+WELL, SLOW, KILLED, REMOVED = "hospital-a", "hospital-b", "hospital-c", "hospital-d"
+AWAKE, ASLEEP = 0.05, 0.95  # seconds: 20 times slower
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A consortium of four."""
+    root = tmp_path_factory.mktemp("four")
+    plain = yaml.safe_load((shipped("provisioning") / PROJECT).read_text())
+    plain["participants"].insert(4, {"name": "hospital-d", "type": "client", "org": "hospital_d"})
+    (root / "four.yml").write_text(yaml.safe_dump(plain, sort_keys=False))
+    return provision(root / "place", root / "four.yml")
+
+
+@contextmanager
+def slowed(process, over):
+    """A process that works a twentieth of the time."""
+
+    def duty():
+        with suppress(psutil.NoSuchProcess):
+            while not over.wait(AWAKE):
+                process.send_signal(signal.SIGSTOP)
+                over.wait(ASLEEP)
+                process.send_signal(signal.SIGCONT)
+
+    thread = threading.Thread(target=duty)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class Blows:
+    """What is done to the hospitals while the job runs; each blow falls once, in a thread of its own."""
+
+    def __init__(self, place, processes, stack):
+        self.place, self.processes, self.stack = place, processes, stack
+        self.over, self.events, self.threads, self.removed_at = threading.Event(), [], [], None
+
+    def __call__(self, event):
+        self.events.append(event)
+        if isinstance(event, StageStarted) and event.stage is Stage.OVERSEAS and len(self.threads) == 0:
+            self.stack.enter_context(slowed(sites.job_process(self.processes[SLOW]), self.over))
+            self._start(self.kill_and_restart)
+        elif isinstance(event, StageEnded) and event.round == 1 and len(self.threads) == 1:
+            self._start(self.remove)
+
+    def _start(self, blow):
+        self.threads.append(threading.Thread(target=blow))
+        self.threads[-1].start()
+
+    def kill_and_restart(self):
+        process = self.processes[KILLED]
+        for member in [*sites.family_of(process.pid), psutil.Process(process.pid)]:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        process.wait()
+        heard = Ear(self.place.kit(KILLED) / sites.LOG)
+        self.stack.enter_context(sites.site_process(self.place.kit(KILLED)))
+        until(lambda: sites.REGISTERED in heard(), 240)
+
+    def remove(self):
+        Console(self.place.kit(ADMIN)).call("system", "disable-client", REMOVED, "--force", seconds=200)
+        time.sleep(1)
+        self.removed_at = len(self.events)
+
+
+def test_a_run_ends_with_theta_and_its_record_tells_what_happened(place, tmp_path):
+    folders = synthetic_hospitals(tmp_path / "data", place.hospitals, 0)
+    settings = small_settings(1)
+    settings = replace(settings, schedule=replace(settings.schedule, rounds=4))
+    lead = Console(place.kit(place.people["lead"]))
+    with ExitStack() as stack, sites.running(place, folders) as processes:
+        blows = Blows(place, processes, stack)
+        stack.callback(blows.over.set)
+        job_id = lead.submit(signed_job(tmp_path / "job", settings, place))
+        status = lead.watch(job_id, JobLog(place, job_id, blows), 900.0)
+        for thread in blows.threads:
+            thread.join()
+        assert status == COMPLETED
+        record = collect(lead.download(job_id, tmp_path / "download"), tmp_path / "out")
+
+        second = signed_job(
+            tmp_path / "second", replace(settings, schedule=replace(settings.schedule, rounds=1)), place
+        )
+        job_id = lead.submit(second)
+        assert lead.watch(job_id, lambda: None, 400.0) == COMPLETED
+        again = collect(lead.download(job_id, tmp_path / "again"), tmp_path / "second_out")
+        stack.close()
+
+    assert load_weights(tmp_path / "out" / "theta.safetensors").sha256 == record["theta"]["sha256"]
+    told = [(entry["site"], entry["standing"]) for entry in record["standings"]]
+    assert (REMOVED, "removed") in told and (KILLED, "away") in told
+    assert not [site for site, _ in told if site == WELL]
+    late = [e.task.site for e in blows.events[blows.removed_at :] if isinstance(e, TaskDone)]
+    assert late and REMOVED not in late and KILLED not in late
+    assert {lost["site"] for lost in record["lost"]} <= {SLOW, KILLED, REMOVED}
+    assert WELL in record["history"][-1]["loss"]["distil"]
+    assert again["sites"] == [WELL, SLOW, KILLED]  # back in with the next job, and who was removed is not
