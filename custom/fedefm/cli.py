@@ -17,13 +17,14 @@ from fedefm.commands import (
     federation,
     finetune,
     job,
+    resume,
     segment,
     simulate,
     trust,
 )
 from fedefm.errors import FedefmError
 
-COMMANDS = (simulate, compare, finetune, evaluate, segment, export, data, job, trust, doctor, federation)
+COMMANDS = (simulate, resume, compare, finetune, evaluate, segment, export, data, job, trust, doctor, federation)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,8 +50,8 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None)
         place = "" if error.filename is None else f"{error.filename}: "  # a write to a full disk names no file
         print(f"fedefm: {place}{error.strerror}; choose another place or free it", file=sys.stderr)
         return FedefmError.exit_code
-    except KeyboardInterrupt:
-        print("fedefm: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"fedefm: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130
 
 

@@ -6,7 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 
-from fedefm.exchange.events import Event, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost, rated
+from fedefm.exchange.events import (
+    Event,
+    RunResumed,
+    SilosRated,
+    StageEnded,
+    StageStarted,
+    TaskDone,
+    TaskLost,
+    rated,
+    resumed,
+)
 from fedefm.exchange.messages import TRAVELS, Stage
 
 
@@ -42,13 +52,15 @@ class Terminal:
             self._print(event.round, event.stage, f"{'done':28}{event.seconds:.1f} s, {event.bytes / 1e6:.1f} MB")
         elif isinstance(event, SilosRated) and min(event.reputation.values()) < 1:
             self._print(event.round, Stage.ASSESS, f"{'reputation':28}{rated(event)}")
+        elif isinstance(event, RunResumed):
+            self._print(event.round, "resume", resumed(event))
 
-    def _print(self, round_: int, stage: Stage, text: str) -> None:
+    def _print(self, round_: int, stage: str, text: str) -> None:
         if self._quiet:
             return
         elapsed = int(time.monotonic() - self._begin)
         place = f"round {min(round_ + 1, self._rounds)}/{self._rounds}" if self._rounds else ""
-        print(f"{elapsed // 60:3d}:{elapsed % 60:02d}  {self._label}{place:15}{stage.value:10}{text}", flush=True)
+        print(f"{elapsed // 60:3d}:{elapsed % 60:02d}  {self._label}{place:15}{stage:10}{text}", flush=True)
 
 
 def counter(what: str) -> Callable[[int, int], None]:

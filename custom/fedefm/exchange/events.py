@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fedefm.exchange.messages import Lost, Stage, Task
@@ -53,10 +53,56 @@ class SilosRated:
     reputation: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class RunResumed:
+    """A run that was interrupted goes on.
+
+    Attributes:
+        round: the first one that is played now; all before it come from what was kept.
+        note: what was lost of what was kept, in words; empty where nothing was.
+    """
+
+    round: int
+    note: str = ""
+
+
 def rated(event: SilosRated) -> str:
     """Every silo and its reputation, for a reader."""
     return ", ".join(f"{silo} {value:.2f}" for silo, value in sorted(event.reputation.items()))
 
 
-Event = StageStarted | TaskDone | TaskLost | StageEnded | SilosRated
+def resumed(event: RunResumed) -> str:
+    """Where a run goes on, for a reader."""
+    return f"goes on from round {event.round + 1}" + (f": {event.note}" if event.note else "")
+
+
+Event = StageStarted | TaskDone | TaskLost | StageEnded | SilosRated | RunResumed
 Listener = Callable[[Event], None]
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """As JSON-able values, where its report is."""
+    if isinstance(event, TaskDone):
+        plain: dict[str, Any] = {"task": event.task.to_dict(), "report": dict(event.report), "images": event.images}
+    elif isinstance(event, TaskLost):
+        plain = {"lost": event.lost.to_dict()}
+    elif isinstance(event, SilosRated | RunResumed):
+        plain = asdict(event)
+    else:
+        plain = asdict(event) | {"stage": event.stage.value}
+    return {"event": type(event).__name__} | plain
+
+
+def event_from_dict(plain: Mapping[str, Any]) -> Event:
+    """Rebuild what `event_to_dict` gave."""
+    kind, values = plain.get("event"), {key: value for key, value in plain.items() if key != "event"}
+    if kind == "TaskDone":
+        return TaskDone(Task.from_dict(values["task"]), values["report"], values["images"])
+    if kind == "TaskLost":
+        return TaskLost(Lost(**(values["lost"] | {"stage": Stage(values["lost"]["stage"])})))
+    if kind == "SilosRated":
+        return SilosRated(**values)
+    if kind == "RunResumed":
+        return RunResumed(**values)
+    values["stage"] = Stage(values["stage"])
+    return StageStarted(**values) if kind == "StageStarted" else StageEnded(**values)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from fedefm.exchange.events import Event, SilosRated, StageEnded, TaskDone, TaskLost
+from fedefm.exchange.events import Event, RunResumed, SilosRated, StageEnded, TaskDone, TaskLost
 from fedefm.exchange.messages import THETA, TRAINING, Stage, Task
 
 RECORD_FILE = "record.json"
@@ -31,6 +32,7 @@ class Recorder:
         self._seconds: dict[str, float] = defaultdict(float)
         self._bytes: dict[str, int] = defaultdict(int)
         self._lost: list[dict[str, Any]] = []
+        self._resumed: list[dict[str, Any]] = []
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -40,6 +42,8 @@ class Recorder:
             self._lost.append(event.lost.to_dict())
         elif isinstance(event, SilosRated):
             self._reputation[str(event.round)] = dict(event.reputation)
+        elif isinstance(event, RunResumed):
+            self._resumed.append(asdict(event))
         elif isinstance(event, StageEnded):
             self._seconds[event.stage.value] += event.seconds
             self._bytes[event.stage.value] += event.bytes
@@ -62,6 +66,7 @@ class Recorder:
             "seconds": {**self._seconds, "total": sum(self._seconds.values())},
             "bytes": {**self._bytes, "total": sum(self._bytes.values())},
             "lost": self._lost,
+            "resumed": self._resumed,
         }
 
     def _task_done(self, task: Task, report: Mapping[str, Any]) -> None:

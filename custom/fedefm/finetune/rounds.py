@@ -11,19 +11,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fedefm.exchange.events import Listener
+from fedefm.exchange.events import Listener, RunResumed
 from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.messages import STUDENT, Assignment, Stage
 from fedefm.exchange.ports import Transport
 from fedefm.exchange.stages import Stages
 from fedefm.exchange.state import Attendance
 from fedefm.finetune.metric import Best, check_reported, is_better, value_of
-from fedefm.finetune.rounds_kept import FOLDER, Progress, RoundsKept
+from fedefm.finetune.rounds_kept import Progress, RoundsKept
 from fedefm.finetune.settings import FineTune
 from fedefm.finetune.tuner import START, TUNED, Tuner, part
 from fedefm.finetune.weights import start_weights, with_theta_named
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
+from fedefm.training.kept import FOLDER
 from fedefm.training.ledger import Ledger
 from fedefm.training.ops import TensorOps
 
@@ -47,7 +48,7 @@ def tune(
     start: Weights,
     transport: Transport[Weights],
     listen: Listener,
-    keep: Path | None = None,
+    kept: RoundsKept | None = None,
 ) -> Tuned:
     """Run a fine-tune job over any transport.
 
@@ -57,7 +58,8 @@ def tune(
         start: weights of `start_weights`.
         transport: carries the work.
         listen: is told every event.
-        keep: folder in which the rounds of a federated job are kept, so that the same job goes on if it was killed.
+        kept: gets the rounds of a federated job, so that the same job goes on if it was killed; whoever has published
+            what comes out removes them.
 
     Raises:
         ConfigError: the metric is one that no hospital reports.
@@ -78,7 +80,6 @@ def tune(
     prepared = ledger.reports[Stage.PREPARE]
     check_reported(settings.metric, {site: report.get("metrics") or () for site, report in prepared.items()})
     if settings.federated:
-        kept = RoundsKept(keep, settings, sites)
         weights, figures = _together(settings, stages, state, start, kept)
     else:
         weights, figures = _apart(settings, stages, state, start)
@@ -90,6 +91,7 @@ def tune(
             "images": {site: dict(prepared[site]["images"]) for site in sorted(prepared)},
             "synthetic": sorted(site for site, report in prepared.items() if report.get("synthetic")),
             "lost": ledger.lost,
+            "resumed": ledger.resumed,
             "seconds": ledger.seconds,
             "bytes": ledger.bytes,
             **figures,
@@ -102,12 +104,14 @@ def _together(
     stages: Stages[Weights],
     state: Attendance,
     start: Weights,
-    kept: RoundsKept,
+    kept: RoundsKept | None,
 ) -> tuple[Weights | None, dict[str, Any]]:
     """FedAvg from Theta; after every round the average is measured on the validation images."""
-    now = kept.load() or Progress(start, start, Best(0, None))
+    now = (kept and kept.load()) or Progress(start, start, Best(0, None))
     weights, best, chosen, history = now.weights, now.best, now.chosen, list(now.history)
     state = replace(state, round=len(history))
+    if history:
+        stages.listen(RunResumed(len(history), now.note))
     for k in range(len(history), settings.rounds):
         if _is_over(settings, history, chosen):
             break
@@ -125,14 +129,14 @@ def _together(
         history.append({"round": k, "loss": losses, "metrics": found, "value": value})
         if is_better(settings.metric, value, chosen):
             best, chosen = weights, Best(k, value)
-        kept.save(Progress(weights, best, chosen, tuple(history)))
+        if kept:
+            kept.save(Progress(weights, best, chosen, tuple(history)))
         state = replace(state, round=k + 1)
     tasks = stages.tasks(state, Stage.EVALUATE, settings.rounds - 1)
     done, state = stages.perform(
         state, Stage.EVALUATE, [Assignment(task, {START: start, TUNED: best}) for task in tasks]
     )
     scores = {task.site: result.report["scores"] for task, result in done}
-    kept.remove()
     return best, {"history": history, "best": asdict(chosen), "scores": scores}
 
 
@@ -193,5 +197,5 @@ def tune_in_process(
         for name, folder in sorted(folders.items())
     }
     start, named = start_weights(theta, settings), with_theta_named(settings, theta)
-    rounds = None if keep is None else keep / FOLDER
-    return tune(named, sorted(folders), start, InProcessTransport(tuners), listen, rounds)
+    kept = RoundsKept(keep / FOLDER, named, folders) if keep and settings.federated else None
+    return tune(named, sorted(folders), start, InProcessTransport(tuners), listen, kept)

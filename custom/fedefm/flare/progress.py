@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
-from fedefm.exchange.events import Event, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost, rated
-from fedefm.exchange.messages import Lost, Stage, Task
+from fedefm.exchange.events import (
+    Event,
+    RunResumed,
+    SilosRated,
+    StageEnded,
+    StageStarted,
+    TaskLost,
+    event_from_dict,
+    event_to_dict,
+    rated,
+    resumed,
+)
 
 MARK = "fedefm-progress "
 FAILED = "fedefm-failed "
@@ -16,31 +25,13 @@ FINISHED = "fedefm-finished "
 
 def to_line(event: Event) -> str:
     """One line that `from_line` reads back."""
-    if isinstance(event, TaskDone):
-        plain: dict[str, Any] = {"task": event.task.to_dict(), "report": dict(event.report), "images": event.images}
-    elif isinstance(event, TaskLost):
-        plain = {"lost": event.lost.to_dict()}
-    elif isinstance(event, SilosRated):
-        plain = asdict(event)
-    else:
-        plain = asdict(event) | {"stage": event.stage.value}
-    return MARK + json.dumps({"event": type(event).__name__} | plain)
+    return MARK + json.dumps(event_to_dict(event))
 
 
 def from_line(line: str) -> Event | None:
     """The event that a log line holds; None for any other line."""
     plain = payload(line, MARK)
-    if not isinstance(plain, dict):
-        return None
-    kind = plain.pop("event", None)
-    if kind == "TaskDone":
-        return TaskDone(Task.from_dict(plain["task"]), plain["report"], plain["images"])
-    if kind == "TaskLost":
-        return TaskLost(Lost(**(plain["lost"] | {"stage": Stage(plain["lost"]["stage"])})))
-    if kind == "SilosRated":
-        return SilosRated(**plain)
-    plain["stage"] = Stage(plain["stage"])
-    return StageStarted(**plain) if kind == "StageStarted" else StageEnded(**plain)
+    return event_from_dict(plain) if isinstance(plain, dict) else None
 
 
 def payload(line: str, mark: str) -> Any:
@@ -66,5 +57,7 @@ def to_text(event: Event) -> str:
         return f"round {lost.round + 1}, {lost.stage}: LOST {lost.site}{visitor}: {lost.reason}"
     if isinstance(event, SilosRated):
         return f"round {event.round + 1}, reputation: {rated(event)}"
+    if isinstance(event, RunResumed):
+        return resumed(event)
     figures = {k: v for k, v in event.report.items() if k in ("loss", "val_dice") and v is not None}
     return f"{event.task.id}: " + (", ".join(f"{k} {v:.3f}" for k, v in figures.items()) or "done")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fedefm.exchange.events import Event, Listener, StageEnded, TaskDone, TaskLost
+from fedefm.exchange.events import Event, Listener, RunResumed, StageEnded, TaskDone, TaskLost
 from fedefm.exchange.messages import Stage
 
 
@@ -19,6 +19,7 @@ class Ledger:
         seconds: by stage.
         bytes: by stage.
         lost: work that did not come back.
+        resumed: where the job went on after an interruption.
         reports: of a stage, by site.
     """
 
@@ -26,6 +27,7 @@ class Ledger:
     seconds: dict[str, float] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     lost: list[dict[str, Any]] = field(default_factory=list)
+    resumed: list[dict[str, Any]] = field(default_factory=list)
     reports: dict[Stage, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
@@ -34,6 +36,8 @@ class Ledger:
             self.reports.setdefault(event.task.stage, {})[event.task.site] = event.report
         elif isinstance(event, TaskLost):
             self.lost.append(event.lost.to_dict())
+        elif isinstance(event, RunResumed):
+            self.resumed.append(asdict(event))
         elif isinstance(event, StageEnded):
             name = event.stage.value
             self.seconds[name] = self.seconds.get(name, 0.0) + event.seconds
