@@ -17,7 +17,7 @@ from fedefm.flare.simulator import EVENTS, results_of
 from fedefm.foundation.initial import start_weights, with_start_named
 from fedefm.foundation.settings import Settings
 from fedefm.models.checkpoint import THETA_FILE, Checkpoint, load_weights
-from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, failure, run_job
+from fedefm.simulation.process import LOG_FILE, Follower, empty_scratch, failure, run_job
 from fedefm.simulation.workspace import check_out, check_site_names, write_server, write_workspace
 
 HERE = "start"  # the id under which a file of the command line lies at the simulated server
@@ -61,8 +61,7 @@ def simulate(
         raise ConfigError(f"'{settings.schedule.method}' needs all images in one process; run it with --in-process")
     check_site_names(folders)
     check_out(out)
-    scratch = out / SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = empty_scratch(out)
     copy, workspace = scratch / "job", scratch / "workspace"
     if theta is not None:
         start_weights(settings, theta)

@@ -14,7 +14,7 @@ from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
 from fedefm.flare.simulator import results_of
 from fedefm.resources import JOB_CONFIG
-from fedefm.simulation.process import LOG_FILE, SCRATCH, failure, run_job
+from fedefm.simulation.process import LOG_FILE, empty_scratch, failure, run_job
 from fedefm.simulation.workspace import write_server, write_workspace
 from fedefm.training.kept import FOLDER
 
@@ -56,8 +56,7 @@ def run_simulated(run: Simulated, out: Path, on_event: Listener) -> Iterator[tup
     Raises:
         FedefmError: the run failed; the message says why and names the log.
     """
-    scratch = out / SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = empty_scratch(out)
     copy, workspace = scratch / run.job.name, scratch / "workspace"
     shutil.copytree(run.job, copy)
     (copy / JOB_CONFIG / run.settings_file).write_text(json.dumps(run.settings, indent=2) + "\n")
