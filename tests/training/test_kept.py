@@ -118,7 +118,7 @@ def test_a_damaged_newest_round_falls_back_and_says_so(two: Path, fault: str, fi
 def test_with_both_damaged_there_is_one_line(two: Path, fault: str) -> None:
     for done in (1, 2):
         FAULTS[fault](names(two, done)[done])
-    with pytest.raises(CheckpointError, match="rounds? 2 is damaged.*round 1 is damaged; remove this folder") as caught:
+    with pytest.raises(CheckpointError, match=r"round 2 is damaged.*round 1 is damaged; remove this folder") as caught:
         read(two)
     assert "\n" not in str(caught.value)
 

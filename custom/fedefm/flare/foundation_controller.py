@@ -25,6 +25,8 @@ from fedefm.foundation.settings import SETTINGS_FILE, Settings, load_settings
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.checkpoint import THETA_FILE
 
+NOTHING_KEPT = "no round of this job is kept: local/fedefm_server.json names no folder that the server may write to"
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -63,6 +65,8 @@ class FoundationController(JobController):
         start = self._persistor(fl_ctx).load(fl_ctx)
         named = replace(settings, start_sha256=start[ModelLearnableKey.META].get(SHA256, settings.start_sha256))
         folder, beside = rounds_folder(fl_ctx), app_config_folder(fl_ctx)
+        if folder is None:
+            self.log_warning(fl_ctx, NOTHING_KEPT, fire_event=False)
         kept = None if folder is None else RunKept(folder, named, beside / settings.topology)
         run = train(
             named,

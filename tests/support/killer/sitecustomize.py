@@ -25,11 +25,15 @@ def strike(path: Path, *rest: Any, **more: Any) -> Any:
     if not is_kept(path):
         return REAL(path, *rest, **more)
     seen += 1
-    for when in ("before", "after"):
-        if (when, seen) == (WHEN, int(NUMBER)):
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = REAL(path, *rest, **more) if when == "before" else result
+    kill_if("before")
+    result = REAL(path, *rest, **more)
+    kill_if("after")
     return result
+
+
+def kill_if(when: str) -> None:
+    if (when, seen) == (WHEN, int(NUMBER)):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 if WHEN != "never":
