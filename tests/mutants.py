@@ -52,7 +52,7 @@ class Mutant:
 TRUST, DOCTOR, LOCAL = "custom/fedefm/trust/", "custom/fedefm/doctor/", "workspace_templates/"
 EXCHANGE = "custom/fedefm/exchange/"
 FEDERATION = "tests/federation/test_"
-GUARD = "custom/fedefm/flare/job_guard.py"
+GUARD, KEPT = "custom/fedefm/flare/job_guard.py", "custom/fedefm/training/kept.py"
 REFUSED, KITS, TLS = f"{FEDERATION}refused_jobs.py", f"{FEDERATION}altered_kits.py", f"{FEDERATION}mutual_tls.py"
 NO_MANIFEST_OF_A_KIT = (f"{DOCTOR}manifest.py", '        yield failed_with("kit", error)\n', "        error.args\n")
 NO_DATES = (f"{TRUST}certificates.py", "    if now < certificate.not_valid_before_utc:", "    return\n    if now:")
@@ -354,6 +354,32 @@ MUTANTS = (
         "tensors of another hospital",
         (("custom/fedefm/flare/fetching.py", 'or expected.site not in first.fqcn.split(".")', ""),),
         ("tests/flare/test_fetching.py",),
+    ),
+    Mutant(
+        "a kept round is what was written",
+        ((KEPT, '        sound = whole["sha256"] == _digest(content)', "        sound = True"),),
+        ("tests/training/test_kept.py",),
+    ),
+    Mutant(
+        "kept weights are those that the round names",
+        ((KEPT, "        if found.sha256 != sha256:", "        if False:"),),
+        ("tests/training/test_kept.py",),
+    ),
+    Mutant(
+        "a damaged round gives the one before",
+        ((KEPT, "GENERATIONS = 2", "GENERATIONS = 1"),),
+        ("tests/training/test_kept.py",),
+    ),
+    Mutant(
+        "a run goes on from the images that it began with",
+        (
+            (
+                "custom/fedefm/simulation/interrupted.py",
+                "if not folder.is_dir() or folder_sha256(folder) != self.data[site]:",
+                "if False:",
+            ),
+        ),
+        ("tests/simulation/test_resume.py::test_what_changed_the_result_is_refused_in_one_line",),
     ),
     Mutant(
         "one host decides",

@@ -17,6 +17,7 @@ from fedefm.commands import (
     federation,
     finetune,
     job,
+    resume,
     segment,
     simulate,
     trust,
@@ -24,7 +25,7 @@ from fedefm.commands import (
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.files import is_refused_write, refused_write
 
-COMMANDS = (simulate, compare, finetune, evaluate, segment, export, data, job, trust, doctor, federation)
+COMMANDS = (simulate, resume, compare, finetune, evaluate, segment, export, data, job, trust, doctor, federation)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +53,8 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None)
         place = "" if error.filename is None else f"{error.filename}: "
         print(f"fedefm: {place}{error.strerror or error}; choose another place or free it", file=sys.stderr)
         return FedefmError.exit_code
-    except KeyboardInterrupt:
-        print("fedefm: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"fedefm: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130
 
 

@@ -4,6 +4,7 @@ A reader, or the same program after a power cut, finds the earlier content or th
 """
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -184,6 +185,25 @@ def _number(error: OSError) -> int | None:
         return error.errno
     found = system_error(str(error))
     return None if found is None else found.errno
+
+
+def folder_sha256(folder: Path) -> str:
+    """SHA-256 of the paths and contents of all files below a folder; names that begin with a dot do not count.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("[!.]*")):
+        inside = path.relative_to(folder)
+        if not path.is_file() or any(part.startswith(".") for part in inside.parts):
+            continue
+        try:
+            with path.open("rb") as file:
+                digest.update(f"{inside.as_posix()}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode())
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror or error}); check it") from error
+    return digest.hexdigest()
 
 
 def _make_folder(folder: Path, *, new: bool = False, told: Path | None = None) -> None:

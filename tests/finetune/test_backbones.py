@@ -7,13 +7,13 @@ import torch
 
 from fedefm.exchange.schedule import Schedule
 from fedefm.finetune.rounds import tune_in_process
-from fedefm.finetune.weights import read_theta
 from fedefm.foundation.record import save_run
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.models.checkpoint import THETA_FILE, load_weights
 from fedefm.models.spec import ModelSpec
 from fedefm.training.optimisation import Optimisation
+from fedefm.training.theta import read_theta
 from support.small_networks import SMALLEST
 from support.thetas import job
 

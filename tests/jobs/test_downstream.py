@@ -18,11 +18,11 @@ from fedefm.federation.rehearsal import synthetic_hospitals, why
 from fedefm.federation.sites import running
 from fedefm.finetune.rounds import tune_in_process
 from fedefm.finetune.settings import FineTune
-from fedefm.finetune.weights import read_theta
 from fedefm.flare.server_config import FILE as SERVER_FILE
 from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import THETA_FILE, load_weights, save_weights
 from fedefm.resources import shipped
+from fedefm.training.theta import read_theta
 from fedefm.trust import sign_job
 from support.small_networks import SMALLEST
 

@@ -78,10 +78,10 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], Any]:
     from fedefm.commands.job_options import free_folder, named_folders, set_key, settings_given
     from fedefm.finetune.settings import CLASSIFICATION, SETTINGS_FILE, FineTune, load_finetune
     from fedefm.finetune.sites import agree_on_classes
-    from fedefm.finetune.weights import read_theta
     from fedefm.models.build import build_model
     from fedefm.resources import JOB_CONFIG
     from fedefm.simulation.finetune import FINETUNE
+    from fedefm.training.theta import read_theta
 
     folders = named_folders(options.site, options.sites)
     options.out = options.out or free_folder(Path("runs") / "finetune")

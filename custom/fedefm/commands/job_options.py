@@ -48,6 +48,16 @@ def add_method(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """An earlier Theta to start from."""
+    parser.add_argument(
+        "--start", type=Path, metavar="WEIGHTS", help="an earlier Theta that every hospital starts from"
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="PEM", help="the consortium's rootCA.pem: the folder of WEIGHTS must be signed"
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """The torch device of every hospital of a run on this machine."""
     parser.add_argument(
@@ -88,21 +98,36 @@ def resolve_methods(options: argparse.Namespace, methods: Sequence[str]) -> tupl
 
 def _resolve(options: argparse.Namespace, methods: Sequence[str | None]) -> tuple[list[Any], dict[str, Path]]:
     from fedefm.data.checks import check_sites
+    from fedefm.foundation.initial import start_weights
     from fedefm.foundation.methods import job_settings
 
     folders = named_folders(options.site, options.sites)
     options.device = named_device(options.device)
     jobs = [job_settings(options.job, method) for method in methods]
-    classes = check_sites(folders, options.classes.split(",") if options.classes else None)
+    options.theta = _theta_of(options)
+    known = None if options.theta is None else list(options.theta.classes)
+    classes = check_sites(folders, options.classes.split(",") if options.classes else known)
     options.out = options.out or free_folder(Path("runs") / options.command)
     named = {"classes": list(classes), "name": options.out.name}
+    if options.theta is not None:
+        named |= {"model": options.theta.spec.to_dict(), "size": options.theta.size}
     settings = [
         with_given(job.to_dict() | named, _given(options), options.job, method)
         for job, method in zip(jobs, methods, strict=True)
     ]
     for one in settings:
         _check_network(one, folders)
+        if options.theta is not None:
+            start_weights(one, options.theta)
     return settings, folders
+
+
+def _theta_of(options: argparse.Namespace) -> Any:
+    """The Theta of `--start`, read and checked; None without one."""
+    from fedefm.training.theta import read_theta
+
+    start = getattr(options, "start", None)
+    return None if start is None else read_theta(start, options.root)
 
 
 def with_given(plain: dict[str, Any], given: Iterable[tuple[str, Any]], job: Path | None, method: str | None) -> Any:

@@ -10,6 +10,7 @@ from fedefm.errors import visible
 from fedefm.exchange.events import (
     CountsCapped,
     Event,
+    RunResumed,
     SilosRated,
     StageEnded,
     StageStarted,
@@ -17,6 +18,7 @@ from fedefm.exchange.events import (
     TaskDone,
     TaskLost,
     rated,
+    resumed,
 )
 from fedefm.exchange.messages import TRAVELS, Stage
 
@@ -57,6 +59,8 @@ class Terminal:
             self._print(event.round, "", f"{event.site}: {event.standing.upper()}, {event.reason}")
         elif isinstance(event, SilosRated) and min(event.reputation.values()) < 1:
             self._print(event.round, Stage.ASSESS, f"{'reputation':28}{rated(event)}")
+        elif isinstance(event, RunResumed):
+            self._print(event.round, "resume", resumed(event))
 
     def _print(self, round_: int, stage: str, text: str) -> None:
         if self._quiet:

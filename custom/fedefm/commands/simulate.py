@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fedefm.commands.job_options import add_job_options, add_method, resolve_job
+from fedefm.commands.job_options import add_job_options, add_method, add_start, resolve_job
 from fedefm.commands.output import show
 from fedefm.commands.parser import add_command
 
@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   fedefm simulate --sites runs/demo-data --rounds 4 --topology ring --out runs/ring
   fedefm simulate --sites runs/demo-data --method fedavg --out runs/fedavg
   fedefm simulate --site a=data/a --site b=data/b --model Segformer:mit_b0 --size 128 --out runs/mit
+  fedefm simulate --sites data/with-a-new-one --start runs/demo/theta.safetensors --out runs/joined
 """
 
 
@@ -22,6 +23,7 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "simulate", "train a foundation model with all hospitals on this machine", EXAMPLES)
     add_job_options(parser)
     add_method(parser)
+    add_start(parser)
     parser.add_argument(
         "--no-lone", action="store_true", help="skip the lone models that each hospital is compared with"
     )
@@ -47,6 +49,7 @@ def _simulate(options: argparse.Namespace) -> int:
         simulator=not options.in_process,
         job=options.job or FOUNDATION,
         device=options.device,
+        theta=options.theta,
         on_event=Terminal(quiet=options.json),
     )
     show(report, options.out / HTML_NAME, options.json, print_summary)

@@ -6,12 +6,12 @@ Weights are opaque: what is done with them comes in as `WeightsOps`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from fedefm.exchange.events import Listener
-from fedefm.exchange.messages import STUDENT, THETA, Assignment, Stage, W
+from fedefm.exchange.messages import START, STUDENT, THETA, Assignment, Stage, W
 from fedefm.exchange.method import Method
 from fedefm.exchange.operations import Operations
 from fedefm.exchange.ports import Transport, WeightsOps
@@ -34,6 +34,7 @@ class Coordinator(Generic[W]):
         ops: arithmetic of weights.
         listen: is told every event.
         commit: is handed the state after every round, to save it.
+        measure_start: the start weights are measured beside Theta in the end.
         stages: has stages done.
         operations: what each round is handed.
     """
@@ -46,6 +47,7 @@ class Coordinator(Generic[W]):
     ops: WeightsOps[W]
     listen: Listener
     commit: Callable[[RoundState[W]], None] = lambda state: None
+    measure_start: bool = False
     stages: Stages[W] = field(init=False)
     operations: Operations[W] = field(init=False)
 
@@ -63,34 +65,42 @@ class Coordinator(Generic[W]):
         )
         self.operations = Operations(plan, self.rules, self.topology, self.stages)
 
-    def run(self, initial: W, resume: RoundState[W] | None = None) -> RoundState[W]:
+    def run(
+        self, initial: W, resume: RoundState[W] | None = None, there: Collection[str] | None = None
+    ) -> RoundState[W]:
         """Prepare the hospitals, run all rounds that are left, evaluate, and return the last state.
+
+        Args:
+            initial: start weights of every silo.
+            resume: a state of `commit`, from which the run goes on; its silos are those of the topology.
+            there: hospitals that can be asked at all; None means all of the topology.
 
         Raises:
             QuorumError: fewer than `min_sites` hospitals took part in a stage that needs them.
         """
-        state = self.prepare(resume or RoundState(0, dict.fromkeys(self.topology.sites, initial)))
+        state = resume or RoundState(0, dict.fromkeys(self.topology.sites, initial))
+        state = self.prepare(state, there)
         while state.round < self.stages.rounds:
             state = self.one_round(state)
             self.commit(state)
         if self.plan.compare_lone:
             tasks = self.operations.tasks.lone(self.stages.present(state))
             self.stages.perform(state, Stage.LONE, [Assignment(task, {STUDENT: initial}) for task in tasks])
-        self.evaluate(state)
+        self.evaluate(state, {START: initial} if self.measure_start else {})
         return state
 
-    def prepare(self, state: RoundState[W]) -> RoundState[W]:
-        """Ask every hospital to read its data and name its label corpus."""
-        return self.stages.prepare(state, self.topology.sites)
+    def prepare(self, state: RoundState[W], there: Collection[str] | None = None) -> RoundState[W]:
+        """Ask hospitals to read their data and name their label corpora."""
+        return self.stages.prepare(state, self.topology.sites if there is None else there)
 
     def one_round(self, state: RoundState[W]) -> RoundState[W]:
         """One communication round, as the method plays it."""
         state = self.stages.recall(state) if state.round else state
         return replace(self.rules.one_round(self.operations, state), round=state.round + 1)
 
-    def evaluate(self, state: RoundState[W]) -> None:
-        """Measure Theta and every theta_i on every hospital's test split."""
-        models = {} if state.theta is None else {THETA: state.theta}
+    def evaluate(self, state: RoundState[W], beside: Mapping[str, W]) -> None:
+        """Measure Theta, every theta_i, and what is named beside them, on every hospital's test split."""
+        models = ({} if state.theta is None else {THETA: state.theta}) | dict(beside)
         models |= {site: state.silos[site] for site in sorted(state.trained)}
         tasks = self.stages.tasks(state, Stage.EVALUATE, self.stages.rounds)
         self.stages.perform(state, Stage.EVALUATE, [Assignment(task, models) for task in tasks])

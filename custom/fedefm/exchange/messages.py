@@ -19,9 +19,10 @@ from fedefm.errors import ProtocolError, visible
 W = TypeVar("W")
 STUDENT = "student"
 THETA = "theta"
+START = "start"
 PREVIOUS = "previous"
 CORRECTION = "correction"
-RESERVED = (STUDENT, THETA, PREVIOUS, CORRECTION)
+RESERVED = (STUDENT, THETA, START, PREVIOUS, CORRECTION)
 MAX_REASON = 400
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}")
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from fedefm.exchange.events import CountsCapped, Event, SilosRated, StageEnded, StandingChanged, TaskDone, TaskLost
+from fedefm.exchange.events import (
+    CountsCapped,
+    Event,
+    RunResumed,
+    SilosRated,
+    StageEnded,
+    StandingChanged,
+    TaskDone,
+    TaskLost,
+)
 from fedefm.exchange.messages import THETA, TRAINING, Stage, Task
 
 RECORD_FILE = "record.json"
@@ -37,6 +47,7 @@ class Recorder:
         self._bytes: dict[str, int] = defaultdict(int)
         self._lost: list[dict[str, Any]] = []
         self._standings: list[dict[str, Any]] = []
+        self._resumed: list[dict[str, Any]] = []
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -50,6 +61,8 @@ class Recorder:
             self._reputation[str(event.round)] = dict(event.reputation)
         elif isinstance(event, CountsCapped):
             self._capped[str(event.round)] = list(event.sites)
+        elif isinstance(event, RunResumed):
+            self._resumed.append(asdict(event))
         elif isinstance(event, StageEnded):
             self._seconds[event.stage.value] += event.seconds
             self._bytes[event.stage.value] += event.bytes
@@ -75,6 +88,7 @@ class Recorder:
             "bytes": {**self._bytes, "total": sum(self._bytes.values())},
             "lost": self._lost,
             "standings": self._standings,
+            "resumed": self._resumed,
         }
 
     def _task_done(self, task: Task, report: Mapping[str, Any]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import W
 from fedefm.exchange.reputation import Agreement
 
 S = TypeVar("S", bound="Attendance")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -114,3 +115,12 @@ class RoundState(Attendance, Generic[W]):
         strangers = self.trained.union(self.corpora, self.misses, self.variates, absent) - set(self.silos)
         if self.round < 0 or strangers:
             raise ProtocolError(f"round state: round {self.round} is negative or {sorted(strangers)} have no weights")
+
+    def with_weights(self, change: Callable[[W], V]) -> RoundState[V]:
+        """The same state with other values for weights, such as their names on disk; all else stays."""
+        changed: dict[str, Any] = {
+            "silos": {site: change(weights) for site, weights in self.silos.items()},
+            "theta": None if self.theta is None else change(self.theta),
+            "variates": {site: change(weights) for site, weights in self.variates.items()},
+        }
+        return replace(self, **changed)  # type: ignore[return-value]

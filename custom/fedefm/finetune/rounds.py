@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fedefm.exchange.events import CountsCapped, Listener
+from fedefm.exchange.events import CountsCapped, Listener, RunResumed
 from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.messages import STUDENT, Assignment, Stage
 from fedefm.exchange.ports import Transport
@@ -19,13 +19,14 @@ from fedefm.exchange.shares import above, capped
 from fedefm.exchange.stages import Stages
 from fedefm.exchange.state import Attendance
 from fedefm.finetune.metric import Best, check_reported, replaces, value_of
-from fedefm.finetune.rounds_kept import FOLDER, Progress, RoundsKept
+from fedefm.finetune.rounds_kept import Progress, RoundsKept
 from fedefm.finetune.settings import OVER, FineTune
 from fedefm.finetune.tuner import START, TUNED, Tuner, part
 from fedefm.finetune.weights import start_weights, with_theta_named
 from fedefm.metrics.table import Over, of_finetune, ranges
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
+from fedefm.training.kept import FOLDER
 from fedefm.training.ledger import Ledger
 from fedefm.training.ops import TensorOps
 
@@ -49,7 +50,7 @@ def tune(
     start: Weights,
     transport: Transport[Weights],
     listen: Listener,
-    keep: Path | None = None,
+    kept: RoundsKept | None = None,
 ) -> Tuned:
     """Run a fine-tune job over any transport.
 
@@ -59,8 +60,8 @@ def tune(
         start: weights of `start_weights`.
         transport: carries the work.
         listen: is told every event.
-        keep: folder in which the rounds of a federated job are kept, so that the same job goes on if it was killed.
-            They stay until the caller has published the result and removes them (`RoundsKept.remove`).
+        kept: gets the rounds of a federated job, so that the same job goes on if it was killed; whoever has published
+            what comes out removes them.
 
     Raises:
         ConfigError: the metric is one that no hospital reports.
@@ -82,7 +83,6 @@ def tune(
     prepared = ledger.reports[Stage.PREPARE]
     check_reported(settings.metric, {site: report.get("metrics") or () for site, report in prepared.items()})
     if settings.federated:
-        kept = RoundsKept(keep, settings, sites)
         weights, figures = _together(settings, stages, state, start, kept)
     else:
         weights, figures = _apart(settings, stages, state, start)
@@ -95,6 +95,7 @@ def tune(
             "synthetic": sorted(site for site, report in prepared.items() if report.get("synthetic")),
             "lost": ledger.lost,
             "standings": ledger.standings,
+            "resumed": ledger.resumed,
             "seconds": ledger.seconds,
             "bytes": ledger.bytes,
             **figures,
@@ -107,12 +108,14 @@ def _together(
     stages: Stages[Weights],
     state: Attendance,
     start: Weights,
-    kept: RoundsKept,
+    kept: RoundsKept | None,
 ) -> tuple[Weights | None, dict[str, Any]]:
     """FedAvg from Theta; after every round the average is measured on the validation images."""
-    now = kept.load() or Progress(start, start, Best(0, None))
+    now = (kept and kept.load()) or Progress(start, start, Best(0, None))
     weights, best, chosen, history = now.weights, now.best, now.chosen, list(now.history)
     state = replace(state, round=len(history))
+    if history:
+        stages.listen(RunResumed(len(history), now.note))
     for k in range(len(history), settings.rounds):
         if _is_over(settings, history, chosen):
             break
@@ -134,7 +137,8 @@ def _together(
         history.append({"round": k, "loss": losses, "metrics": found, "value": value, "capped": list(cut)})
         if better:
             best, chosen = weights, Best(k, value)
-        kept.save(Progress(weights, best, chosen, tuple(history)))
+        if kept:
+            kept.save(Progress(weights, best, chosen, tuple(history)))
         state = replace(state, round=k + 1)
     tasks = stages.tasks(state, Stage.EVALUATE, settings.rounds - 1)
     done, state = stages.perform(
@@ -201,5 +205,5 @@ def tune_in_process(
         for name, folder in sorted(folders.items())
     }
     start, named = start_weights(theta, settings), with_theta_named(settings, theta)
-    rounds = None if keep is None else keep / FOLDER
-    return tune(named, sorted(folders), start, InProcessTransport(tuners), listen, rounds)
+    kept = RoundsKept(keep / FOLDER, named, folders) if keep and settings.federated else None
+    return tune(named, sorted(folders), start, InProcessTransport(tuners), listen, kept)

@@ -8,54 +8,14 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from fedefm.errors import CheckpointError, ConfigError
+from fedefm.errors import ConfigError
 from fedefm.finetune.network import build_seeded, tuned_spec
 from fedefm.finetune.settings import CLASSIFICATION, FineTune
 from fedefm.models.build import Weights, take_weights
-from fedefm.models.checkpoint import THETA_FILE, Checkpoint, load_weights, save_weights
-from fedefm.models.classifier import CLASSIFIER
-from fedefm.settings import check_id
-from fedefm.trust import JOB_ROLES, Limits, verify_folder
+from fedefm.models.checkpoint import Checkpoint, save_weights
+from fedefm.training.theta import check_named
 
-MODEL = "model"
 TUNED_FILE = "tuned.safetensors"
-
-
-def find_theta(models: Path, theta: str) -> Path:
-    """File of the Theta of a finished foundation job in the server's folder of models.
-
-    Raises:
-        ConfigError: no id. CheckpointError: there is none.
-    """
-    path = models / check_id(theta) / THETA_FILE
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path}: no such file; put the Theta of job '{theta}' there, or correct the job's 'theta'"
-        )
-    return path
-
-
-def read_theta(
-    path: Path, root: Path | None = None, subject: str | None = None, limits: Limits | None = None
-) -> Checkpoint:
-    """Read a Theta, once a command: all later steps take the value that comes from here.
-
-    Args:
-        path: a file of weights.
-        root: the consortium's root certificate. With it, the file's folder must be signed (`fedefm trust sign`).
-        subject: under which it must be signed, the job's id at a server; None takes any.
-        limits: the most that the signed folder may hold.
-
-    Raises:
-        TrustError: unsigned, signed by someone who may not, or changed since.
-        CheckpointError: missing or damaged, a classifier, which is no Theta, or tensors that do not fit its header.
-    """
-    if root is not None:
-        verify_folder(path.parent, root, kind=MODEL, roles=JOB_ROLES, subject=subject, limits=limits)
-    found = load_weights(path)
-    if found.spec.architecture == CLASSIFIER:
-        raise CheckpointError(f"{path}: a fine-tuned classifier; start from the Theta that it came from")
-    return found
 
 
 def check_theta(found: Checkpoint, settings: FineTune) -> None:
@@ -64,17 +24,7 @@ def check_theta(found: Checkpoint, settings: FineTune) -> None:
     Raises:
         CheckpointError: another network, image size or fingerprint.
     """
-    if settings.theta_sha256 and found.sha256 != settings.theta_sha256:
-        raise CheckpointError(
-            f"{found.file}: SHA-256 is {found.sha256[:12]}..., the job wants {settings.theta_sha256[:12]}..."
-        )
-    wanted, k = settings.model, len(found.classes) + 1
-    if found.spec.architecture_hash(k, found.size) != wanted.architecture_hash(k, settings.size):
-        raise CheckpointError(
-            f"{found.file}: holds {found.spec.architecture} with '{found.spec.encoder}' at {found.size} pixels, "
-            f"the job wants {wanted.architecture} with '{wanted.encoder}' at {settings.size}; "
-            "correct its model and size"
-        )
+    check_named(found, settings.model, settings.size, settings.theta_sha256)
 
 
 def with_theta_named(settings: FineTune, theta: Checkpoint | None) -> FineTune:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable
@@ -12,21 +11,21 @@ from nvflare.app_common.abstract.model_persistor import ModelPersistor
 from nvflare.fuel.utils.memory_utils import cleanup_memory
 
 from fedefm.errors import ConfigError
-from fedefm.exchange.coordinator import Coordinator
-from fedefm.exchange.events import Event
-from fedefm.exchange.record import Recorder
 from fedefm.exchange.state import RoundState
-from fedefm.exchange.topology import resolve
 from fedefm.flare.envelope import Weights
 from fedefm.flare.job_controller import JobController
 from fedefm.flare.job_files import app_config_folder, write_record
-from fedefm.flare.persistor import PATH
+from fedefm.flare.persistor import PATH, SHA256
+from fedefm.flare.server_config import publishes_for_good, rounds_folder
 from fedefm.flare.transport import FlareTransport
-from fedefm.foundation.doubting import doubting_ops
+from fedefm.foundation.kept import RunKept
 from fedefm.foundation.record import build_record
+from fedefm.foundation.run import FoundationRun, train
 from fedefm.foundation.settings import SETTINGS_FILE, Settings, load_settings
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.checkpoint import THETA_FILE
+
+NOTHING_KEPT = "no round of this job is kept: local/fedefm_server.json names no folder that the server may write to"
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,12 @@ class Trained:
     """What a foundation job has when its rounds are over.
 
     Attributes:
-        state: Theta and every theta_i.
-        figures: what the recorder collected.
+        run: its state and figures.
+        kept: its rounds; None where none are kept.
     """
 
-    state: RoundState[Weights]
-    figures: dict[str, Any]
+    run: FoundationRun
+    kept: RunKept | None
 
 
 class FoundationController(JobController):
@@ -62,34 +61,35 @@ class FoundationController(JobController):
         return load_settings(path)
 
     def work(self, settings: Settings, sites: list[str], transport: FlareTransport, fl_ctx: FLContext) -> Trained:
-        """All rounds."""
-        initial = self._persistor(fl_ctx).load(fl_ctx)[ModelLearnableKey.WEIGHTS]
-        recorder = Recorder(settings.classes)
-
-        def listen(event: Event) -> None:
-            recorder(event)
-            self.tell(event, fl_ctx)
-
-        coordinator = Coordinator(
-            settings.schedule,
-            settings.rules,
-            resolve(settings.topology, sites, app_config_folder(fl_ctx)),
-            settings.classes,
+        """All rounds that are left; whatever was kept of the same job counts."""
+        start = self._persistor(fl_ctx).load(fl_ctx)
+        named = replace(settings, start_sha256=start[ModelLearnableKey.META].get(SHA256, settings.start_sha256))
+        folder, beside = rounds_folder(fl_ctx), app_config_folder(fl_ctx)
+        if folder is None:
+            self.log_warning(fl_ctx, NOTHING_KEPT, fire_event=False)
+        kept = None if folder is None else RunKept(folder, named, beside / settings.topology)
+        run = train(
+            named,
+            sites,
+            start[ModelLearnableKey.WEIGHTS],
             transport,
-            doubting_ops(settings, initial),
-            listen,
-            commit=lambda state: cleanup_memory(),
+            lambda event: self.tell(event, fl_ctx),
+            beside=beside,
+            kept=kept,
+            tidy=cleanup_memory,
         )
-        return Trained(coordinator.run(initial), recorder.figures())
+        return Trained(run, kept)
 
     def publish(self, settings: Settings, done: Trained, fl_ctx: FLContext) -> None:
-        """Every theta_i, then the record, and Theta last: where Theta is, all else is."""
-        state, persistor, files = done.state, self._persistor(fl_ctx), model_files(done.state)
+        """Every theta_i, then the record, and Theta last: where Theta is, all else is. Then no round need be kept."""
+        state, persistor, files = done.run.state, self._persistor(fl_ctx), model_files(done.run.state)
         for site in sorted(state.trained):
             persistor.save(make_model_learnable(state.silos[site], {PATH: files[site]["path"]}), fl_ctx)
-        write_record(fl_ctx, build_record(settings, done.figures, files))
+        write_record(fl_ctx, build_record(done.run.settings, done.run.figures, files))
         if state.theta is not None:
             persistor.save(make_model_learnable(state.theta, {PATH: THETA_FILE}), fl_ctx)
+        if done.kept is not None and publishes_for_good(fl_ctx):
+            done.kept.remove()
 
     def _persistor(self, fl_ctx: FLContext) -> ModelPersistor:
         persistor = fl_ctx.get_engine().get_component(self._persistor_id)

@@ -7,11 +7,12 @@ from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey,
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
 
 from fedefm.flare.job_files import output_folder, settings_path
+from fedefm.flare.server_config import server_theta
+from fedefm.foundation.initial import start_weights
 from fedefm.foundation.settings import SETTINGS_FILE, load_settings
-from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 
-PATH = "path"
+PATH, SHA256 = "path", "sha256"
 
 
 class SafetensorsPersistor(ModelPersistor):
@@ -26,11 +27,15 @@ class SafetensorsPersistor(ModelPersistor):
         self._settings_file = settings_file
 
     def load_model(self, fl_ctx: FLContext) -> ModelLearnable:
-        """Start weights: the same seed gives the same bytes."""
+        """Start weights: those of the Theta that the job names, with its fingerprint, or those of the seed.
+
+        Raises:
+            TrustError: the Theta is not signed where it must be. CheckpointError: it is missing or does not fit.
+        """
         settings = load_settings(settings_path(fl_ctx, self._settings_file))
-        classes = len(settings.classes) + 1
-        weights = initial_weights(settings.model, classes, settings.size, settings.schedule.seed)
-        return make_model_learnable(weights, {})
+        theta = server_theta(settings.start, fl_ctx)
+        meta = {} if theta is None else {SHA256: theta.sha256}
+        return make_model_learnable(start_weights(settings, theta), meta)
 
     def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
         """Save weights under the path in their meta properties, by rename."""

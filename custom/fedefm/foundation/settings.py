@@ -16,7 +16,7 @@ from fedefm.exchange.method import Method
 from fedefm.exchange.methods import method_named
 from fedefm.exchange.schedule import Schedule
 from fedefm.models.spec import ModelSpec
-from fedefm.settings import ClassNames, JsonSettings, PositiveShare, Share, load, one_of, settings_class
+from fedefm.settings import ClassNames, JsonSettings, PositiveShare, Share, check_id, load, one_of, settings_class
 from fedefm.training.optimisation import Optimisation
 
 SETTINGS_FILE = "foundation.json"
@@ -104,6 +104,9 @@ class Settings(JsonSettings):
     Attributes:
         name: of the run.
         classes: foreground class names, in label order; background is always 0.
+        start: id of a finished foundation job whose Theta every silo starts from; the server's own configuration says
+            where its file lies. Empty starts from the seed's random weights.
+        start_sha256: fingerprint that this Theta must have; empty takes any.
         size: side of the square images that the network sees, in pixels.
         topology: `complete`, `ring`, or a graph file beside the settings.
         schedule: rounds, steps and the method.
@@ -121,6 +124,8 @@ class Settings(JsonSettings):
 
     classes: ClassNames
     name: str = "foundation"
+    start: str = ""
+    start_sha256: str = ""
     size: Annotated[int, Field(ge=32, multiple_of=32)] = 96
     topology: str = "complete"
     schedule: Schedule = field(default_factory=Schedule)
@@ -133,6 +138,8 @@ class Settings(JsonSettings):
 
     def __post_init__(self) -> None:
         method_named(self.schedule.method)
+        if self.start:
+            check_id(self.start)
 
     @property
     def rules(self) -> Method:

@@ -66,5 +66,6 @@ def environment() -> Environment:
         "data_size": text.data_size,
         "hospitals": text.hospitals,
         "rounds": text.rounds,
+        "resumed": text.resumed,
     }
     return made

@@ -11,7 +11,7 @@ from rich.text import Text
 from fedefm.report import text
 from fedefm.report.bars import total
 from fedefm.report.comparison import compared, summaries
-from fedefm.report.scores import OWN, UNSEEN, Cell, Row, mean_of, theta_rows
+from fedefm.report.scores import OWN, UNSEEN, Cell, Row, mean_of, model_rows, theta_rows
 from fedefm.report.text import Number
 from fedefm.report.write import HTML_NAME
 
@@ -89,6 +89,8 @@ def _facts(report: Mapping[str, Any], folder: Path | None) -> list[tuple[str, st
         ("Theta", weights),
         ("Time", f"{text.seconds(total(report['seconds']))}{_parts(report['seconds'], text.seconds)}"),
         ("Sent", f"{text.data_size(total(report['bytes']))}{_parts(report['bytes'], text.data_size)}"),
+        *_since_start(report),
+        *[("Resumed", text.resumed(item)) for item in report.get("resumed", ())],
         *lost,
         *_distrusted(report),
         *_doubted(report),
@@ -100,6 +102,15 @@ def _facts(report: Mapping[str, Any], folder: Path | None) -> list[tuple[str, st
 def _parts(by_stage: Mapping[str, Number], write: Any) -> str:
     parts = [f"{stage} {write(value)}" for stage, value in by_stage.items() if stage != "total" and value]
     return f"  ({', '.join(parts)})" if parts else ""
+
+
+def _since_start(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the Theta that the run started from reached, beside the new one."""
+    if "start" not in report["dice"]["by_model"]:
+        return []
+    rows = zip(model_rows(report, "start"), theta_rows(report), strict=True)
+    parts = (f"{row.site} {text.decimals(row.mean('dice'))} to {text.decimals(now.mean('dice'))}" for row, now in rows)
+    return [("Start", f"pooled Dice of the Theta that it started from, to that of its own: {', '.join(parts)}")]
 
 
 def _lost(item: Mapping[str, Any]) -> str:

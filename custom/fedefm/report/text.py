@@ -1,5 +1,8 @@
 """How numbers are written for people: three decimals, units named, None in words."""
 
+from collections.abc import Mapping
+from typing import Any
+
 Number = int | float  # JSON writes 1.0 as 1 where it pleases
 
 NOT_LABELLED = "not labelled"
@@ -58,3 +61,8 @@ def hospitals(number: int) -> str:
 def rounds(number: int) -> str:
     """`1 round`, `8 rounds`."""
     return f"{number} round" if number == 1 else f"{number} rounds"
+
+
+def resumed(item: Mapping[str, Any]) -> str:
+    """Where a run that was interrupted went on."""
+    return f"from round {item['round'] + 1}" + (f"; {item['note']}" if item["note"] else "")

@@ -67,6 +67,7 @@ class RunView:
     unseen: Number | None
     models: tuple[ModelTable, ...]
     gains: tuple[GainRow, ...]
+    since_start: tuple[GainRow, ...]
     matrices: tuple[MatrixSeries, ...]
     panels: tuple[Panel, ...]
     seconds: tuple[Bar, ...]
@@ -87,6 +88,7 @@ def run_view(report: Mapping[str, Any], curves: bool = True) -> RunView:
         unseen=mean_of(rows, own=False),
         models=_models(report),
         gains=_gains(report),
+        since_start=_since_start(report),
         matrices=_matrices(report),
         panels=_panels(report) if curves else (),
         seconds=tuple(stage_bars(report["seconds"], text.seconds)),
@@ -113,13 +115,19 @@ def _class_means(rows: tuple[Row, ...]) -> tuple[tuple[Number | None, Number | N
 
 
 def _models(report: Mapping[str, Any]) -> tuple[ModelTable, ...]:
-    names = [name for name in report["dice"]["by_model"] if name != "theta"]
+    names = [name for name in report["dice"]["by_model"] if name not in ("theta", "start")]
     return tuple(ModelTable(name, tuple(model_rows(report, name))) for name in names)
 
 
 def _gains(report: Mapping[str, Any]) -> tuple[GainRow, ...]:
     baselines = report.get("baselines", {}) if report["theta"] is not None else {}
     return tuple(_gain_row(row, baselines[row.site]) for row in theta_rows(report) if row.site in baselines)
+
+
+def _since_start(report: Mapping[str, Any]) -> tuple[GainRow, ...]:
+    """The Theta that the run started from in the place of the lone model; empty where it started from none."""
+    start = report["dice"]["by_model"].get("start", {}) if report["theta"] is not None else {}
+    return tuple(_gain_row(row, {"lone": start[row.site]}) for row in theta_rows(report) if row.site in start)
 
 
 def _gain_row(row: Row, baseline: Mapping[str, Mapping[str, Number | None]]) -> GainRow:

@@ -13,7 +13,6 @@ from fedefm.exchange.record import RECORD_FILE
 from fedefm.files import filled, write_together
 from fedefm.finetune.record import build_record
 from fedefm.finetune.rounds import tune_in_process
-from fedefm.finetune.rounds_kept import FOLDER, STATE_FILE
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune
 from fedefm.finetune.weights import TUNED_FILE, check_theta, publish
 from fedefm.flare.simulator import results_of
@@ -21,8 +20,8 @@ from fedefm.models.checkpoint import THETA_FILE, Checkpoint
 from fedefm.report.write import JSON_NAME
 from fedefm.resources import shipped
 from fedefm.simulation.job import Simulated, run_simulated
-from fedefm.simulation.process import SCRATCH
 from fedefm.simulation.workspace import check_out, check_site_names
+from fedefm.training.kept import FOLDER
 
 JOB = "finetune"
 FINETUNE = shipped("jobs", JOB)
@@ -63,12 +62,11 @@ def fine_tune(
     """
     check_site_names(folders)
     check_out(out, (TUNED_FILE, JSON_NAME, RECORD_FILE))
-    kept = _rescue_rounds(out)
     if simulator:
-        plain, models = settings.to_dict() | {"theta": ""}, kept
+        plain, models = settings.to_dict() | {"theta": ""}, dict[str, Path]()
         if theta is not None:
             check_theta(theta, settings)
-            plain["theta"], models = HERE, {f"{HERE}/{THETA_FILE}": theta.file, **kept}
+            plain["theta"], models = HERE, {f"{HERE}/{THETA_FILE}": theta.file}
         run = Simulated(job, SETTINGS_FILE, plain, models, folders, threads, device)
         with run_simulated(run, out, on_event) as (record, workspace), filled(out) as part:
             _write_report(record, part)  # it needs room, moving does not: an error here leaves the workspace
@@ -85,19 +83,6 @@ def fine_tune(
 
 def _write_report(record: Mapping[str, Any], folder: Path) -> None:
     write_together(folder, {JSON_NAME: json.dumps(record, indent=2, allow_nan=False) + "\n"})
-
-
-def _rescue_rounds(out: Path) -> dict[str, Path]:
-    """Rounds of a job that was killed here, moved out of its workspace; their files by their place at the server."""
-    states = sorted((out / SCRATCH).rglob(f"{FOLDER}/*/{STATE_FILE}"), key=lambda path: path.stat().st_mtime)
-    if states:  # the simulator gives every site a copy of what the server began with: the newest is the server's own
-        shutil.rmtree(out / FOLDER, ignore_errors=True)
-        shutil.copytree(states[-1].parent, out / FOLDER / states[-1].parent.name)
-    return {
-        path.relative_to(out).as_posix(): path
-        for path in sorted((out / FOLDER).rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    }
 
 
 def _collect(record: Mapping[str, Any], workspace: Path, sites: list[str], out: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from fedefm.exchange.record import RECORD_FILE
 from fedefm.files import filled
 from fedefm.flare.job_folder import FOUNDATION, write_job
 from fedefm.flare.simulator import EVENTS, results_of
+from fedefm.foundation.initial import start_weights, with_start_named
 from fedefm.foundation.settings import Settings
-from fedefm.models.checkpoint import load_weights
-from fedefm.simulation.process import LOG_FILE, SCRATCH, Follower, failure, run_job
-from fedefm.simulation.workspace import check_out, check_site_names, write_workspace
+from fedefm.models.checkpoint import THETA_FILE, Checkpoint, load_weights
+from fedefm.simulation.process import LOG_FILE, Follower, empty_scratch, failure, run_job
+from fedefm.simulation.workspace import check_out, check_site_names, write_server, write_workspace
+
+HERE = "start"  # the id under which a file of the command line lies at the simulated server
 
 
 def simulate(
@@ -30,6 +34,8 @@ def simulate(
     job: Path = FOUNDATION,
     on_event: Listener = lambda event: None,
     keep_workspace: bool = False,
+    theta: Checkpoint | None = None,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
     """Run a job in FLARE's simulator with one process a hospital.
 
@@ -42,6 +48,8 @@ def simulate(
         job: FLARE job folder to run with these settings.
         on_event: told every event as it happens.
         keep_workspace: leave FLARE's workspace under `out/simulator`; it stays after a failure in any case.
+        theta: an earlier Theta to start from; None starts from the seed.
+        keep: folder in which the rounds are kept, so that the same job goes on if it was killed.
 
     Returns:
         The content of `record.json`; the paths in it are relative to `out`.
@@ -54,11 +62,15 @@ def simulate(
         raise ConfigError(f"'{settings.schedule.method}' needs all images in one process; run it with --in-process")
     check_site_names(folders)
     check_out(out)
-    scratch = out / SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = empty_scratch(out)
     copy, workspace = scratch / "job", scratch / "workspace"
+    if theta is not None:
+        start_weights(settings, theta)
+        settings = replace(with_start_named(settings, theta), start=HERE)
     write_job(copy, settings, job)
     write_workspace(workspace, folders, threads=threads, device=device)
+    if keep is not None:
+        write_server(workspace, {} if theta is None else {f"{HERE}/{THETA_FILE}": theta.file}, keep)
     follower, code = run_job(copy, workspace, folders, threads=threads, log=out / LOG_FILE, on_event=on_event)
     record = collect(results_of(workspace), out, follower, code)
     if not keep_workspace:

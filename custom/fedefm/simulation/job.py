@@ -12,11 +12,11 @@ from typing import Any
 
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.flare.server_config import FILE as SERVER_FILE
 from fedefm.flare.simulator import results_of
 from fedefm.resources import JOB_CONFIG
-from fedefm.simulation.process import LOG_FILE, SCRATCH, failure, run_job
-from fedefm.simulation.workspace import write_workspace
+from fedefm.simulation.process import LOG_FILE, empty_scratch, failure, run_job
+from fedefm.simulation.workspace import write_server, write_workspace
+from fedefm.training.kept import FOLDER
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,12 @@ def run_simulated(run: Simulated, out: Path, on_event: Listener) -> Iterator[tup
     Raises:
         FedefmError: the run failed; the message says why and names the log.
     """
-    scratch = out / SCRATCH
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = empty_scratch(out)
     copy, workspace = scratch / run.job.name, scratch / "workspace"
     shutil.copytree(run.job, copy)
     (copy / JOB_CONFIG / run.settings_file).write_text(json.dumps(run.settings, indent=2) + "\n")
     write_workspace(workspace, run.folders, threads=run.threads, device=run.device, least_images=run.least_images)
-    _write_models(workspace / "local", run.models)
+    write_server(workspace, run.models, out / FOLDER)
     log = out / LOG_FILE
     follower, code = run_job(copy, workspace, run.folders, threads=run.threads, log=log, on_event=on_event)
     record = results_of(workspace) / RECORD_FILE
@@ -70,12 +69,3 @@ def run_simulated(run: Simulated, out: Path, on_event: Listener) -> Iterator[tup
         raise failure(follower, code, log)
     yield json.loads(record.read_text()), workspace
     shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _write_models(local: Path, models: Mapping[str, Path]) -> None:
-    """What the server's administrator would write: where the models lie."""
-    (local / SERVER_FILE).write_text(json.dumps({"models": "models"}) + "\n")
-    for place, source in models.items():
-        target = local / "models" / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -197,3 +198,20 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def empty_scratch(out: Path) -> Path:
+    """The folder for a simulator's files, empty; whatever is still at work in it is ended first.
+
+    Processes are left behind where the command that started them was killed: they would write beside those of a new
+    run. They are known by the path of this very folder in their command lines.
+    """
+    scratch = out / SCRATCH
+    place = f"{scratch.resolve()}{os.sep}"
+    for process in psutil.process_iter(["cmdline"]):
+        if any(part.startswith(place) for part in process.info["cmdline"] or ()):
+            with suppress(psutil.Error):
+                process.kill()
+                process.wait(GRACE_SECONDS)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return scratch

@@ -11,12 +11,15 @@ from pathlib import Path
 from fedefm.errors import ConfigError
 from fedefm.exchange.messages import RESERVED
 from fedefm.exchange.record import RECORD_FILE
+from fedefm.flare.server_config import FILE as SERVER_FILE
 from fedefm.flare.simulator import RESERVED as FLARES_OWN
 from fedefm.models.checkpoint import THETA_FILE
 from fedefm.resources import shipped
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _TAKEN = (*RESERVED, *FLARES_OWN)
+RESULTS = (THETA_FILE, RECORD_FILE, "models", "report.json")
+"""Names of what a run leaves."""
 
 
 def check_site_names(folders: Mapping[str, Path]) -> None:
@@ -38,7 +41,7 @@ def check_site_names(folders: Mapping[str, Path]) -> None:
         raise ConfigError("two site names differ in upper and lower case only; give each its own")
 
 
-def check_out(out: Path, names: Sequence[str] = (THETA_FILE, RECORD_FILE, "models", "report.json")) -> None:
+def check_out(out: Path, names: Sequence[str] = RESULTS) -> None:
     """Refuse a folder that already holds a run, by the names of what one leaves.
 
     Raises:
@@ -62,3 +65,19 @@ def write_workspace(
     for site, folder in folders.items():
         plain = {"data": str(folder.resolve()), "device": device, "threads": threads, "least_images": least_images}
         (local / f"fedefm_site.{site}.json").write_text(json.dumps(plain) + "\n")
+
+
+def write_server(workspace: Path, models: Mapping[str, Path], rounds: Path) -> None:
+    """What the server's administrator would write: where the models lie, with them in it, and where rounds are kept.
+
+    Args:
+        workspace: of the simulator.
+        models: relative path in the folder of models to file.
+        rounds: outside the workspace, which a further run begins by emptying.
+    """
+    local = workspace / "local"
+    (local / SERVER_FILE).write_text(json.dumps({"models": "models", "rounds": str(rounds.resolve())}) + "\n")
+    for place, source in models.items():
+        target = local / "models" / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fedefm.exchange.events import Event, Listener, StageEnded, StandingChanged, TaskDone, TaskLost
+from fedefm.exchange.events import Event, Listener, RunResumed, StageEnded, StandingChanged, TaskDone, TaskLost
 from fedefm.exchange.messages import Stage
 
 
@@ -20,6 +20,7 @@ class Ledger:
         bytes: by stage.
         lost: work that did not come back.
         standings: who got no more work, or work again.
+        resumed: where the job went on after an interruption.
         reports: of a stage, by site.
     """
 
@@ -28,6 +29,7 @@ class Ledger:
     bytes: dict[str, int] = field(default_factory=dict)
     lost: list[dict[str, Any]] = field(default_factory=list)
     standings: list[dict[str, Any]] = field(default_factory=list)
+    resumed: list[dict[str, Any]] = field(default_factory=list)
     reports: dict[Stage, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
@@ -38,6 +40,8 @@ class Ledger:
             self.lost.append(event.lost.to_dict())
         elif isinstance(event, StandingChanged):
             self.standings.append(event.to_dict())
+        elif isinstance(event, RunResumed):
+            self.resumed.append(asdict(event))
         elif isinstance(event, StageEnded):
             name = event.stage.value
             self.seconds[name] = self.seconds.get(name, 0.0) + event.seconds
