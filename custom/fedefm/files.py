@@ -51,13 +51,13 @@ def write_together(folder: Path, files: Mapping[str, str | bytes], *, mode: int 
     parts = {folder / name: _part(folder / name) for name in files}
     try:
         for (place, part), content in zip(parts.items(), files.values(), strict=True):
-            with _told(place):
+            with told(place):
                 part.write_bytes(content.encode() if isinstance(content, str) else content)
                 if mode is not None:
                     part.chmod(mode)
                 _flush(part)
         for place, part in parts.items():
-            with _told(place):
+            with told(place):
                 part.replace(place)
     finally:
         for part in parts.values():
@@ -75,7 +75,7 @@ def written_beside(path: Path) -> Iterator[Path]:
     _make_folder(path.parent)
     part = _part(path)
     try:
-        with _told(path):
+        with told(path):
             yield part
             _flush(part)
             part.replace(path)
@@ -97,7 +97,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     _make_folder(folder, new=True)
     try:
         yield folder
-        with _told(out):
+        with told(out):
             if out.exists():
                 out.rmdir()
             folder.replace(out)
@@ -125,12 +125,12 @@ def _make_folder(folder: Path, *, new: bool = False) -> None:
     Raises:
         ConfigError: it cannot be made.
     """
-    with _told(folder):
+    with told(folder):
         folder.mkdir(parents=True, exist_ok=not new)
 
 
 @contextmanager
-def _told(place: Path) -> Iterator[None]:
+def told(place: Path) -> Iterator[None]:
     """Tell what the system refuses in one line: the place, the reason, and what to do."""
     try:
         yield

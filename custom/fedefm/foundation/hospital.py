@@ -33,6 +33,7 @@ class Hospital(Site):
         settings: the job.
         device: `cpu`, `cuda` or `cuda:1`.
         threads: of torch; with another number the last bit of a result may differ.
+        cache: where its prepared images are kept; None for a folder within its own.
         on_step: is told every gradient step.
         others: images of the other hospitals, for pooled training in one process; None refuses it.
     """
@@ -45,19 +46,22 @@ class Hospital(Site):
         *,
         device: str = "cpu",
         threads: int = 1,
+        cache: Path | None = None,
         on_step: OnStep = lambda task, step, loss: None,
         others: Callable[[], Sequence[SiteData]] | None = None,
     ):
         super().__init__(name, device=device, threads=threads, on_step=on_step)
-        self._folder, self._settings, self._others = folder, settings, others
+        self._folder, self._settings, self._others, self._cache = folder, settings, others, cache
         self._data: SiteData | None = None
         self._networks: dict[str, nn.Module] = {}
 
     @property
     def data(self) -> SiteData:
-        """The site's images, read when first wanted."""
+        """The site's images, prepared when first wanted."""
         if self._data is None:
-            self._data = load_site(self._folder, self._settings.classes, self._settings.size)
+            self._data = load_site(
+                self._folder, self._settings.classes, self._settings.size, cache=self._cache, threads=self._threads
+            )
         return self._data
 
     @property
@@ -76,11 +80,11 @@ class Hospital(Site):
     @property
     def images(self) -> int:
         """Number of training images."""
-        return len(self.data.train.images)
+        return len(self.data.train)
 
     def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
         data = self.data
-        counts = {"train": len(data.train.images), "val": len(data.val.images), "test": len(data.test.images)}
+        counts = {"train": len(data.train), "val": len(data.val), "test": len(data.test)}
         return None, {
             "corpus": list(data.corpus),
             "images": counts,
