@@ -55,13 +55,13 @@ def write_together(folder: Path, files: Mapping[str, str | bytes], *, mode: int 
     parts = {folder / name: _part(folder / name) for name in files}
     try:
         for (place, part), content in zip(parts.items(), files.values(), strict=True):
-            with _told(place):
+            with told(place):
                 part.write_bytes(content.encode() if isinstance(content, str) else content)
                 if mode is not None:
                     part.chmod(mode)
                 _flush(part)
         for place, part in parts.items():
-            with _told(place):
+            with told(place):
                 part.replace(place)
     finally:
         for part in parts.values():
@@ -79,7 +79,7 @@ def written_beside(path: Path) -> Iterator[Path]:
     _make_folder(path.parent)
     part = _part(path)
     try:
-        with _told(path):
+        with told(path):
             yield part
             _flush(part)
             part.replace(path)
@@ -98,11 +98,11 @@ def new_folder(out: Path) -> Iterator[Path]:
     check_free(out)
     whole = out.resolve()  # "." has no name
     folder = whole.with_name(f".{whole.name}.{os.getpid()}.partial")
-    _make_folder(folder, new=True, told=out)
+    _make_folder(folder, new=True, place=out)
     try:
         with _told_inside(folder, out):
             yield folder
-        with _told(out):
+        with told(out):
             if whole.exists():
                 whole.rmdir()
             folder.replace(whole)
@@ -122,11 +122,11 @@ def filled(out: Path) -> Iterator[Path]:
     """
     made = not out.exists()
     folder = out / f".{os.getpid()}.partial"
-    _make_folder(folder, new=True, told=out)
+    _make_folder(folder, new=True, place=out)
     try:
         with _told_inside(folder, out):
             yield folder
-        with _told(out):
+        with told(out):
             for entry in sorted(folder.iterdir()):
                 entry.replace(out / entry.name)
     finally:
@@ -206,24 +206,24 @@ def folder_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _make_folder(folder: Path, *, new: bool = False, told: Path | None = None) -> None:
+def _make_folder(folder: Path, *, new: bool = False, place: Path | None = None) -> None:
     """Make a folder and those on the way to it.
 
     Args:
         folder: its place.
         new: refuse one that is there.
-        told: the place that an error names; the folder by default.
+        place: the one that an error names; the folder by default.
 
     Raises:
         ConfigError: it cannot be made.
     """
-    with _told(told or folder):
+    with told(place or folder):
         folder.mkdir(parents=True, exist_ok=not new)
 
 
 @contextmanager
-def _told(place: Path) -> Iterator[None]:
-    """Tell what the system refuses in one line."""
+def told(place: Path) -> Iterator[None]:
+    """Tell what the system refuses in one line: the place, the reason, and what to do."""
     try:
         yield
     except OSError as error:

@@ -64,7 +64,7 @@ def test_a_mask_that_fits_comes_back_as_it_was(height: int, width: int, times: i
     mask = np.random.default_rng(seed).integers(0, 4, (height, width))
     size = max(height, width) * (1 + times % 3)
     box = Letterbox(height, width, size)
-    square = fit_masks(mask[None], box)[0].numpy()
+    square = fit_masks(mask[None], box)[0]
     np.testing.assert_array_equal(restore_mask(square, box), mask)
     outside = np.ones((size, size), bool)
     outside[box.window] = False
@@ -76,10 +76,10 @@ def test_a_mask_that_fits_comes_back_as_it_was(height: int, width: int, times: i
 def test_the_whole_is_kept_and_the_way_back_has_the_files_size(height: int, width: int, size: int, seed: int) -> None:
     mask = np.random.default_rng(seed).integers(0, 3, (height, width))
     box = Letterbox(height, width, size)
-    square = fit_masks(mask[None], box)[0].numpy()
+    square = fit_masks(mask[None], box)[0]
     assert set(np.unique(square)) <= {0, *np.unique(mask)}
     assert restore_mask(square, box).shape == mask.shape
-    full = fit_masks(np.full((1, height, width), 2), box)[0].numpy()
+    full = fit_masks(np.full((1, height, width), 2), box)[0]
     assert (full[box.window] == 2).all()
 
 
@@ -89,7 +89,7 @@ def test_a_wire_stays_in_one_piece(width: float, size: int) -> None:
     for seed in range(4):
         wire = curve(512, width, seed)
         assert components(wire) == 1
-        small = fit_masks(wire[None].astype(np.int64), Letterbox(512, 512, size))[0].numpy() > 0
+        small = fit_masks(wire[None].astype(np.int64), Letterbox(512, 512, size))[0] > 0
         assert components(small) == 1
         near = np.zeros((size + 2, size + 2), bool)
         for y, x in np.argwhere(wire) * size // 512:
@@ -101,7 +101,7 @@ def test_a_wire_stays_in_one_piece(width: float, size: int) -> None:
 def test_a_line_of_one_pixel_stays_wherever_it_falls(column: int) -> None:
     mask = np.zeros((1, 512, 512), np.int64)
     mask[0, :, column] = 1
-    small = fit_masks(mask, Letterbox(512, 512, 96))[0].numpy()
+    small = fit_masks(mask, Letterbox(512, 512, 96))[0]
     assert small.any(axis=1).all()
     assert small.sum(axis=1).max() <= 2
 
@@ -110,7 +110,7 @@ def test_broad_structures_keep_their_area() -> None:
     y, x = np.mgrid[:480, :480]
     disc = (np.hypot(y - 211.3, x - 260.7) < 120).astype(np.int64)
     for size in (96, 131, 256):
-        small = fit_masks(disc[None], Letterbox(480, 480, size))[0].numpy()
+        small = fit_masks(disc[None], Letterbox(480, 480, size))[0]
         assert small.sum() * (480 / size) ** 2 == pytest.approx(disc.sum(), rel=0.02)
 
 
@@ -122,7 +122,7 @@ def test_thin_branches_stay_on_a_thick_trunk(size: int) -> None:
         rows = slice(70 + 100 * number, 70 + 100 * number + width)
         tree[rows, 264 : 264 + 200] = 1
     assert components(tree) == 1
-    small = fit_masks(tree[None], Letterbox(512, 512, size))[0].numpy() > 0
+    small = fit_masks(tree[None], Letterbox(512, 512, size))[0] > 0
     assert components(small) == 1
     scale = size / 512
     for number in range(4):
@@ -138,7 +138,7 @@ def test_a_wire_inside_a_vessel_is_not_lost() -> None:
     mask = np.zeros((1, 512, 512), np.int64)
     mask[0, :, 200:260] = 3
     mask[0, 20:480, 230] = 2
-    small = fit_masks(mask, Letterbox(512, 512, 96))[0].numpy()
+    small = fit_masks(mask, Letterbox(512, 512, 96))[0]
     assert (small[6:88] == 2).any(axis=1).all()
     assert (small == 3).sum() > (small == 2).sum()
 
@@ -173,5 +173,5 @@ def test_image_and_mask_stay_on_each_other() -> None:
     mask[0, 60:240, 40:110] = 1
     box = Letterbox(300, 200, 64)
     image = fit_images(mask.astype(np.float32), box)[0, 0].numpy()
-    label = fit_masks(mask, box)[0].numpy()
+    label = fit_masks(mask, box)[0]
     assert ((image > 0.5) == (label == 1)).mean() > 0.98

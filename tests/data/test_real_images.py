@@ -15,6 +15,7 @@ from fedefm.data.letterbox import Letterbox, fit_masks
 from fedefm.data.normalise import normalise
 from fedefm.data.readers import read_image, read_mask, read_shape
 from fedefm.errors import DataError
+from support.splits import images_of, masks_of
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 pytestmark = [
@@ -62,7 +63,7 @@ def test_every_vessel_of_a_retina_has_its_label_in_the_square(size: int) -> None
     for path in sorted((DATA / "chase_db1" / "masks").iterdir())[:3]:
         mask = (read_mask(path) > 0).astype(np.int64)
         box = Letterbox(*mask.shape[-2:], size)
-        label = ndimage.binary_dilation(fit_masks(mask, box)[0].numpy() > 0, np.ones((3, 3), bool))
+        label = ndimage.binary_dilation(fit_masks(mask, box)[0] > 0, np.ones((3, 3), bool))
         lines = np.argwhere(skeletonize(mask[0] > 0)) * box.scale
         rows, columns = (lines[:, axis].astype(int) + box.window[axis].start for axis in (0, 1))
         assert label[rows, columns].mean() > 0.999
@@ -84,24 +85,24 @@ def test_segmentation_objects_are_masks_or_say_why_not() -> None:
 
 
 @pytest.mark.parametrize(("name", "frames", "patients"), [("arcade", 60, 60), ("chase_db1", 28, 14)])
-def test_real_hospitals_load(name: str, frames: int, patients: int) -> None:
-    data = load_site(DATA / name, [name], 96)
+def test_real_hospitals_load(name: str, frames: int, patients: int, tmp_path: Path) -> None:
+    data = load_site(DATA / name, [name], 96, cache=tmp_path)
     splits = (data.train, data.val, data.test)
     assert sum(map(len, splits)) == frames
     groups = [set(split.patients) for split in splits]
     assert sum(map(len, groups)) == len(set.union(*groups)) == patients
     for split in splits:
-        assert torch.isfinite(split.images).all()
-        assert (split.masks == 1).any()
-        assert abs(split.images.mean()) < 1.5
+        assert torch.isfinite(images_of(split)).all()
+        assert (masks_of(split) == 1).any()
+        assert abs(images_of(split).mean()) < 1.5
 
 
 def test_two_real_hospitals_share_no_class() -> None:
     assert check_sites({"a": DATA / "arcade", "c": DATA / "chase_db1"}) == ("arcade", "chase_db1")
 
 
-def test_the_share_of_the_labels_survives_the_resize() -> None:
+def test_the_share_of_the_labels_survives_the_resize(tmp_path: Path) -> None:
     stated = {one.name: one.share for one in describe_folder(DATA / "arcade").mask_values}["arcade"]
-    data = load_site(DATA / "arcade", ["arcade"], 96)
-    masks = torch.cat([data.train.masks, data.val.masks, data.test.masks])
+    data = load_site(DATA / "arcade", ["arcade"], 96, cache=tmp_path)
+    masks = torch.cat([masks_of(split) for split in (data.train, data.val, data.test)])
     assert (masks == 1).float().mean().item() == pytest.approx(stated, rel=0.1)

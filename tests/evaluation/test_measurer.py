@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from fedefm.data.dataset import Split, load_site
+from fedefm.data.dataset import load_site
 from fedefm.data.label_sets import NOTHING_KNOWN, set_label
 from fedefm.errors import ProtocolError
 from fedefm.evaluation.measurer import Measurer, label
@@ -19,6 +19,7 @@ from fedefm.metrics.overlap import dice
 from fedefm.metrics.table import of_images, ranges
 from fedefm.models.build import Weights, build_model, initial_weights
 from support.small_networks import SMALLEST
+from support.splits import images_of, masks_of, split_of
 
 CLASSES = ("catheter", "guidewire", "vessel")
 WEIGHTS = initial_weights(SMALLEST, 4, 32, seed=3)
@@ -45,10 +46,12 @@ def test_the_dice_is_that_of_each_test_image(consortium: dict[str, Path]) -> Non
     model = build_model(SMALLEST, 4, 32).eval()
     model.load_state_dict(WEIGHTS)
     with torch.no_grad():
-        marked = model(test.images).argmax(1).numpy()
+        marked = model(images_of(test)).argmax(1).numpy()
     result = measurer(consortium["east"], least_images=1).perform(MEASURE)
     for number, name in enumerate(CLASSES, 1):
-        pairs = [(found == number, truth == number) for found, truth in zip(marked, test.masks.numpy(), strict=True)]
+        pairs = [
+            (found == number, truth == number) for found, truth in zip(marked, masks_of(test).numpy(), strict=True)
+        ]
         values = [dice(p, t) for p, t in pairs if p.any() or t.any()]
         figure = result.report["scores"]["by_class"][name]["dice"]
         assert (figure["mean"], figure["support"]) == (pytest.approx(np.mean(values), abs=1e-4), len(values))
@@ -105,7 +108,7 @@ def test_labels_come_with_the_probability_of_the_class_that_was_chosen(consortiu
     test = load_site(consortium["east"], CLASSES, 32).test
     cases = label(Sure(), test, batch=2)
     assert len(cases) == len(test)
-    for case, mask, patient in zip(cases, test.masks.numpy(), test.patients, strict=True):
+    for case, mask, patient in zip(cases, masks_of(test).numpy(), test.patients, strict=True):
         assert (case.prediction == 1).all() and (case.truth == mask).all() and case.patient == patient
         assert case.confidence == pytest.approx(torch.sigmoid(torch.tensor(2.0)).item())
 
@@ -122,5 +125,5 @@ def test_a_union_and_what_is_not_known_are_nothing_that_was_missed() -> None:
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return self.scale * torch.eye(4)[3].view(1, 4, 1, 1).expand(1, 4, 8, 8)
 
-    [case] = label(Threes(), Split(torch.zeros(1, 1, 8, 8), masks, ("a",), ("p",), (None,)))
+    [case] = label(Threes(), split_of(torch.zeros(1, 1, 8, 8), masks))
     assert case.truth[:4, 0].tolist() == [0, 0, 3, 0] and case.prediction[:4, 0].tolist() == [3, 0, 3, 3]

@@ -12,6 +12,7 @@ from fedefm.data.png_file import write_png
 from fedefm.errors import DataError
 from fedefm.finetune.presence import load_presence, read_table, table_classes
 from fedefm.finetune.work import presence_loss, presence_scores
+from support.splits import masks_of
 
 RANZCR = """StudyInstanceUID,ETT - Normal,CVC - Borderline,PatientID
 1.2.3,1,0,aa
@@ -48,7 +49,7 @@ def test_patients_stay_together_and_names_stay_opaque(tmp_path: Path) -> None:
     spoken = [name for split in found.splits.values() for name in (*split.names, *split.patients)]
     assert not [name for name in spoken if "img" in name]
     train = found.splits["train"]
-    assert train.masks[:, 0, 0].tolist() == list(range(len(train)))
+    assert masks_of(train)[:, 0, 0].tolist() == list(range(len(train)))
     assert found.labels["train"][:, 2].isnan().all() and not found.labels["train"][:, :2].isnan().any()
 
 

@@ -9,7 +9,8 @@ import torch
 from nvflare.app_opt.pt.scaffold import PTScaffoldHelper
 from torch import Tensor, nn
 
-from fedefm.data.dataset import SiteData, Split
+from fedefm.data.dataset import SiteData
+from fedefm.data.frames import Split
 from fedefm.errors import ConfigError
 from fedefm.exchange.messages import CORRECTION, PREVIOUS, Assignment, Stage, Task
 from fedefm.exchange.methods import REGISTRY
@@ -24,6 +25,7 @@ from fedefm.models.build import Weights, initial_weights, take_weights
 from fedefm.training.loop import learning_rate, optimise, rate_sum
 from fedefm.training.optimisation import Optimisation
 from support.small_networks import SMALLEST
+from support.splits import split_of
 
 CLASSES = ("catheter", "guidewire", "vessel")
 STRENGTH = Baseline(proximal=0.4, contrast=2.0, contrast_temperature=0.7, conditional=3.0, conditional_temperature=0.6)
@@ -147,8 +149,7 @@ def test_no_correction_without_variates(method: str) -> None:
 
 
 def split(count: int, shade: float) -> Split:
-    images = torch.full((count, 1, 4, 4), shade)
-    return Split(images, torch.zeros(count, 4, 4, dtype=torch.int64), ("f",) * count, ("p",) * count, (None,) * count)
+    return split_of(torch.full((count, 1, 4, 4), shade), torch.zeros(count, 4, 4, dtype=torch.int64))
 
 
 def test_pooled_training_takes_the_mean_over_hospitals_with_their_own_corpora() -> None:
@@ -156,7 +157,7 @@ def test_pooled_training_takes_the_mean_over_hospitals_with_their_own_corpora() 
     case = work("pooled", {"student": THETA}, model)
     case = replace(case, settings=replace(case.settings, optimisation=Optimisation(batch_size=2, augment=0.0)))
     other = SiteData(("guidewire", "vessel"), CLASSES, split(3, 0.7), split(1, 0.7), split(1, 0.7), 0)
-    images, masks = other.train.images[:2], other.train.masks[:2]
+    images, masks = other.train.batch([0, 1])
     theirs = segmentation_loss(model(images), masks, (2, 3)).mean()
     found = pooled(case, [other])((IMAGES, MASKS))
     torch.testing.assert_close(found, (own(model) + theirs) / 2)

@@ -6,7 +6,7 @@ import pytest
 from fedefm.finetune.settings import OVER
 from fedefm.metrics import ScoredImage, score_cases
 from fedefm.metrics.pair import Pair
-from fedefm.metrics.scores import split_figure
+from fedefm.metrics.scores import Tally
 from fedefm.metrics.table import METRICS, Over, Place, heading, lower_is_better, of_finetune, of_images, pooled
 
 
@@ -34,8 +34,12 @@ def test_pooled_dice_and_dice_differ_on_the_same_masks() -> None:
     """A large region well met and a small one missed: by images 0.4, over all pixels 0.727."""
     pairs = [pair(marked=10, there=10, common=8), pair(marked=1, there=1, common=0)]
     image, split = (next(row for row in rows if row.name == "dice") for rows in (of_images(), pooled()))
-    assert split_figure(image, pairs) == pytest.approx((16 / 20 + 0) / 2)
-    assert split_figure(split, pairs) == pytest.approx(16 / 22)
+    by_image, at_once = Tally([image]), Tally([split])
+    for one in pairs:
+        by_image.add(one)
+        at_once.add(one)
+    assert by_image.figures() == {"dice": pytest.approx((16 / 20 + 0) / 2)}
+    assert at_once.figures() == {"dice": pytest.approx(16 / 22)}
     assert (image.heading, split.heading, heading("dice")) == ("Dice", "pooled Dice", "pooled Dice")
     cases = [ScoredImage(p.prediction.astype(int), p.truth.astype(int)) for p in pairs]
     assert score_cases(cases, ["device"])["by_class"]["device"]["dice"]["mean"] == pytest.approx(0.4)

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fedefm.data.dataset import Split
+from fedefm.data.frames import Split
 from fedefm.errors import DataError
 from fedefm.exchange.messages import Stage, Task
 from fedefm.training.loop import StoppedError, draw_batches, optimise, rate
 from fedefm.training.optimisation import Optimisation
+from support.splits import split_of
 
 CPU = torch.device("cpu")
 PLAIN = Optimisation(batch_size=2, augment=0.0, warmup_steps=0)
@@ -21,13 +22,8 @@ PLAIN = Optimisation(batch_size=2, augment=0.0, warmup_steps=0)
 def numbered(count: int) -> Split:
     """Images whose every pixel holds their number."""
     values = torch.arange(count)
-    return Split(
-        values.view(-1, 1, 1, 1).expand(-1, 1, 4, 4).to(torch.float32).contiguous(),
-        values.view(-1, 1, 1).expand(-1, 4, 4).contiguous(),
-        tuple(f"frame-{k}" for k in range(count)),
-        tuple(f"patient-{k}" for k in range(count)),
-        (None,) * count,
-    )
+    images = values.view(-1, 1, 1, 1).expand(-1, 1, 4, 4).to(torch.float32).contiguous()
+    return split_of(images, values.view(-1, 1, 1).expand(-1, 4, 4).contiguous())
 
 
 def task(steps: int, start: float = 0.0, end: float = 1.0, seed: int = 0) -> Task:

@@ -7,9 +7,9 @@ from scipy.spatial.distance import dice as dice_dissimilarity
 from scipy.spatial.distance import jaccard as jaccard_dissimilarity
 from torch import Tensor, nn
 
-from fedefm.data.dataset import Split
 from fedefm.data.label_sets import NOTHING_KNOWN, set_label
 from fedefm.training.scores import mean_dice, overlap_scores, predict, score
+from support.splits import split_of
 
 CLASSES = ("catheter", "guidewire", "vessel")
 
@@ -60,12 +60,6 @@ class Argmax(nn.Module):
         return -self.scale * (images - torch.arange(4).view(1, 4, 1, 1)).abs()
 
 
-def split_of(masks: Tensor) -> Split:
-    count = len(masks)
-    names = tuple(str(k) for k in range(count))
-    return Split(masks.unsqueeze(1).float(), masks, names, names, (None,) * count)
-
-
 @pytest.mark.parametrize("count", [0, 1, 16, 17, 40])
 def test_predictions_are_the_same_in_any_batches(count: int) -> None:
     masks = torch.randint(0, 4, (count, 6, 6), generator=torch.Generator().manual_seed(0))
@@ -77,9 +71,9 @@ def test_predictions_are_the_same_in_any_batches(count: int) -> None:
 
 def test_a_right_network_scores_one_and_an_empty_split_nothing() -> None:
     masks = torch.randint(0, 4, (3, 6, 6), generator=torch.Generator().manual_seed(0))
-    found = score(Argmax(), split_of(masks), CLASSES, CLASSES)
+    found = score(Argmax(), split_of(masks.unsqueeze(1).float(), masks), CLASSES, CLASSES)
     assert all(s["dice"] == s["iou"] == 1 and s["support"] == 3 for s in found.values()) and len(found) == 3
-    assert score(Argmax(), split_of(masks[:0]), CLASSES, CLASSES) == {}
+    assert score(Argmax(), split_of(masks[:0].unsqueeze(1).float(), masks[:0]), CLASSES, CLASSES) == {}
 
 
 def test_the_mean_dice_is_over_classes() -> None:

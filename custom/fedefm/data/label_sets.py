@@ -43,6 +43,11 @@ def is_unsure(mask: Int64[Tensor, "*b h w"], channel: int) -> Bool[Tensor, "*b"]
     return (may_be(mask, channel) & (mask < NOTHING_KNOWN)).flatten(-2).any(-1)
 
 
+def leaves_open(labels: Iterable[int], channel: int) -> bool:
+    """The same by the labels that stand somewhere in the image."""
+    return any(label < NOTHING_KNOWN and -label >> channel & 1 for label in labels)
+
+
 def sets_in(mask: Int64[Tensor, "*b h w"]) -> list[tuple[int, ...]]:
     """The sets of classes that pixels of a mask are said to be one of, each once."""
     labels = mask[mask < NOTHING_KNOWN].unique().tolist()

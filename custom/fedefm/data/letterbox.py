@@ -1,18 +1,23 @@
 """Pictures and masks of any size to one square, aspect kept, and masks back again."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Integer
+from jaxtyping import Bool, Float, Integer
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, sparse
 from torch import Tensor
 from torch.nn import functional
 
 from fedefm.data.normalise import BLACK
 from fedefm.errors import DataError
+
+VERSION = 1
+"""To be raised with every change of the pixels that come out: what was kept of an earlier one is then made anew."""
 
 _LEAST = 0.4  # share of a thin structure's full coverage that a pixel of the square must have
 _THICK = 0.5 / _LEAST  # width, in pixels of the square, from which on half of a pixel is the bound for thin ones too
@@ -67,9 +72,10 @@ def fit_images(frames: Float[np.ndarray, "f h w"], box: Letterbox) -> Float[Tens
     return square
 
 
-def fit_masks(labels: Integer[np.ndarray, "f h w"], box: Letterbox) -> Int64[Tensor, "f s s"]:
-    """Label maps (0 for background, small whole numbers for classes) on the square, int64, the border background.
+def fit_masks(labels: Integer[np.ndarray, "f h w"], box: Letterbox) -> Integer[np.ndarray, "f s s"]:
+    """Label maps (0 for background, small whole numbers for classes) on the square, of the type that they came in.
 
+    The border is background.
     Each class gets the pixels of the square of which it covers half, and those of which its thin parts cover 0.4 w/f,
     with w their mean width in the frame and f the file's pixels to one of the square. Thin is what no square of 1.25 f
     pixels fits into, but for the border of what is thick. Where several classes qualify, the one with the smallest area
@@ -80,10 +86,10 @@ def fit_masks(labels: Integer[np.ndarray, "f h w"], box: Letterbox) -> Int64[Ten
     drawn unevenly. Thin parts are measured by themselves because a class may hold both: of a tree of vessels the mean
     width is that of its trunk, which would cut the twigs off.
     """
-    square = np.zeros((len(labels), box.size, box.size), np.int64)
+    square = np.zeros((len(labels), box.size, box.size), labels.dtype)
     for frame, target in zip(labels, square, strict=True):
         target[box.window] = _shrink(frame, box)
-    return torch.from_numpy(square)
+    return square
 
 
 def restore_mask(mask: Integer[np.ndarray, "s s"], box: Letterbox) -> Integer[np.ndarray, "h w"]:
@@ -97,25 +103,37 @@ def restore_mask(mask: Integer[np.ndarray, "s s"], box: Letterbox) -> Integer[np
 def _shrink(frame: NDArray[np.integer], box: Letterbox) -> NDArray[np.integer]:
     if box.inner == frame.shape:
         return frame
+    shrunk = np.zeros(box.inner, frame.dtype)
+    there = frame != 0
+    if not there.any():
+        return shrunk
+    # A device fills a small part of the frame, so only that part is looked at: whole pixels of the square.
+    rows, columns = (_Averages.around(there.any(1 - axis), box.inner[axis]) for axis in (0, 1))
+    frame, target = frame[rows.source, columns.source], shrunk[rows.target, columns.target]
     areas = np.bincount(frame.ravel())
-    shrunk = np.zeros(box.inner, np.int64)
     for value in np.argsort(-areas, kind="stable"):  # the smallest is painted last and stays
         if value != 0 and areas[value] > 0:
-            shrunk[_shrink_region(frame == value, box)] = value
+            target[_shrink_region(frame == value, rows, columns, box.scale)] = value
     return shrunk
 
 
-def _shrink_region(region: Bool[np.ndarray, "h w"], box: Letterbox) -> Bool[np.ndarray, "r c"]:
-    shrunk = _coverage(region, box.inner) >= 0.5 * _TIE
-    width = _THICK / box.scale
+def _shrink_region(
+    region: Bool[np.ndarray, "h w"], rows: "_Averages", columns: "_Averages", scale: float
+) -> Bool[np.ndarray, "r c"]:
+    def coverage(part: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The share of each pixel of a coarser (or finer) grid that a part of the region covers."""
+        return (columns.weights @ (rows.weights @ part.astype(np.float64)).T).T
+
+    shrunk = coverage(region) >= 0.5 * _TIE
+    width = _THICK / scale
     thin = _thin_parts(region, math.ceil(width))
     while thin.any():
         width /= 2
         thinner = _thin_parts(thin, math.ceil(width))
         band = thin & ~thinner
         if band.any():
-            least = _LEAST * mean_width(band) * box.scale
-            shrunk |= _coverage(thin, box.inner) >= least * _TIE
+            least = _LEAST * mean_width(band) * scale
+            shrunk |= coverage(thin) >= least * _TIE
         thin = thinner
     return shrunk
 
@@ -124,13 +142,46 @@ def _thin_parts(region: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray,
     """Where no square of `width` pixels fits in, without the slivers along the border of what is thick."""
     if width <= 1:
         return np.zeros_like(region)
-    thick = ndimage.grey_opening(region.view(np.uint8), width, mode="constant").view(bool)
+    thick = _opening(region, width)
+    if not thick.any():
+        return region
     thin = region & ~thick
-    away = thin & ~ndimage.maximum_filter(thick, width | 1, mode="constant")
+    away = thin & ~_widened(thick, width // 2)
+    if not away.any():
+        return away
     parts, count = ndimage.label(thin, np.ones((3, 3), bool))
     kept = np.zeros(count + 1, bool)
     kept[parts[away]] = True
-    return kept[parts]
+    thin[thin] = kept[parts[thin]]
+    return thin
+
+
+def _opening(region: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:
+    """All squares of `width` pixels that lie within the region: its morphological opening."""
+    if width > min(region.shape):
+        return np.zeros_like(region)
+    corners = _in_windows(region, width, np.logical_and)
+    return _in_windows(np.pad(corners, width - 1), width, np.logical_or)
+
+
+def _widened(region: Bool[np.ndarray, "h w"], reach: int) -> Bool[np.ndarray, "h w"]:
+    """All that lies at most `reach` pixels from the region, diagonals counted as one."""
+    return _in_windows(np.pad(region, reach), 2 * reach + 1, np.logical_or)
+
+
+def _in_windows(region: NDArray[np.bool_], width: int, join: Callable[..., NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """`join` over each square of `width` pixels, by its upper left corner; the rows first, then the columns.
+
+    A run of twice the length is two runs, so few passes over the whole do; scipy's filters look at pixel by pixel.
+    """
+    for _ in range(2):
+        reach = 1
+        while reach < width:
+            step = min(reach, width - reach)
+            region = join(region[:-step], region[step:])
+            reach += step
+        region = region.T
+    return region
 
 
 def mean_width(region: Bool[np.ndarray, "h w"]) -> float:
@@ -140,16 +191,48 @@ def mean_width(region: Bool[np.ndarray, "h w"]) -> float:
     return 2.0 * np.count_nonzero(region) / outline if outline else 0.0
 
 
-def _coverage(region: Bool[np.ndarray, "h w"], shape: tuple[int, int]) -> Float[np.ndarray, "r c"]:
-    """The share of each pixel of a coarser (or finer) grid that a region covers, exact."""
-    return _area_average(_area_average(region.astype(np.float64), shape[0]).T, shape[1]).T
+@dataclass(frozen=True)
+class _Averages:
+    """Means along one axis over equal, possibly fractional, intervals: a part of them, and the pixels that they touch.
+
+    Attributes:
+        target: which intervals.
+        source: which pixels.
+        weights: the share of each pixel in each interval; the shares in an interval sum to 1.
+    """
+
+    target: slice
+    source: slice
+    weights: sparse.csr_array
+
+    @classmethod
+    def around(cls, there: Bool[np.ndarray, " n"], count: int) -> "_Averages":
+        """Those of `count` intervals that touch a pixel which is there.
+
+        Args:
+            there: for each pixel; one at least is.
+            count: intervals in all.
+        """
+        length = len(there)
+        first, last = int(there.argmax()), length - 1 - int(there[::-1].argmax())
+        begins, indices, shares = _shares(length, count)
+        start = max(0, int(first * count / length) - 1)
+        stop = min(count, math.ceil((last + 1) * count / length) + 1)
+        entries = slice(begins[start], begins[stop])
+        source = slice(int(indices[entries][0]), int(indices[entries][-1]) + 1)
+        shape = (stop - start, source.stop - source.start)
+        places = (shares[entries], indices[entries] - source.start, begins[start : stop + 1] - begins[start])
+        return cls(slice(start, stop), source, sparse.csr_array(places, shape=shape))
 
 
-def _area_average(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Average `values` along the first axis over `count` equal, possibly fractional, intervals."""
-    length = len(values)
+@lru_cache(maxsize=64)  # a hospital's files have few sizes
+def _shares(length: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Of `count` intervals over `length` pixels: where each begins in what follows, its pixels, and their shares."""
     edges = np.arange(count + 1) * (length / count)
-    whole = np.minimum(edges.astype(np.int64), length - 1)
-    before = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-    at_edge = before[whole] + (edges - whole)[:, None] * values[whole]
-    return np.diff(at_edge, axis=0) * (count / length)
+    first = np.minimum(edges[:-1].astype(np.int64), length - 1)
+    touched = np.clip(np.ceil(edges[1:]).astype(np.int64), first + 1, length) - first
+    begins = np.concatenate([[0], np.cumsum(touched)])
+    interval = np.repeat(np.arange(count), touched)
+    pixel = np.arange(begins[-1]) - np.repeat(begins[:-1] - first, touched)
+    covered = np.minimum(edges[interval + 1], pixel + 1) - np.maximum(edges[interval], pixel)
+    return begins, pixel, covered * (count / length)

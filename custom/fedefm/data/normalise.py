@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from fedefm.errors import DataError
 
+VERSION = 1
+"""To be raised with every change of the values that come out: what was kept of an earlier one is then made anew."""
+
 PERCENTILES = (0.5, 99.5)
 BLACK = -2.0  # the low percentile, normalised; also the border of a padded image
 # A wire of a few pixels on a blank screen lies wholly beyond the percentiles: clipping there would erase it.
@@ -33,9 +36,14 @@ def normalise(frames: Float[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
     span = np.float32(high - low)
     if span < np.finfo(np.float32).tiny:
         return np.zeros(frames.shape, np.float32)
+    scaled = frames.astype(np.float32)
     with np.errstate(over="ignore"):  # clipped on the next line
-        scaled = (frames.astype(np.float32) - np.float32(low)) / span
-    return (np.clip(scaled, *CLIP) - np.float32(0.5)) / np.float32(0.25)
+        scaled -= np.float32(low)
+        scaled /= span
+    np.clip(scaled, *CLIP, out=scaled)
+    scaled -= np.float32(0.5)
+    scaled /= np.float32(0.25)
+    return scaled
 
 
 def _range(frames: NDArray[np.floating]) -> tuple[float, float]:

@@ -175,5 +175,6 @@ def check_declared(name: str, shape: tuple[int, ...], counted: tuple[int, ...] |
 
 
 def _check_finite(file: Reader, pixels: NDArray[np.float32], *, padded: bool = False) -> None:
-    if not (np.isfinite(pixels) | (padded & np.isnan(pixels))).all():
+    finite = np.isfinite(pixels)
+    if not finite.all() and not (padded and (finite | np.isnan(pixels)).all()):
         raise DataError(f"{file.path.name} holds NaN or infinite pixels; re-export it or remove it")

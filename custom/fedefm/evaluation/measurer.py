@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fedefm.data.dataset import SiteData, Split, load_site
+from fedefm.data.dataset import SiteData, load_site
+from fedefm.data.frames import BATCH, Split
 from fedefm.data.label_sets import NOTHING_KNOWN
 from fedefm.errors import DataError, ProtocolError
 from fedefm.evaluation.settings import Evaluation
@@ -33,21 +34,32 @@ class Measurer(Site):
         settings: the job.
         device: `cpu`, `cuda` or `cuda:1`.
         threads: of torch.
+        cache: where its prepared images are kept; None for a folder within its own.
         least: figures of fewer images never leave; the job may ask for more, not for less.
     """
 
     def __init__(
-        self, name: str, folder: Path, settings: Evaluation, *, device: str = "cpu", threads: int = 1, least: int = 1
+        self,
+        name: str,
+        folder: Path,
+        settings: Evaluation,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        cache: Path | None = None,
+        least: int = 1,
     ):
         super().__init__(name, device=device, threads=threads, least=max(least, settings.least_images))
-        self._folder, self._settings = folder, settings
+        self._folder, self._settings, self._cache = folder, settings, cache
         self._data: SiteData | None = None
 
     @property
     def data(self) -> SiteData:
-        """The site's images, read when first wanted."""
+        """The site's images, prepared when first wanted."""
         if self._data is None:
-            self._data = load_site(self._folder, self._settings.classes, self._settings.size)
+            self._data = load_site(
+                self._folder, self._settings.classes, self._settings.size, cache=self._cache, threads=self._threads
+            )
             if not len(self._data.test):
                 raise DataError(f"{self.name}: no test image; put at least one patient into the test split")
         return self._data
@@ -92,7 +104,7 @@ class Measurer(Site):
         return model.to(self._device).eval()
 
 
-def label(model: nn.Module, split: Split, batch: int = 16) -> list[ScoredImage]:
+def label(model: nn.Module, split: Split, batch: int = BATCH) -> list[ScoredImage]:
     """What a network marks on every image of a split, beside the truth.
 
     Args:
@@ -101,13 +113,13 @@ def label(model: nn.Module, split: Split, batch: int = 16) -> list[ScoredImage]:
         batch: images that go through the network together.
     """
     device = next(model.parameters()).device
-    cases = []
-    for first in range(0, len(split), batch):
+    cases: list[ScoredImage] = []
+    for images, masks in split.batches(batch):
         with torch.inference_mode():
-            confidence, labels = model(split.images[first : first + batch].to(device)).softmax(1).max(1)
-        for k, (sure, found) in enumerate(zip(confidence.cpu().numpy(), labels.cpu().numpy(), strict=True), first):
-            said = split.masks[k].numpy()
+            confidence, labels = model(images.to(device)).softmax(1).max(1)
+        for sure, found, said in zip(confidence.cpu().numpy(), labels.cpu().numpy(), masks.numpy(), strict=True):
             # Of a union's pixels no class is scored, and where nothing is known nothing counts.
             found, truth = np.where(said == NOTHING_KNOWN, 0, found), said.clip(min=0)
+            k = len(cases)
             cases.append(ScoredImage(found, truth, split.patients[k], split.spacing_mm[k], sure.clip(0, 1)))
     return cases

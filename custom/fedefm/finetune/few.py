@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import replace
 
-from fedefm.data.dataset import Split
+from fedefm.data.frames import Split
 
 
 def take_share(split: Split, share: float, seed: int) -> Split:
@@ -19,11 +18,4 @@ def take_share(split: Split, share: float, seed: int) -> Split:
     order = sorted(set(split.patients), key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
     chosen = set(order[: math.ceil(share * len(order) - 1e-9)])
     kept = [k for k, patient in enumerate(split.patients) if patient in chosen]
-    return replace(
-        split,
-        images=split.images[kept],
-        masks=split.masks[kept],
-        names=tuple(split.names[k] for k in kept),
-        patients=tuple(split.patients[k] for k in kept),
-        spacing_mm=tuple(split.spacing_mm[k] for k in kept),
-    )
+    return split.only(kept)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from torch import Tensor
 
-from fedefm.data.dataset import Split, load_site
+from fedefm.data.dataset import load_site
 from fedefm.data.folder import list_images
-from fedefm.data.label_sets import is_unsure
-from fedefm.data.letterbox import Letterbox, fit_images
+from fedefm.data.frames import Batch, Frames, PreparedFrames, Split
+from fedefm.data.label_sets import leaves_open
 from fedefm.data.manifest import FILE_NAME as MANIFEST
 from fedefm.data.manifest import load_manifest
-from fedefm.data.normalise import normalise
-from fedefm.data.readers import read_image
+from fedefm.data.prepared import File, Prepared, prepare_images
 from fedefm.data.splits import split_by_hash
 from fedefm.errors import DataError
 
@@ -46,19 +45,28 @@ class Presence:
     synthetic: bool = False
 
 
-def load_presence(folder: Path, classes: Sequence[str], size: int) -> Presence:
+def load_presence(
+    folder: Path, classes: Sequence[str], size: int, *, cache: Path | None = None, threads: int = 1
+) -> Presence:
     """Read a hospital's folder for classification.
 
     `labels.csv` has a column `image` (file name without ending; `StudyInstanceUID` works too), if wanted `patient`
     (`PatientID`), and one column a class with 1, 0 or nothing for not stated. Patients are split by hash. Without that
     file the masks say what is present.
 
+    Args:
+        folder: its images and labels.
+        classes: of the job.
+        size: side of the square frames, in pixels.
+        cache: where prepared images are kept; None for a folder within the hospital's.
+        threads: files at work at the same time while they are prepared.
+
     Raises:
         DataError: the file or the folder cannot be used.
     """
     if (Path(folder) / FILE_NAME).is_file():
-        return _from_table(Path(folder), classes, size)
-    site = load_site(folder, classes, size)
+        return _from_table(Path(folder), classes, size, cache, threads)
+    site = load_site(folder, classes, size, cache=cache, threads=threads)
     splits = {"train": site.train, "val": site.val, "test": site.test}
     corpora = {"train": site.corpus, "val": site.corpus, "test": site.test_corpus}
     labels = {name: _from_masks(split, classes, corpora[name]) for name, split in splits.items()}
@@ -66,40 +74,47 @@ def load_presence(folder: Path, classes: Sequence[str], size: int) -> Presence:
 
 
 def _from_masks(split: Split, classes: Sequence[str], corpus: Sequence[str]) -> Float32[Tensor, "n k"]:
-    columns = [
-        _presence(split.masks, k) if name in corpus else torch.full((len(split),), UNKNOWN)
-        for k, name in enumerate(classes, 1)
+    rows = [
+        [_presence(there, k) if name in corpus else UNKNOWN for k, name in enumerate(classes, 1)]
+        for there in split.labels
     ]
-    return torch.stack(columns, 1)
+    return torch.tensor(rows, dtype=torch.float32).view(-1, len(classes))
 
 
-def _presence(masks: Int64[Tensor, "n s s"], channel: int) -> Float32[Tensor, " n"]:
+def _presence(labels: Sequence[int], channel: int) -> float:
     """1 where a class is labelled, 0 where not; not stated where a union leaves it open."""
-    there = (masks == channel).flatten(1).any(1)
-    return there.float().masked_fill(~there & is_unsure(masks, channel), UNKNOWN)
+    return 1.0 if channel in labels else UNKNOWN if leaves_open(labels, channel) else 0.0
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """Frames whose masks hold the frame's number."""
+
+    frames: Frames
+
+    def batch(self, picked: Sequence[int]) -> Batch:
+        images, _ = self.frames.batch(picked)
+        return images, torch.tensor(list(picked)).view(-1, 1, 1).repeat(1, *images.shape[-2:])
 
 
 def _numbered(split: Split) -> Split:
-    count, _, side, _ = split.images.shape
-    return Split(
-        split.images,
-        torch.arange(count).view(-1, 1, 1).expand(count, side, side),
-        split.names,
-        split.patients,
-        split.spacing_mm,
-    )
+    return replace(split, frames=_Numbered(split.frames))
 
 
-def _from_table(folder: Path, classes: Sequence[str], size: int) -> Presence:
+def _from_table(folder: Path, classes: Sequence[str], size: int, cache: Path | None, threads: int) -> Presence:
     rows, images = read_table(folder / FILE_NAME, classes), list_images(folder)
     missing = sorted(set(rows) - set(images))
     if missing:
         raise DataError(f"{FILE_NAME}: names image {missing[0]!r}, which images/ does not hold; correct one of them")
+    paths = {stem: path for stem, path in images.items() if stem in rows}
+    prepared = prepare_images(folder, paths, size, cache=cache, threads=threads)
+    for stem, path in paths.items():
+        _check_single(path, prepared.files[stem])
     part = split_by_hash(patient for patient, _ in rows.values())
     splits, labels = {}, {}
     for name in ("train", "val", "test"):
-        stems = [stem for stem in images if stem in rows and part[rows[stem][0]] == name]
-        splits[name] = _read(folder, [images[s] for s in stems], [rows[s][0] for s in stems], size)
+        stems = [stem for stem in paths if part[rows[stem][0]] == name]
+        splits[name] = _split(prepared, stems, [rows[s][0] for s in stems])
         labels[name] = torch.tensor([rows[s][1] for s in stems], dtype=torch.float32).view(-1, len(classes))
     stated = ~torch.cat(list(labels.values())).isnan().all(0)
     synthetic = (folder / MANIFEST).is_file() and load_manifest(folder).synthetic
@@ -152,18 +167,23 @@ def _label(path: Path, text: str | None) -> float:
     return value
 
 
-def _read(folder: Path, paths: Sequence[Path], patients: Sequence[str], size: int) -> Split:
-    frames = [torch.zeros(0, 1, size, size)]
-    for path in paths:
-        pixels = normalise(read_image(path).frames)
-        if len(pixels) != 1:
-            raise DataError(
-                f"{path.name}: has {len(pixels)} frames; a label belongs to one image, export single frames"
-            )
-        frames.append(fit_images(pixels, Letterbox(pixels.shape[1], pixels.shape[2], size)))
-    names = tuple(f"image-{k:06d}" for k in range(len(paths)))
+def _check_single(path: Path, file: File) -> None:
+    if file.unreadable is not None:
+        raise DataError(file.unreadable)
+    if len(file.numbers) != 1:
+        raise DataError(
+            f"{path.name}: has {len(file.numbers)} frames; a label belongs to one image, export single frames"
+        )
+
+
+def _split(prepared: Prepared, stems: Sequence[str], patients: Sequence[str]) -> Split:
     opaque = {p: f"patient-{k:05d}" for k, p in enumerate(sorted(set(patients)))}
-    images = torch.cat(frames)
-    nothing = torch.zeros(len(images), size, size, dtype=torch.int64)
-    people = tuple(opaque[p] for p in patients)
-    return _numbered(Split(images, nothing, names, people, (None,) * len(images)))
+    return _numbered(
+        Split(
+            PreparedFrames(prepared, [prepared.files[stem].numbers[0] for stem in stems]),
+            labels=((),) * len(stems),
+            names=tuple(f"image-{k:06d}" for k in range(len(stems))),
+            patients=tuple(opaque[p] for p in patients),
+            spacing_mm=(None,) * len(stems),
+        )
+    )

@@ -32,6 +32,7 @@ class Tuner(site.Site):
         settings: the job.
         device: `cpu`, `cuda` or `cuda:1`.
         threads: of torch; another number may give another last bit.
+        cache: where its prepared images are kept; None for a folder within its own.
         keep: where a hospital that tunes alone puts its weights; None keeps none.
         on_step: is told every gradient step.
         least: see `Site`.
@@ -45,19 +46,20 @@ class Tuner(site.Site):
         *,
         device: str = "cpu",
         threads: int = 1,
+        cache: Path | None = None,
         keep: Path | None = None,
         on_step: site.OnStep = lambda task, step, loss: None,
         least: int = 1,
     ):
         super().__init__(name, device=device, threads=threads, on_step=on_step, least=least)
-        self._folder, self._settings, self._keep = folder, settings, keep
+        self._folder, self._settings, self._keep, self._cache = folder, settings, keep, cache
         self._work: Work | None = None
 
     @property
     def work(self) -> Work:
-        """The site's images and labels, read when first wanted."""
+        """The site's images and labels, prepared when first wanted."""
         if self._work is None:
-            self._work = load_work(self._folder, self._settings)
+            self._work = load_work(self._folder, self._settings, cache=self._cache, threads=self._threads)
         return self._work
 
     @property

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fedefm.data.dataset import Split, load_site
+from fedefm.data.dataset import load_site
+from fedefm.data.frames import Split
 from fedefm.errors import DataError
 from fedefm.finetune.few import take_share
 from fedefm.finetune.presence import load_presence
@@ -22,7 +23,7 @@ from fedefm.metrics.presence import Presence
 from fedefm.metrics.suppression import told_figure, told_scores
 from fedefm.metrics.table import IMAGES, Over, of_finetune
 from fedefm.training.loop import Batch
-from fedefm.training.scores import overlap_scores, predict
+from fedefm.training.scores import score
 
 Figures = dict[str, float | None]
 Scores = dict[str, dict[str, float | int | None]]
@@ -47,13 +48,19 @@ class Work:
     scores: Callable[[nn.Module, str], Scores]
 
 
-def load_work(folder: Path, settings: FineTune) -> Work:
-    """Read a hospital's folder for a job.
+def load_work(folder: Path, settings: FineTune, *, cache: Path | None = None, threads: int = 1) -> Work:
+    """Open a hospital's folder for a job.
+
+    Args:
+        folder: its images and labels.
+        settings: the job.
+        cache: where prepared images are kept; None for a folder within the hospital's.
+        threads: files at work at the same time while they are prepared.
 
     Raises:
         DataError: it cannot be used, or no training label is left.
     """
-    work = (_classification if settings.task == CLASSIFICATION else _segmentation)(folder, settings)
+    work = (_classification if settings.task == CLASSIFICATION else _segmentation)(folder, settings, cache, threads)
     if not work.corpus or not len(work.splits["train"]):
         raise DataError(f"{Path(folder).name}: no labelled training image of {', '.join(settings.classes)}; add some")
     return work
@@ -102,25 +109,21 @@ def reported(work: Work, model: nn.Module, least: int = 1) -> list[str]:
     return sorted(name for name, value in figures(measure(work, model, "val"), least).items() if value is not None)
 
 
-def mean_loss(work: Work, model: nn.Module, split: str, batch: int = 16) -> float | None:
+def mean_loss(work: Work, model: nn.Module, split: str) -> float | None:
     """Loss over a split without augmentation; None for an empty split."""
-    images, masks = work.splits[split].images, work.splits[split].masks
     device = next(model.parameters()).device
     model.eval()
     with torch.no_grad():
         parts = [
-            (
-                len(images[k : k + batch]),
-                work.loss(model, (images[k : k + batch].to(device), masks[k : k + batch].to(device))),
-            )
-            for k in range(0, len(images), batch)
+            (len(images), work.loss(model, (images.to(device), masks.to(device))))
+            for images, masks in work.splits[split].batches()
         ]
     total = sum(count for count, _ in parts)
     return sum(count * float(loss) for count, loss in parts) / total if total else None
 
 
-def _segmentation(folder: Path, settings: FineTune) -> Work:
-    site = load_site(folder, settings.classes, settings.size)
+def _segmentation(folder: Path, settings: FineTune, cache: Path | None, threads: int) -> Work:
+    site = load_site(folder, settings.classes, settings.size, cache=cache, threads=threads)
     splits = {"train": take_share(site.train, settings.labels, settings.seed), "val": site.val, "test": site.test}
     corpora = {"train": site.corpus, "val": site.corpus, "test": site.test_corpus}
     channels = corpus_channels(site.corpus, settings.classes)
@@ -130,16 +133,13 @@ def _segmentation(folder: Path, settings: FineTune) -> Work:
         return segmentation_loss(model(batch[0]), batch[1], channels).mean()
 
     def scores(model: nn.Module, name: str) -> Scores:
-        split = splits[name]
-        if not len(split):
-            return {}
-        return overlap_scores(predict(model, split.images), split.masks, settings.classes, corpora[name], metrics)
+        return score(model, splits[name], settings.classes, corpora[name], metrics)
 
     return Work(splits, site.corpus, site.synthetic, loss, scores)
 
 
-def _classification(folder: Path, settings: FineTune) -> Work:
-    site = load_presence(folder, settings.classes, settings.size)
+def _classification(folder: Path, settings: FineTune, cache: Path | None, threads: int) -> Work:
+    site = load_presence(folder, settings.classes, settings.size, cache=cache, threads=threads)
     all_labels = dict(site.labels)
     splits = {**site.splits, "train": take_share(site.splits["train"], settings.labels, settings.seed)}
     train_labels = all_labels["train"]
@@ -148,7 +148,7 @@ def _classification(folder: Path, settings: FineTune) -> Work:
         return presence_loss(model(batch[0]), train_labels[batch[1][:, 0, 0].cpu()].to(batch[0].device))
 
     def scores(model: nn.Module, name: str) -> Scores:
-        logits, labels = _logits(model, splits[name].images), all_labels[name]
+        logits, labels = _logits(model, splits[name]), all_labels[name]
         return {
             label: presence_scores(logits[:, k], labels[:, k])
             for k, label in enumerate(settings.classes)
@@ -173,9 +173,9 @@ def presence_scores(logits: Float[Tensor, " n"], labels: Float[Tensor, " n"]) ->
     return scores | {"support": int(found.there.sum())}
 
 
-def _logits(model: nn.Module, images: Tensor, batch: int = 16) -> Tensor:
+def _logits(model: nn.Module, split: Split) -> Tensor:
     device = next(model.parameters()).device
     model.eval()
     with torch.no_grad():
-        parts = [model(images[k : k + batch].to(device)).cpu() for k in range(0, len(images), batch)]
+        parts = [model(images.to(device)).cpu() for images, _ in split.batches()]
     return torch.cat(parts) if parts else torch.zeros(0, 1)

@@ -29,6 +29,7 @@ class FineTuneExecutor(JobExecutor):
             job,
             device=config.device,
             threads=config.threads,
+            cache=config.cache,
             keep=output,
             least=config.least_images,
         )

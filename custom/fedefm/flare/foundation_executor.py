@@ -28,5 +28,6 @@ class FoundationExecutor(JobExecutor):
             load_settings(settings),
             device=config.device,
             threads=config.threads,
+            cache=config.cache,
             least=config.least_images,
         )

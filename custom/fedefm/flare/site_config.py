@@ -26,6 +26,7 @@ class SiteConfig:
         max_megabytes: most weights, in 10^6 bytes, that one task may bring.
         least_images: figures and counts of fewer images than this never leave the site, whatever the job; with fewer
             training images it does not train.
+        cache: the folder for prepared images; absolute, or relative to the file; None for one within `data`.
 
     Raises:
         ConfigError: a value is ill-typed or out of range.
@@ -37,6 +38,7 @@ class SiteConfig:
     max_steps: PositiveInt = 100_000
     max_megabytes: PositiveInt = 20_000
     least_images: PositiveInt = LEAST_IMAGES
+    cache: Path | None = None
 
     def check(self, assignment: Assignment[Any]) -> None:
         """Refuse work beyond the site's limits.
@@ -67,4 +69,4 @@ def load_site_config(folder: Path, site: str) -> SiteConfig:
     if path is None:
         raise ConfigError(f'{candidates[1]}: no such file; write it as {{"data": "/path/to/the/data/folder"}}')
     config = load(SiteConfig, path)
-    return replace(config, data=folder / config.data)
+    return replace(config, data=folder / config.data, cache=None if config.cache is None else folder / config.cache)

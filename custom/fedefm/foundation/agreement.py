@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from fedefm.data.dataset import Split
+from fedefm.data.frames import Split
 from fedefm.data.label_sets import NOTHING_KNOWN, is_unsure
 from fedefm.maths.masses import mass_similarity
 from fedefm.training.scores import predict
@@ -33,8 +33,8 @@ def agreement(
         least: fewest frames that a figure may rest on.
     """
     chosen = torch.linspace(0, len(split) - 1, min(FRAMES, len(split))).round().long()
-    labelled = split.masks[chosen]
-    seen = predict(model, split.images[chosen]).masked_fill(labelled == NOTHING_KNOWN, 0)
+    images, labelled = split.batch(chosen.tolist())
+    seen = predict(model, images).masked_fill(labelled == NOTHING_KNOWN, 0)
     found = {}
     for channel, name in ((k, name) for k, name in enumerate(classes, 1) if name in corpus):
         told = ~is_unsure(labelled, channel)

@@ -40,6 +40,7 @@ class Hospital(Site):
         settings: the job.
         device: `cpu`, `cuda` or `cuda:1`.
         threads: of torch; with another number the last bit of a result may differ.
+        cache: where its prepared images are kept; None for a folder within its own.
         on_step: is told every gradient step.
         others: images of the other hospitals, for pooled training in one process; None refuses it.
         least: see `Site`.
@@ -53,21 +54,24 @@ class Hospital(Site):
         *,
         device: str = "cpu",
         threads: int = 1,
+        cache: Path | None = None,
         on_step: OnStep = lambda task, step, loss: None,
         others: Callable[[], Sequence[SiteData]] | None = None,
         least: int = 1,
     ):
         super().__init__(name, device=device, threads=threads, on_step=on_step, least=least)
-        self._folder, self._settings, self._others = folder, settings, others
+        self._folder, self._settings, self._others, self._cache = folder, settings, others, cache
         self._data: SiteData | None = None
         self._networks: dict[str, nn.Module] = {}
         self._looked_at: dict[str, dict[str, float]] = {}
 
     @property
     def data(self) -> SiteData:
-        """The site's images, read when first wanted."""
+        """The site's images, prepared when first wanted."""
         if self._data is None:
-            self._data = load_site(self._folder, self._settings.classes, self._settings.size)
+            self._data = load_site(
+                self._folder, self._settings.classes, self._settings.size, cache=self._cache, threads=self._threads
+            )
         return self._data
 
     @property
@@ -86,7 +90,7 @@ class Hospital(Site):
     @property
     def images(self) -> int:
         """Number of training images."""
-        return len(self.data.train.images)
+        return len(self.data.train)
 
     @property
     def noise(self) -> float:

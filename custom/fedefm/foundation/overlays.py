@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from fedefm.data.dataset import Split, load_site
+from fedefm.data.dataset import load_site
+from fedefm.data.frames import Split
 from fedefm.errors import DataError
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights, build_model
@@ -28,10 +29,10 @@ def overlays(settings: Settings, weights: Weights, folders: Mapping[str, Path], 
         except DataError:  # the run went on without this hospital, and its record names it
             continue
         for k in _telling_frames(data.test, per_site):
-            prediction = predict(model, data.test.images[k : k + 1])[0].numpy()
+            images, masks = data.test.batch([k])
+            prediction = predict(model, images)[0].numpy()
             caption = f"{data.test.names[k]}, labels {', '.join(data.corpus)}"
-            image = to_grey(data.test.images[k, 0])
-            pictures.append(Overlay(site, caption, image, data.test.masks[k].numpy(), prediction))
+            pictures.append(Overlay(site, caption, to_grey(images[0, 0]), masks[0].numpy(), prediction))
     return pictures
 
 
@@ -44,8 +45,7 @@ def to_grey(image: Tensor) -> np.ndarray:
 
 def _telling_frames(split: Split, count: int) -> Sequence[int]:
     """Numbers of the frames that show most classes; of those with equally many, the earlier."""
-    richness = [len(mask.unique()) for mask in split.masks]
-    return sorted(range(len(richness)), key=lambda k: (-richness[k], k))[:count]
+    return sorted(range(len(split)), key=lambda k: (-len(split.labels[k]), k))[:count]
 
 
 def finish(settings: Settings, out: Path, folders: Mapping[str, Path]) -> list[Overlay]:

@@ -5,6 +5,7 @@ the two holds scores 0. Read them beside the support, which counts the images th
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Integer
@@ -15,24 +16,59 @@ Mask = Bool[np.ndarray, "h w"]
 Labels = Integer[np.ndarray, "h w"]
 
 
+@dataclass(frozen=True)
+class Overlap:
+    """Two regions in pixels; of several images it is the sum.
+
+    Attributes:
+        common: pixels of both.
+        total: pixels of the one and of the other, added.
+    """
+
+    common: int = 0
+    total: int = 0
+
+    @classmethod
+    def of(cls, prediction: Mask, truth: Mask) -> "Overlap":
+        """Count the pixels of two masks.
+
+        Raises:
+            DataError: the two differ in shape.
+        """
+        check_pair(prediction, truth)
+        total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(truth))
+        return cls(int(np.count_nonzero(prediction & truth)), total)
+
+    def __add__(self, other: "Overlap") -> "Overlap":
+        return Overlap(self.common + other.common, self.total + other.total)
+
+    @property
+    def dice(self) -> float:
+        """2 |P and T| / (|P| + |T|), from 0 to 1; 1 where both are empty."""
+        return 2 * self.common / self.total if self.total else 1.0
+
+    @property
+    def iou(self) -> float:
+        """|P and T| / |P or T|, the Jaccard index, from 0 to 1; 1 where both are empty."""
+        return self.common / (self.total - self.common) if self.total else 1.0
+
+
 def dice(prediction: Mask, truth: Mask) -> float:
-    """2 |P and T| / (|P| + |T|), from 0 to 1; 1 where both are empty.
+    """`Overlap.dice` of two masks.
 
     Raises:
         DataError: the two differ in shape.
     """
-    common, total = _counts(prediction, truth)
-    return 2 * common / total if total else 1.0
+    return Overlap.of(prediction, truth).dice
 
 
 def iou(prediction: Mask, truth: Mask) -> float:
-    """|P and T| / |P or T|, the Jaccard index, from 0 to 1; 1 where both are empty.
+    """`Overlap.iou` of two masks.
 
     Raises:
         DataError: the two differ in shape.
     """
-    common, total = _counts(prediction, truth)
-    return common / (total - common) if total else 1.0
+    return Overlap.of(prediction, truth).iou
 
 
 def mean_iou(prediction: Labels, truth: Labels, classes: Sequence[int]) -> float:
@@ -59,8 +95,3 @@ def check_pair(prediction: np.ndarray, truth: np.ndarray) -> None:
     """
     if prediction.shape != truth.shape:
         raise DataError(f"prediction {prediction.shape} and truth {truth.shape} differ in shape; compare on one grid")
-
-
-def _counts(prediction: Mask, truth: Mask) -> tuple[int, int]:
-    check_pair(prediction, truth)
-    return int(np.count_nonzero(prediction & truth)), int(np.count_nonzero(prediction)) + int(np.count_nonzero(truth))

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from fedefm.metrics.authors import authors_scores
 from fedefm.metrics.bootstrap import bootstrap_mean
 from fedefm.metrics.calibration import expected_calibration_error
-from fedefm.metrics.overlap import Labels, check_pair, iou
+from fedefm.metrics.overlap import Labels, Overlap, check_pair, iou
 from fedefm.metrics.pair import Pair
 from fedefm.metrics.table import Metric, Over, of_images
 
@@ -73,17 +73,32 @@ def score_cases(
     return {"by_class": by_class, "all": _over_classes(cases, [index[name] for name in scored], seed)}
 
 
-def split_figure(metric: Metric, pairs: Sequence[Pair]) -> float | None:
-    """One class over a split as one number: pooled over all pixels, or the mean of the images that have a value."""
-    if metric.over is Over.POOLED:
-        return metric.value(_as_one(pairs)) if pairs else None
-    values = [metric.value(pair) for pair in pairs if metric.counts(pair)]
-    return _mean(value for value in values if value is not None)
+class Tally:
+    """The figures of one class over a split, whose images are seen one at a time.
 
+    Args:
+        metrics: of pooled pixels, or of images: then the mean of those that have a value.
+    """
 
-def _as_one(pairs: Sequence[Pair]) -> Pair:
-    """All images of a split, one below the other."""
-    return Pair(np.concatenate([p.prediction for p in pairs]), np.concatenate([p.truth for p in pairs]))
+    def __init__(self, metrics: Sequence[Metric]):
+        self._values = [(metric, list[float]()) for metric in metrics]
+        self._pixels, self.images, self.support = Overlap(), 0, 0
+
+    def add(self, pair: Pair) -> None:
+        """Count an image."""
+        self.images, self.support = self.images + 1, self.support + pair.there
+        self._pixels += Overlap.of(pair.prediction, pair.truth)
+        for metric, values in self._values:
+            if metric.over is not Over.POOLED and metric.counts(pair):
+                value = metric.value(pair)
+                values += [] if value is None else [value]
+
+    def figures(self) -> dict[str, float | None]:
+        """Each metric by its name; None where it is not defined."""
+        return {
+            metric.name: metric.value(self._pixels) if metric.over is Over.POOLED and self.images else _mean(values)
+            for metric, values in self._values
+        }
 
 
 def _pair(case: ScoredImage, label: int, carrier: int | None) -> Pair:

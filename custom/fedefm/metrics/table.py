@@ -56,8 +56,8 @@ class Metric:
         title: over a table of its own.
         heading: of a column.
         over: what a value is computed from.
-        value: the plain function: of a `Pair` (one image, or a split as one picture), of a `Presence`, or of the mean
-            loss. It gives None where the metric is undefined.
+        value: the plain function: of a `Pair` (one image), of an `Overlap` (the pixels of all images), of a `Presence`,
+            or of the mean loss. It gives None where the metric is undefined.
         higher_is_better: None where neither is.
         is_share: whether each value lies in [0, 1].
         shows: where.
@@ -190,8 +190,8 @@ METRICS: tuple[Metric, ...] = (
         True,
         _CARD,
     ),
-    Metric("dice", "Pooled Dice", "pooled Dice", Over.POOLED, _dice, True, True, _FINETUNE),
-    Metric("iou", "Pooled IoU", "pooled IoU", Over.POOLED, _iou, True, True, _FINETUNE),
+    Metric("dice", "Pooled Dice", "pooled Dice", Over.POOLED, lambda pixels: pixels.dice, True, True, _FINETUNE),
+    Metric("iou", "Pooled IoU", "pooled IoU", Over.POOLED, lambda pixels: pixels.iou, True, True, _FINETUNE),
     Metric("auc", "Area under the ROC curve", "AUC", Over.STATED, area_under_roc, True, True, _FINETUNE),
     Metric("f1", "F1 at a probability of 0.5", "F1", Over.STATED, f1, True, True, _FINETUNE),
     Metric("loss", "Loss", "loss", Over.LOSS, float, False, False, _FINETUNE),

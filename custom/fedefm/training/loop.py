@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
-from fedefm.data.dataset import Split
+from fedefm.data.frames import Batch, Split
 from fedefm.errors import DataError, FedefmError
 from fedefm.exchange.messages import Task
 from fedefm.training import augment
 from fedefm.training.optimisation import Optimisation
 
-Batch = tuple[Float[Tensor, "b 1 h w"], Int64[Tensor, "b h w"]]
 OnStep = Callable[[int, float], None]
 
 
@@ -45,7 +43,7 @@ def optimise(
         DataError: the split is empty.
         StoppedError: `should_stop` said so.
     """
-    if len(split.images) == 0:
+    if len(split) == 0:
         raise DataError("no training image at this site; add images or leave the job")
     model.train()
     decayed = [p for p in model.parameters() if p.requires_grad]
@@ -98,8 +96,8 @@ def draw_batches(split: Split, settings: Optimisation, seed: int, device: torch.
     order: list[int] = []
     while True:
         while len(order) < settings.batch_size:
-            order += torch.randperm(len(split.images), generator=generator).tolist()
+            order += torch.randperm(len(split), generator=generator).tolist()
         picked, order = order[: settings.batch_size], order[settings.batch_size :]
         change = augment.draw(len(picked), settings.augment, generator)
-        images, masks = augment.apply(change, split.images[picked], split.masks[picked])
+        images, masks = augment.apply(change, *split.batch(picked))
         yield images.to(device), masks.to(device)

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from fedefm.data.dataset import Split
+from fedefm.data.frames import BATCH, Split
 from fedefm.data.label_sets import NOTHING_KNOWN, is_unsure
 from fedefm.metrics.pair import Pair
-from fedefm.metrics.scores import split_figure
+from fedefm.metrics.scores import Tally
 from fedefm.metrics.table import Metric, pooled
 
 
-def predict(model: nn.Module, images: Tensor, batch: int = 16) -> Int64[Tensor, "n h w"]:
+def predict(model: nn.Module, images: Tensor, batch: int = BATCH) -> Int64[Tensor, "n h w"]:
     """Label maps of normalised images, on the CPU."""
     device = next(model.parameters()).device
     model.eval()
@@ -46,26 +46,43 @@ def overlap_scores(
         annotated: those of them that the truths annotate.
         metrics: rows of `fedefm.metrics.table`, of pooled pixels or of images; None for all pooled ones.
     """
-    rows = pooled() if metrics is None else metrics
-    scores = {}
-    for channel, name in enumerate(classes, 1):
-        if name in annotated:
-            kept = ~is_unsure(truth, channel)
-            if not kept.any():
-                continue
-            known = truth[kept]
-            marked = ((prediction[kept] == channel) & (known != NOTHING_KNOWN)).numpy()
-            pairs = [Pair(p, t) for p, t in zip(marked, (known == channel).numpy(), strict=True)]
-            scores[name] = {row.name: split_figure(row, pairs) for row in rows}
-            scores[name]["support"] = sum(pair.there for pair in pairs)
-    return scores
+    scores = _Scores(classes, annotated, metrics)
+    scores.add(prediction, truth)
+    return scores.found()
 
 
 def score(
-    model: nn.Module, split: Split, classes: Sequence[str], annotated: Sequence[str]
+    model: nn.Module,
+    split: Split,
+    classes: Sequence[str],
+    annotated: Sequence[str],
+    metrics: Sequence[Metric] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """`overlap_scores` of a network on a split; empty where the split is."""
-    return overlap_scores(predict(model, split.images), split.masks, classes, annotated) if len(split.images) else {}
+    """`overlap_scores` of a network on a split, a batch at a time; empty where the split is."""
+    scores = _Scores(classes, annotated, metrics)
+    for images, masks in split.batches():
+        scores.add(predict(model, images), masks)
+    return scores.found()
+
+
+class _Scores:
+    """See `overlap_scores`."""
+
+    def __init__(self, classes: Sequence[str], annotated: Sequence[str], metrics: Sequence[Metric] | None):
+        rows = pooled() if metrics is None else metrics
+        self._of = {k: (name, Tally(rows)) for k, name in enumerate(classes, 1) if name in annotated}
+
+    def add(self, prediction: Int64[Tensor, "n h w"], truth: Int64[Tensor, "n h w"]) -> None:
+        for channel, (_, tally) in self._of.items():
+            kept = ~is_unsure(truth, channel)
+            known = truth[kept]
+            marked = ((prediction[kept] == channel) & (known != NOTHING_KNOWN)).numpy()
+            for p, t in zip(marked, (known == channel).numpy(), strict=True):
+                tally.add(Pair(p, t))
+
+    def found(self) -> dict[str, dict[str, Any]]:
+        seen = {name: tally for name, tally in self._of.values() if tally.images}
+        return {name: {**tally.figures(), "support": tally.support} for name, tally in seen.items()}
 
 
 def mean_dice(scores: dict[str, dict[str, Any]]) -> float | None:

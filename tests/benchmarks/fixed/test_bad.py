@@ -12,6 +12,7 @@ from benchmarks.fixed.retina import fundus
 from fedefm.data.dataset import load_site
 from fedefm.data.synth import write_site
 from fedefm.errors import ConfigError
+from support.splits import images_of, masks_of
 
 CLASSES = ("catheter", "guidewire", "vessel")
 RNG = np.random.default_rng(0)
@@ -57,10 +58,14 @@ def test_only_what_is_trained_on_changes(sites: tuple[Path, Path], tmp_path: Pat
     assert spoil_site(good, full, place, scenario, 0) == place
     before, after = (load_site(folder, CLASSES, 64) for folder in (good, place))
     assert after.corpus == before.corpus == ("guidewire", "vessel")
-    assert (after.test.images == before.test.images).all() and (after.test.masks == before.test.masks).all()
-    assert (after.train.masks != before.train.masks).any() and (after.val.masks != before.val.masks).any()
-    assert bool((after.train.images == before.train.images).all()) == (scenario != "retina")
-    assert set(after.train.masks.unique().tolist()) <= {0, 2, 3}  # never a class outside the corpus
+    assert (images_of(after.test) == images_of(before.test)).all() and (
+        masks_of(after.test) == masks_of(before.test)
+    ).all()
+    assert (masks_of(after.train) != masks_of(before.train)).any() and (
+        masks_of(after.val) != masks_of(before.val)
+    ).any()
+    assert bool((images_of(after.train) == images_of(before.train)).all()) == (scenario != "retina")
+    assert set(masks_of(after.train).unique().tolist()) <= {0, 2, 3}  # never a class outside the corpus
     assert [path.name for path in place.parent.iterdir()] == ["human"]
 
 
@@ -68,7 +73,7 @@ def test_swapped_classes_follow_the_full_labels(sites: tuple[Path, Path], tmp_pa
     """The catheters that this hospital does not know by that name are its vessels."""
     good, full = sites
     place = spoil_site(good, full, tmp_path / "human", "swapped", 0)
-    truth, bad = (load_site(folder, CLASSES, 64).train.masks for folder in (full, place))
+    truth, bad = (masks_of(load_site(folder, CLASSES, 64).train) for folder in (full, place))
     assert ((truth == 1) == (bad == 3)).all() and ((truth == 2) == (bad == 2)).all() and not (bad == 1).any()
 
 

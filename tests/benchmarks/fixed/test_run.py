@@ -18,6 +18,7 @@ from fedefm.errors import ConfigError
 from fedefm.exchange.record import mean
 from fedefm.foundation.run import run_in_process
 from fedefm.maths import weights_sha256
+from support.splits import images_of, masks_of
 from support.tiny_benchmark import tiny_definition
 
 FEDAVG, LONE = Case("four", "fedavg", 100, 0), Case("four", "lone", 100, 0)
@@ -57,7 +58,9 @@ def test_validation_frames_are_fully_labelled_and_no_test_frames(definition: Def
     partial, full = images.of(definition, FEDAVG), images.all_labels(definition, FEDAVG)
     for site in partial:
         here, there = (load_site(folders[site], ("catheter", "guidewire", "vessel"), 32) for folders in (partial, full))
-        assert (here.val.images == there.val.images).all() and (here.test.masks == there.test.masks).all()
+        assert (images_of(here.val) == images_of(there.val)).all() and (
+            masks_of(here.test) == masks_of(there.test)
+        ).all()
         assert there.corpus == ("catheter", "guidewire", "vessel") and len(here.corpus) == 1
 
 
