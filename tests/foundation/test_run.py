@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fedefm.errors import QuorumError
+from fedefm.errors import CheckpointError, QuorumError
 from fedefm.exchange.coordinator import Coordinator
-from fedefm.exchange.events import Event, TaskDone
+from fedefm.exchange.events import Event, StageStarted, TaskDone
 from fedefm.exchange.in_process import InProcessTransport
 from fedefm.exchange.messages import Assignment, Stage
 from fedefm.exchange.methods import REGISTRY
@@ -19,7 +19,7 @@ from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete
 from fedefm.foundation.hospital import Hospital
-from fedefm.foundation.run import FoundationRun, run_in_process
+from fedefm.foundation.run import MISSING, NEW, FoundationRun, run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.maths import weights_sha256
 from fedefm.models.build import Weights, initial_weights
@@ -101,6 +101,29 @@ def test_neither_the_order_of_arrival_nor_a_restart_changes_theta(
     saved.append(first.one_round(first.prepare(RoundState(0, dict.fromkeys(consortium, initial)))))
     assert theta_hash(server().run(initial, resume=saved[0])) == theta_hash(run.state)
     assert [state.round for state in saved] == [1, 2]
+
+
+def test_a_run_goes_on_with_the_hospitals_that_it_began_with(consortium: dict[str, Path], tmp_path: Path) -> None:
+    """One is missing now, one is new: both are told, and neither ends the run."""
+
+    def stop(event: Event) -> None:
+        if isinstance(event, StageStarted) and event.round == 1:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        run_in_process(JOB, {site: consortium[site] for site in ("east", "north")}, [stop], keep=tmp_path)
+    found = run_in_process(JOB, {site: consortium[site] for site in ("north", "west")}, keep=tmp_path)
+    assert [(one["site"], one["round"], one["reason"]) for one in found.figures["lost"]] == [
+        ("east", 1, MISSING),
+        ("west", 1, NEW),
+    ]
+    assert found.figures["resumed"] == [{"round": 1, "note": ""}] and found.state.round == 2
+    assert [set(entry["loss"]["distil"]) for entry in found.figures["history"]] == [{"east", "north"}, {"north"}]
+
+
+def test_a_fingerprint_alone_is_no_start(consortium: dict[str, Path]) -> None:
+    with pytest.raises(CheckpointError, match="no Theta was given"):
+        run_in_process(replace(JOB, start_sha256="0" * 64), consortium)
 
 
 def test_figures_are_json_without_nan_and_complete(run: FoundationRun) -> None:

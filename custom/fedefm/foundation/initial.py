@@ -15,8 +15,13 @@ def start_weights(settings: Settings, theta: Checkpoint | None) -> Weights:
     """An earlier Theta's weights as they are; without one, random ones from the seed: the same seed, the same bytes.
 
     Raises:
-        CheckpointError: the Theta is not what the job names, or knows other classes than the job.
+        CheckpointError: the Theta is not what the job names, or knows other classes than the job; or the job names one
+            by its fingerprint alone.
     """
+    if theta is None and settings.start_sha256:
+        raise CheckpointError(
+            f"start_sha256: no Theta was given that could be {settings.start_sha256[:12]}...; name its job in 'start'"
+        )
     if theta is None:
         return initial_weights(settings.model, len(settings.classes) + 1, settings.size, settings.schedule.seed)
     check_named(theta, settings.model, settings.size, settings.start_sha256)
