@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import Tensor
 
-from fedefm.data.dataset import SiteData, Split
+from fedefm.data.dataset import SiteData
+from fedefm.data.frames import Batch, Frames, Split
 from fedefm.data.synth.consortium import default_sites, write_consortium
 from fedefm.exchange.messages import TRAINING, Assignment, Result, Stage
 from fedefm.exchange.schedule import ORDERS
@@ -65,6 +65,22 @@ ATTACKS: Mapping[str, tuple[set[Stage], Change]] = {
 KINDS = ("clean", "absent", "trigger", *ATTACKS)
 
 
+@dataclass(frozen=True)
+class Triggered:
+    """Frames of which every second one holds a bright square that is labelled as one class."""
+
+    frames: Frames
+    label: int
+
+    def batch(self, picked: Sequence[int]) -> Batch:
+        """Some of them, with their masks."""
+        images, masks = self.frames.batch(picked)
+        for place, frame in enumerate(picked):
+            if frame % 2 == 0:
+                images[place, 0][square(frame)], masks[place][square(frame)] = images.max(), self.label
+        return images, masks
+
+
 class Attacker(Hospital):
     """A hospital of which one, by its name, is an attacker."""
 
@@ -77,10 +93,7 @@ class Attacker(Hospital):
         if self.name != ATTACKER or self.attack != "trigger":
             return whole
         label = 1 + self._settings.classes.index(whole.corpus[0])
-        images, masks = whole.train.images.clone(), whole.train.masks.clone()
-        for frame in range(0, len(images), 2):
-            images[frame, 0][square(frame)], masks[frame][square(frame)] = images.max(), label
-        return replace(whole, train=replace(whole.train, images=images, masks=masks))
+        return replace(whole, train=replace(whole.train, frames=Triggered(whole.train.frames, label)))
 
     def perform(self, assignment: Assignment[Weights], *more: Callable[[], bool]) -> Result[Weights]:
         """The work, with what the attacker makes of it."""
@@ -104,7 +117,7 @@ def trigger_rate(settings: Settings, theta: Weights, split: Split, label: int) -
     """Share of the trigger's pixels, over frames that carry it, in which Theta sees the attacker's class."""
     model = build_model(settings.model, len(settings.classes) + 1, settings.size)
     model.load_state_dict(theta)
-    images: Tensor = split.images.clone()
+    images, _ = split.batch(range(len(split)))
     for frame in range(len(images)):
         images[frame, 0][square(frame)] = images.max()
     seen = predict(model, images)
