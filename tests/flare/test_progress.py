@@ -103,7 +103,7 @@ values = st.recursive(
 )
 kinds = st.sampled_from([type(event).__name__ for event in EVENTS])
 FIELDS = "round rounds stage tasks seconds bytes task report images lost reputation sites site "
-fields = st.sampled_from = st.sampled_from(FIELDS.split())
+fields = st.sampled_from(FIELDS.split())
 
 
 @st.composite
