@@ -92,6 +92,7 @@ def _facts(report: Mapping[str, Any], folder: Path | None) -> list[tuple[str, st
         *_since_start(report),
         *[("Resumed", text.resumed(item)) for item in report.get("resumed", ())],
         *lost,
+        *(("Standing", standing(item)) for item in report.get("standings", ())),
         *_distrusted(report),
         *_doubted(report),
         *_capped(report),
@@ -117,6 +118,11 @@ def _lost(item: Mapping[str, Any]) -> str:
     visitor = "" if item["visitor"] is None else f" (visitor {item['visitor']})"
     when = "" if item["round"] is None else f" in round {item['round']}"
     return f"{item['site']}{when} at {item['stage']}{visitor}: {item['reason']}"
+
+
+def standing(item: Mapping[str, Any]) -> str:
+    """One change of what a hospital is to the job."""
+    return f"{item['site']} {item['standing']} in round {item['round']}: {item['reason']}"
 
 
 def _distrusted(report: Mapping[str, Any]) -> list[tuple[str, str]]:
