@@ -1,18 +1,21 @@
 """Files whole or not at all: what was there stays until the new content is complete, and a refusal says why."""
 
+import errno
 import json
 import multiprocessing
 import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fedefm.errors import ConfigError
-from fedefm.files import new_folder, write_json, write_together, write_whole, written_beside
+from fedefm.files import filled, new_folder, system_error, write_json, write_together, write_whole, written_beside
 from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
+from support.rooms import Room, disk, lose
 from support.small_networks import SMALLEST
 
 KERNEL = Path("/sys")  # nobody may write there, root neither
@@ -148,3 +151,79 @@ def test_a_new_folder_takes_an_empty_place_and_no_other(tmp_path: Path) -> None:
         pass
     with pytest.raises(ConfigError, match="choose a folder that you may write"), new_folder(KERNEL / "out"):
         pass
+
+
+def test_a_folder_is_filled_at_the_end_or_never_and_what_was_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("earlier")
+    with filled(tmp_path) as part:
+        (part / "models").mkdir()
+        (part / "models" / "a").write_text("whole")
+        (part / "record").write_text("whole")
+        assert not (tmp_path / "record").exists()
+    assert left(tmp_path) == ["log", "models", "record"]
+
+    def fails() -> None:
+        with filled(tmp_path) as part:
+            (part / "more").write_text("half of")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(ConfigError, match=rf"^{tmp_path}: cannot be written \(No space left"):
+        fails()
+    assert left(tmp_path) == ["log", "models", "record"]
+
+
+def test_a_folder_that_was_made_for_nothing_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), filled(tmp_path / "out"):
+        raise RuntimeError("stop")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("make", [new_folder, filled])
+def test_an_error_about_a_file_that_is_read_stays_what_it_is(make: Callable[[Path], Any], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="source"), make(tmp_path / "out"):
+        (tmp_path / "source").read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "OSError: [Errno 28] No space left on device: '/x/y'",
+        "I/O error: No space left on device (os error 28)",
+        "x264 [error]: No space left on device",
+        "[('a', 'b', \"[Errno 28] No space left on device: 'b'\")]",
+    ],
+)
+def test_what_another_program_says_of_a_full_disk_is_understood(text: str) -> None:
+    found = system_error(text)
+    assert found is not None and found.errno == errno.ENOSPC
+    assert system_error("[Errno 2] No such file or directory: 'x'") is None
+
+
+def _lost(place: Path, how: str) -> str:
+    """What is said where the disk goes away while a result is written."""
+    with disk(place):
+        try:
+            if how == "file":
+                with written_beside(place / "in" / "file") as part:
+                    lose(place)
+                    part.write_text("new")
+            else:
+                with {"new folder": new_folder, "filled": filled}[how](place / "in" / "out") as folder:
+                    lose(place)
+                    (folder / "file").write_text("new")
+        except ConfigError as error:
+            return str(error)
+    return "written"
+
+
+@pytest.mark.parametrize("how", ["file", "new folder", "filled"])
+def test_a_disk_that_is_lost_is_named_with_the_remedy(how: str, tmp_path: Path) -> None:
+    room = Room()
+    try:
+        if room.reason:
+            pytest.skip(f"no mount namespace here: {room.reason}")
+        said = room.call(_lost, tmp_path / "disk", how)
+    finally:
+        room.close()
+    assert said.startswith(f"{tmp_path / 'disk' / 'in'}") and "see whether its disk is still there" in said
+    assert not list((tmp_path / "disk").rglob("*"))

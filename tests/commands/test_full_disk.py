@@ -11,13 +11,16 @@ from fedefm.errors import ConfigError
 from fedefm.exchange.record import RECORD_FILE
 from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.weights import TUNED_FILE
+from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import THETA_FILE, load_weights
+from fedefm.simulation.process import SCRATCH
 from support.consortium_certificates import Authority
 from support.rooms import EARLIER, PAGE, Room, Tried, disk, fill, run
 from support.runs import pictures
+from support.small_networks import SMALLEST
 from support.thetas import CLASSES, write_theta
 
-WEIGHTS = 1_600_000  # about what the smallest network takes
+WEIGHTS = sum(value.nbytes for value in initial_weights(SMALLEST, len(CLASSES) + 1, 32, 0).values())
 RESULTS = (THETA_FILE, RECORD_FILE, TUNED_FILE, "models", "report.json", "report.html", "dataset.json", "meta.json")
 SIMULATE = (
     "simulate",
@@ -57,11 +60,11 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "data import": (("data", "import", "nnunet", "NNUNET", "OUT"), 3 * PAGE),
     "job write": (("job", "write", "--out", "OUT"), 2 * PAGE),
     "trust sign": (("trust", "sign", "OUT", "--cert", "CERT", "--key", "KEY"), PAGE),
-    "simulate": ((*SIMULATE, *SHORT, *MODEL), 2 * WEIGHTS),
+    "simulate": ((*SIMULATE, *SHORT, *MODEL), 2 * WEIGHTS + 8 * PAGE),
     "finetune": (
         ("finetune", "--theta", "THETA", "--sites", "SITES", "--out", "OUT", "--in-process", "--rounds", "1",
          "--steps", "1"),
-        5 * WEIGHTS // 2,
+        5 * WEIGHTS // 2 + 8 * PAGE,
     ),
     "evaluate": (
         ("evaluate", "--model", "theta=THETA", "--sites", "SITES", "--out", "OUT", "--in-process", "--least-images",
@@ -115,12 +118,13 @@ def must_refuse(name: str, tried: Tried, place: Path) -> None:
     lines = [line for line in tried.said.splitlines() if not line.startswith("fedefm: note:")]
     assert len(lines) == 1 and lines[0].startswith(f"fedefm: {place}"), tried.said
     assert "cannot be written" in lines[0] and "; " in lines[0]
-    whole = {path.rpartition("/")[0] for path in tried.left if path.endswith("dataset.json")}  # a synthetic hospital
-    results = [path for path in tried.left if Path(path).name in RESULTS and path.rpartition("/")[0] not in whole]
-    assert not results and not [path for path in tried.left if "partial" in path or path.endswith(".part")], tried.left
+    left = [path for path in tried.left if not path.startswith(f"out/{SCRATCH}/")]  # FLARE's workspace, no result
+    whole = {path.rpartition("/")[0] for path in left if path.endswith("dataset.json")}  # a synthetic hospital
+    results = [path for path in left if Path(path).name in RESULTS and path.rpartition("/")[0] not in whole]
+    assert not results and not [path for path in left if "partial" in path or path.endswith(".part")], left
     for hospital in whole:
-        images = [path for path in tried.left if path.startswith(f"{hospital}/images/")]
-        masks = [path for path in tried.left if path.startswith(f"{hospital}/masks/")]
+        images = [path for path in left if path.startswith(f"{hospital}/images/")]
+        masks = [path for path in left if path.startswith(f"{hospital}/masks/")]
         assert name == "data synth" and len(images) == len(masks) == 6
 
 
@@ -133,6 +137,20 @@ def test_a_full_disk(name: str, free: str, room: Room, given: dict[str, str], tm
     tried = room.full(place, least, *words_of(name, given, place))
     must_refuse(name, tried, place)
     assert "free some space there" in tried.said
+
+
+@pytest.mark.slow
+@pytest.mark.simulator
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["simulate", "finetune", "evaluate"])
+def test_a_disk_that_fills_up_under_flare(name: str, room: Room, given: dict[str, str], tmp_path: Path) -> None:
+    """In the hospitals' processes, or the server's: the command tells it as if it had been its own."""
+    if room.reason:
+        pytest.skip(f"no mount namespace here: {room.reason}")
+    place = tmp_path / "disk"
+    words = (word for word in words_of(name, given, place) if word != "--in-process")
+    tried = room.full(place, WEIGHTS // 2 if name == "evaluate" else 3 * WEIGHTS // 2, *words)
+    must_refuse(name, tried, place)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
