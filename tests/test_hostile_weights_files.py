@@ -14,10 +14,10 @@ from fedefm.export.export import export
 from fedefm.finetune.metric import Best
 from fedefm.finetune.network import build_seeded
 from fedefm.finetune.rounds_kept import Progress, RoundsKept
-from fedefm.finetune.weights import find_theta, read_theta
 from fedefm.inference.predict import load_network
 from fedefm.models.build import take_weights
 from fedefm.models.checkpoint import THETA_FILE
+from fedefm.training.theta import find_theta, read_theta
 from support.hostile_files import write_hostile
 from support.thetas import job
 

@@ -10,9 +10,10 @@ import pytest
 from fedefm.cli import main
 from fedefm.data.png_file import write_png
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError, TrustError
-from fedefm.finetune.weights import MODEL, TUNED_FILE
+from fedefm.finetune.weights import TUNED_FILE
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.spec import ModelSpec
+from fedefm.training.theta import MODEL
 from fedefm.trust import sign_folder
 from support.consortium_certificates import Authority
 from support.thetas import CLASSES, SMALLEST, write_theta

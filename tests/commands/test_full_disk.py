@@ -9,11 +9,11 @@ import pytest
 from fedefm.data.synth import default_sites, write_consortium
 from fedefm.errors import ConfigError
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.finetune.rounds_kept import FOLDER
 from fedefm.finetune.weights import TUNED_FILE
 from fedefm.models.build import initial_weights
 from fedefm.models.checkpoint import THETA_FILE, load_weights
 from fedefm.simulation.process import SCRATCH
+from fedefm.training.kept import FOLDER
 from support.consortium_certificates import Authority
 from support.rooms import EARLIER, PAGE, Room, Tried, disk, fill, run
 from support.runs import pictures
