@@ -8,8 +8,9 @@ import pytest
 
 from fedefm.cli import main
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
-from fedefm.models.build import initial_weights
+from fedefm.models.build import initial_weights, take_weights
 from fedefm.models.checkpoint import load_weights, save_weights
+from fedefm.models.classifier import CLASSIFIER, build_tuned
 from fedefm.models.spec import ModelSpec
 from support.small_networks import SMALLEST
 
@@ -121,8 +122,9 @@ def other_classes(run: Path) -> list[str]:
 
 def a_classifier(run: Path) -> list[str]:
     path = run / "models" / "north.safetensors"
-    spec = ModelSpec("Classifier", SMALLEST.encoder)
-    save_weights(path, load_weights(path).weights, spec=spec, classes=CLASSES, size=32)
+    spec = ModelSpec(CLASSIFIER, SMALLEST.encoder, {"of": "Unet", "options": dict(SMALLEST.options)})
+    weights = take_weights(build_tuned(spec, len(CLASSES), 32))
+    save_weights(path, weights, spec=spec, classes=CLASSES, size=32)
     return []
 
 
@@ -137,9 +139,9 @@ def options(*words: str) -> Prepare:
 
 WRONG: dict[str, tuple[Prepare, type[FedefmError], str]] = {
     "altered": (altered, CheckpointError, "altered"),
-    "wrong architecture": (another_architecture, CheckpointError, "holds Unet with 'resnet18'"),
+    "wrong architecture": (another_architecture, CheckpointError, "not those of Unet with 'resnet18'"),
     "wrong class count": (other_classes, CheckpointError, "knows 1 classes (catheter), the run measures 3"),
-    "wrong class count in the weights": (lying, CheckpointError, "not those of Unet with 3 classes"),
+    "wrong class count in the weights": (lying, CheckpointError, "and 3 classes"),
     "a classifier": (a_classifier, CheckpointError, "marks no pixels"),
     "wrong size": (other_size, CheckpointError, "at 64 pixels"),
     "unreadable": (no_weights, CheckpointError, "damaged or not safetensors"),

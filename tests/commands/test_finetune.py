@@ -11,7 +11,9 @@ from fedefm.cli import main
 from fedefm.data.png_file import write_png
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError, TrustError
 from fedefm.finetune.weights import TUNED_FILE
+from fedefm.models.build import take_weights
 from fedefm.models.checkpoint import load_weights, save_weights
+from fedefm.models.classifier import CLASSIFIER, build_tuned
 from fedefm.models.spec import ModelSpec
 from fedefm.training.theta import MODEL
 from fedefm.trust import sign_folder
@@ -107,8 +109,8 @@ def another_architecture(theta: Path) -> list[str]:
 
 
 def a_classifier(theta: Path) -> list[str]:
-    weights, spec = load_weights(theta).weights, ModelSpec("Classifier", SMALLEST.encoder)
-    save_weights(theta, weights, spec=spec, classes=CLASSES, size=32)
+    spec = ModelSpec(CLASSIFIER, SMALLEST.encoder, {"of": "Unet", "options": dict(SMALLEST.options)})
+    save_weights(theta, take_weights(build_tuned(spec, len(CLASSES), 32)), spec=spec, classes=CLASSES, size=32)
     return []
 
 
@@ -136,7 +138,7 @@ WRONG: dict[str, tuple[Prepare, type[FedefmError], str]] = {
     "truncated": (truncated, CheckpointError, "damaged"),
     "no safetensors": (a_picture, CheckpointError, "damaged or not safetensors"),
     "missing": (removed, CheckpointError, "no such file"),
-    "wrong class count": (another_class_count, CheckpointError, "not those of Unet with 1 classes"),
+    "wrong class count": (another_class_count, CheckpointError, "and 1 classes"),
     "wrong architecture": (another_architecture, CheckpointError, "not those of Unet"),
     "another model wanted": (options("--set", "model.encoder=resnet18"), CheckpointError, "wants Unet with 'resnet18'"),
     "another Theta wanted": (options("--set", f"theta_sha256={'0' * 64}"), CheckpointError, "SHA-256"),

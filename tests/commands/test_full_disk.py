@@ -64,7 +64,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "finetune": (
         ("finetune", "--theta", "THETA", "--sites", "SITES", "--out", "OUT", "--in-process", "--rounds", "1",
          "--steps", "1"),
-        5 * WEIGHTS // 2 + 8 * PAGE,
+        3 * WEIGHTS // 2 + 8 * PAGE,
     ),
     "evaluate": (
         ("evaluate", "--model", "theta=THETA", "--sites", "SITES", "--out", "OUT", "--in-process", "--least-images",

@@ -386,14 +386,15 @@ def test_a_silo_that_missed_distillation_is_not_in_this_theta() -> None:
 @pytest.mark.parametrize("max_misses", [1, 2, 3])
 def test_a_dead_site_gets_no_more_work(max_misses: int) -> None:
     def dead(task: Task) -> str | None:
-        return "lost" if task.site == "c" and task.stage is not Stage.PREPARE else None
+        return "lost" if task.site == "c" and (task.stage is not Stage.PREPARE or task.round) else None
 
     run = play(plan_of(rounds=6, max_misses=max_misses), ABC, fault=dead)
     state = run.coordinator.run("start")
     stages = [(e.round, e.stage) for e in run.events if isinstance(e, StageStarted)]
     asked = {(a.task.round, a.task.stage) for a in run.network.asked if a.task.site == "c"} - {(0, Stage.PREPARE)}
-    assert len(asked) == max_misses == len([s for s in stages if s in asked])
-    assert state.misses == {"c": max_misses} and state.round == 6
+    work = {(round_, stage) for round_, stage in asked if stage is not Stage.PREPARE}
+    assert len(work) == max_misses == len([s for s in stages if s in work])
+    assert state.misses == {"c": max_misses + len(asked - work)} and state.round == 6  # asked whether it is back
 
 
 def test_one_good_stage_forgives() -> None:
@@ -557,11 +558,18 @@ def test_under_random_faults_every_round_counts_once_and_whole(
 class Rounds(RuleBasedStateMachine):
     """A server that plays rounds, crashes and resumes, with sites that come and go."""
 
-    @initialize(count=st.integers(2, 4), max_misses=st.integers(1, 3), method=st.sampled_from(["fedefm", "fedavg"]))
-    def begin(self, count: int, max_misses: int, method: str) -> None:
+    @initialize(
+        count=st.integers(2, 4),
+        max_misses=st.integers(1, 3),
+        method=st.sampled_from(["fedefm", "at_home", "turns", "fedavg"]),
+        order=st.sampled_from(ORDERS),
+        mixing=st.sampled_from([0.0, 1.0]),
+    )
+    def begin(self, count: int, max_misses: int, method: str, order: str, mixing: float) -> None:
         self.down: set[str] = set()
         self.sites = [f"s{k}" for k in range(count)]
-        plan = plan_of(method, rounds=50, min_sites=1, max_misses=max_misses, reputation_limit=0.5)
+        numbers = {"rounds": 50, "min_sites": 1, "max_misses": max_misses, "reputation_limit": 0.5}
+        plan = plan_of(method, order=order, theta_mixing=mixing, **numbers)
         self.run = play(plan, complete(self.sites), fault=self.fault)
         self.saved = RoundState(0, dict.fromkeys(self.sites, "start"))
         self.rounds = 0
@@ -594,7 +602,10 @@ class Rounds(RuleBasedStateMachine):
             self.restart()
             return
         asked = [a.task for a in self.run.network.asked[at:]]
-        assert {t.site for t in asked} <= present and {t.stage for t in asked} <= {*TRAINING, Stage.ASSESS}
+        recalled = {t.site for t in asked if t.stage is Stage.PREPARE}
+        work = [t for t in asked if t.stage is not Stage.PREPARE]
+        assert {t.site for t in work} <= present | recalled and {t.stage for t in work} <= {*TRAINING, Stage.ASSESS}
+        assert not recalled & present
         parts = set(self.run.ops.parents(after.theta))
         assert parts and not parts & self.down
         assert after.round == self.state.round + 1
@@ -608,12 +619,13 @@ class Rounds(RuleBasedStateMachine):
     def committed_rounds_are_counted_once(self) -> None:
         assert self.saved.round == self.state.round == self.rounds
         for site, weights in self.saved.silos.items():
-            if self.run.rules.exchanges:
-                start, *done = self.run.ops.lineage(weights)
+            start, *done = self.run.ops.lineage(weights)  # in turns and from Theta it leads through other silos
+            assert len(set(done)) == len(done)
+            assert [int(i.split("/")[0]) for i in done] == sorted(int(i.split("/")[0]) for i in done)
+            assert all(int(i.split("/")[0]) < self.rounds for i in done)
+            if self.run.rules.exchanges and not self.run.plan.theta_mixing:
                 assert start == "start"
-                assert len(set(done)) == len(done)
                 assert sum("/local/" in i for i in done) == (site in self.saved.trained)
-                assert [int(i.split("/")[0]) for i in done] == sorted(int(i.split("/")[0]) for i in done)
 
     @invariant()
     def theta_is_there_from_the_first_round_on(self) -> None:

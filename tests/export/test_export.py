@@ -161,7 +161,7 @@ WRONG: dict[str, tuple[Callable[[Path], list[str]], type[FedefmError], str]] = {
     "altered": (alter, CheckpointError, "altered"),
     "wrong class count": (rewrite(classes=("catheter",)), CheckpointError, "not those of Unet"),
     "wrong architecture": (rewrite(ModelSpec("Unet", "resnet18")), CheckpointError, "not those of Unet"),
-    "a classifier": (rewrite(ModelSpec("Classifier", "x")), CheckpointError, "no segmentation network"),
+    "a classifier": (rewrite(ModelSpec("Classifier", "x")), CheckpointError, "no network that can be built here"),
     "no weights": (lambda weights: [weights.write_text("{}") and "--json"], CheckpointError, "damaged"),
     "a damaged report": (report({"kind": "finetune", "model": 3}), ConfigError, "report.json: damaged"),
     "another evaluation": (evaluation(evaluation_report("1" * 64)), ConfigError, "did not measure these weights"),

@@ -95,7 +95,7 @@ def test_broken_data_is_told_by_its_class_alone(fl_ctx, tmp_path, caplog):
     ids=["another site's", "too long", "no weights", "another network's weights"],
 )
 def test_work_that_cannot_be_done_is_refused_and_the_next_is_done(fl_ctx, tmp_path, data, task, models, reason):
-    configure(tmp_path, data=str(data), max_steps=5)
+    configure(tmp_path, data=str(data), max_steps=5, least_images=1)
     executor = started(fl_ctx)
     assert reason_of(ask(executor, fl_ctx, task, models)).split(":")[0].endswith(reason)
     assert reason_of(ask(executor, fl_ctx, PREPARE)) is None

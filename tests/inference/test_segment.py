@@ -204,7 +204,7 @@ MODEL_FAULTS = {
     "empty": (lambda model: model.write_bytes(b""), "damaged or not safetensors"),
     "wrong class count": (lambda model: rewrite(model, classes=("catheter",)), "not those of Unet"),
     "wrong architecture": (lambda model: rewrite(model, ModelSpec("Unet", "resnet18")), "not those of Unet"),
-    "a classifier": (lambda model: rewrite(model, ModelSpec("Classifier", "x")), "no segmentation network"),
+    "a classifier": (lambda model: rewrite(model, ModelSpec("Classifier", "x")), "no network that can be built here"),
 }
 
 

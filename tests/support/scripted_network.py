@@ -103,7 +103,7 @@ class Network:
         if fault == "silent":
             return []
         if task.stage in TRAINING and fault in ("bad weights", "no weights"):
-            return [(task, Result(task.id, BAD if fault == "bad weights" else None, good.report))]
+            return [(task, Result(task.id, BAD if fault == "bad weights" else None, good.report, good.images))]
         self.worked.append(task.id)
         if fault == "twice":
             return [(task, good), (task, Result(task.id, self.train(Assignment(task, {"student": "replayed"}))))]
