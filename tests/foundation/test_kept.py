@@ -9,12 +9,23 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedefm.exchange.events import Event, RunResumed, SilosRated, StageEnded, StageStarted, TaskDone, TaskLost
+from fedefm.exchange.events import (
+    CountsCapped,
+    Event,
+    RunResumed,
+    SilosRated,
+    StageEnded,
+    StageStarted,
+    Standing,
+    StandingChanged,
+    TaskDone,
+    TaskLost,
+)
 from fedefm.exchange.messages import Lost, Stage, Task
 from fedefm.exchange.state import RoundState
 from fedefm.foundation.kept import RunKept
 from fedefm.foundation.settings import Settings
-from fedefm.models.build import Weights
+from fedefm.models.build import Weights, initial_weights
 from support.small_networks import SMALLEST
 
 SITES = ("a", "b", "c")
@@ -24,8 +35,12 @@ SOME = st.sets(st.sampled_from(SITES))
 SHARE = st.floats(0, 1)
 
 
+START = initial_weights(SMALLEST, len(CLASSES) + 1, 32, 0)
+
+
 def weights(value: float) -> Weights:
-    return {"w": torch.tensor([value, 1.0]), "n": torch.tensor([3])}
+    first = next(iter(START))
+    return START | {first: START[first] + value}
 
 
 @st.composite
@@ -41,19 +56,27 @@ def states(draw: st.DrawFn) -> RoundState[Weights]:
         corpora=dict.fromkeys(some, ("catheter",)),
         images={site: draw(st.integers(0, 10**6)) for site in some},
         misses={site: draw(st.integers(0, 5)) for site in some},
+        returns={site: draw(st.integers(0, 5)) for site in some},
+        away_until={site: draw(st.integers(0, 99)) for site in some},
+        missed_visits={site: draw(st.integers(0, 5)) for site in some},
+        benched={site: draw(st.integers(0, 99)) for site in some},
+        removed=frozenset(draw(SOME)),
     )
 
 
 SITE = st.sampled_from(SITES)
 STAGES = st.sampled_from([Stage.LOCAL, Stage.DISTIL, Stage.EVALUATE])
-REPORT = st.dictionaries(st.text(max_size=5), st.none() | st.floats() | st.integers(0, 10**12), max_size=3)
+NAME = st.text(st.characters(categories=["L", "N"]), max_size=5)  # what came through `exchange.bounds` is plain
+REPORT = st.dictionaries(NAME, st.none() | st.floats(-1e6, 1e6) | st.integers(0, 10**7), max_size=3)
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(StageStarted, st.integers(0, 9), st.integers(1, 9), STAGES, st.integers(1, 9)),
     st.builds(StageEnded, st.integers(0, 9), STAGES, st.floats(0, 1e6), st.integers(0, 2**60)),
     st.builds(lambda s, k, r, n: TaskDone(Task(s, k, "a", "a", seed=2**62), r, n), STAGES, st.integers(0, 9), REPORT,
               st.integers(0, 99)),
     st.builds(lambda site, why: TaskLost(Lost(site, 1, Stage.OVERSEAS, why, "b")), SITE, st.text(max_size=20)),
-    st.builds(SilosRated, st.integers(0, 9), st.dictionaries(SITE, SHARE)),
+    st.builds(SilosRated, st.integers(0, 9), st.dictionaries(SITE, SHARE, min_size=1)),
+    st.builds(CountsCapped, st.integers(0, 9), st.lists(SITE).map(tuple)),
+    st.builds(StandingChanged, st.integers(0, 9), SITE, st.sampled_from(Standing), st.text(max_size=9)),
     st.builds(RunResumed, st.integers(0, 9), st.text(max_size=9)),
 )  # fmt: skip
 
@@ -71,7 +94,7 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(states(), st.lists(EVENTS, max_size=6))
 def test_state_and_story_come_back_as_they_were(tmp_path: Path, state: RoundState[Weights], told: list[Event]) -> None:
     RunKept(tmp_path, JOB).save(state, told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nvflare.apis.analytix import AnalyticsDataType
@@ -18,8 +18,18 @@ def scalars(task: Task, report: Mapping[str, Any]) -> dict[str, float]:
     place = f"{task.stage.value}/{task.visitor}" if task.stage in TRAVELS else task.stage.value
     figures = {f"{key}/{place}": report.get(key) for key in ("loss", "val_dice")}
     figures |= {f"emd_similarity/{host}": value for host, value in report.get("emd_similarity", {}).items()}
-    figures |= {f"agreement/{task.visitor}/{name}": value for name, value in report.get("agreement", {}).items()}
+    figures |= {f"agreement/{model}/{name}": value for name, model, value in _agreement(task, report)}
     return {tag: float(value) for tag, value in figures.items() if value is not None}
+
+
+def _agreement(task: Task, report: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
+    """Class, model and figure: an assessing host has looked at one model, a student at all that came."""
+    for name, found in report.get("agreement", {}).items():
+        yield from ((name, model, value) for model, value in _by_model(task, found).items())
+
+
+def _by_model(task: Task, found: Any) -> Mapping[str, float]:
+    return found if isinstance(found, Mapping) else {task.visitor: found}
 
 
 def send_scalars(sender: FLComponent, task: Task, report: Mapping[str, Any], fl_ctx: FLContext) -> None:
