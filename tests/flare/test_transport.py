@@ -122,11 +122,11 @@ def weights(value):
     return {"w": torch.full((3,), float(value))}
 
 
-def report(stage):
+def report(stage, models=()):
     return {
         Stage.PREPARE: {"corpus": ["vessel"], "images": {"train": 1}},
         Stage.ASSESS: {"agreement": {"vessel": 0.5}},
-        Stage.EVALUATE: {"scores": {}},
+        Stage.EVALUATE: {"scores": {name: {} for name in models}},
     }.get(stage, {"loss": 1.0, "val_dice": 0.5})
 
 
@@ -135,7 +135,7 @@ def work(assignment):
     task = assignment.task
     student = assignment.models.get(STUDENT)
     trained = None if student is None or task.stage in (Stage.ASSESS, Stage.EVALUATE) else {"w": student["w"] + 1}
-    return encode_result(Result(task.id, trained, report(task.stage), 1))
+    return encode_result(Result(task.id, trained, report(task.stage, assignment.models), 1))
 
 
 def visits():
