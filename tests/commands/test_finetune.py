@@ -52,6 +52,7 @@ def test_in_process_and_in_the_simulator_the_weights_are_the_same(
 
 
 @pytest.mark.simulator
+@pytest.mark.slow
 def test_alone_in_the_simulator_weights_stay_with_the_hospital(
     theta: Path, consortium: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,6 +68,7 @@ def test_the_others_finish_without_it_and_the_record_says_so(place, consortium, 
     assert load_weights(tmp_path / "out" / "theta.safetensors").sha256 == record["theta"]["sha256"]
 
 
+@pytest.mark.slow
 def test_with_flares_own_launcher_the_same_blow_ends_the_job_for_all(place, consortium, tmp_path):
     _, _, status = run(place, consortium, "hospital-c", tmp_path)
     assert status != COMPLETED

@@ -41,7 +41,10 @@ def kill_after(rounds: int, command: list[str], out: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "rounds"),
-    [pytest.param([], 6, marks=pytest.mark.simulator, id="simulator"), pytest.param(["--in-process"], 24, id="here")],
+    [
+        pytest.param([], 6, marks=[pytest.mark.simulator, pytest.mark.slow], id="simulator"),
+        pytest.param(["--in-process"], 24, id="here"),
+    ],
 )
 def test_a_killed_job_goes_on_and_ends_with_the_same_weights(
     how: list[str], rounds: int, consortium: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -167,7 +167,7 @@ def job(noise: float) -> Settings:
 
 
 @pytest.mark.simulator
-@pytest.mark.parametrize("allowed", [0.001, 0.0])
+@pytest.mark.parametrize("allowed", [0.001, pytest.param(0.0, marks=pytest.mark.slow)])
 def test_hospitals_with_noise_take_part_where_the_job_takes_it(tmp_path, monkeypatch, allowed):
     folders = {
         path.name: path

@@ -57,7 +57,10 @@ def played(
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-@pytest.mark.parametrize("stages", [{Stage.OVERSEAS}, set(TRAINING)], ids=["experts", "all"])
+@pytest.mark.parametrize(
+    "stages",
+    [pytest.param({Stage.OVERSEAS}, id="experts"), pytest.param(set(TRAINING), id="all", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("order", [SEQUENTIAL, pytest.param(PARALLEL, marks=pytest.mark.slow)])
 def test_an_attack_costs_no_more_than_silence(
     monkeypatch: pytest.MonkeyPatch, consortium: dict[str, Path], attack: str, stages: set[Stage], order: str
