@@ -40,7 +40,7 @@ VALUES = {
     },
     ModelSpec: {
         "architecture": st.text(max_size=9), "encoder": PLAIN_NAME, "pretrained": st.none() | st.text(),
-        "options": st.dictionaries(st.sampled_from(["encoder_depth", "drop"]), st.integers()),
+        "options": st.dictionaries(st.sampled_from(["encoder_depth", "drop"]), st.integers(-99, 16384)),
     },
 }  # fmt: skip
 

@@ -186,7 +186,7 @@ def test_a_federation_tunes_and_measures_as_one_process_does(place: Place, model
         files = {"theta": models / ID / THETA_FILE, "tuned": models / "tuned-1" / "tuned.safetensors"}
         assert record["models"] == evaluate_in_process(MEASURE, folders, read_models(files))["models"]
         told = {value for row in record["matrix"]["dice"].values() for value in row.values()}
-        assert told == {None}  # three test images: each site's own floor of five holds against the job's of one
+        assert None not in told  # the rehearsal's sites tell of few images too: theirs are synthetic
 
         (models / "unsigned").mkdir()
         shutil.copy(models / ID / THETA_FILE, models / "unsigned")

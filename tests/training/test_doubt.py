@@ -74,7 +74,7 @@ def test_whole_numbers_must_stay() -> None:
         ({**SENT, "weight": torch.tensor([0.0, math.nan, 0.0])}, "NaN"),
         ({**SENT, "weight": torch.tensor([0.0, -math.inf, 0.0])}, "NaN"),
         ({**SENT, "weight": torch.tensor([0.0, -2e4, 0.0])}, "beyond 10000"),
-        ({**SENT, "weight": "x"}, "another shape"),
+        ({**SENT, "weight": "x"}, "else than tensors"),
     ],
 )
 def test_weights_that_fit_no_network_are_refused(weights: object, words: str) -> None:

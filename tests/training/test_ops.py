@@ -32,8 +32,8 @@ def back(sent: Any) -> Result[Any]:
         ({"a": torch.ones(6)}, "'a'"),
         ({"a": torch.ones(2, 3, dtype=torch.float64)}, "'a'"),
         ({"a": torch.ones(2, 3, dtype=torch.int32)}, "'a'"),
-        ({"a": [1.0] * 6}, "'a'"),
-        ({"a": None}, "'a'"),
+        ({"a": [1.0] * 6}, "else than tensors"),
+        ({"a": None}, "else than tensors"),
         ({"c": torch.ones(1)}, "additional"),
     ],
 )
