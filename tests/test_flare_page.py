@@ -63,7 +63,12 @@ def test_every_file_that_flare_reads_is_listed() -> None:
     read += [path for folder in ("workspace_templates", "provisioning") for path in (ROOT / folder).rglob("*")]
     ours = {path for pattern in listed() for path in ROOT.glob(pattern)}
     missing = {path.relative_to(ROOT).as_posix() for path in read if path.is_file() and path not in ours}
-    own = ("hospital/local/fedefm_site.json.sample", "server/local/fedefm_server.json")  # FLARE does not look at them
+    own = (  # FLARE does not look at them
+        "hospital/local/fedefm_limits.json",
+        "hospital/local/fedefm_site.json.sample",
+        "server/local/fedefm_limits.json",
+        "server/local/fedefm_server.json",
+    )
     assert missing == {f"workspace_templates/{path}" for path in own}
 
 
