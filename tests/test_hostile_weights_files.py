@@ -38,7 +38,8 @@ def kept_rounds(path: Path) -> None:
     kept, weights = RoundsKept(path.parent / "state", settings, ["a"]), take_weights(build_seeded(settings))
     kept.save(Progress(weights, weights, Best(1, 0.5), ({"round": 1},)))
     (folder,) = (path.parent / "state").iterdir()
-    path.replace(folder / "weights-1.safetensors")
+    (file,) = folder.glob("*.safetensors")
+    path.replace(file)
     kept.load()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from fedefm.errors import ConfigError
 
+_NUMBER = re.compile(r"(?:\[Errno |\(os error )(\d+)[\])]")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LOST = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN)
@@ -173,7 +174,7 @@ def refused_write(error: OSError, place: Path | str) -> ConfigError:
 
 def system_error(text: str) -> OSError | None:
     """The first refusal to write that another program reports in its output; None where there is none."""
-    for number in map(int, re.findall(r"(?:\[Errno |\(os error )(\d+)[\])]", text)):
+    for number in map(int, _NUMBER.findall(text)):
         if number in _WRITING:
             return OSError(number, os.strerror(number))
     return next((OSError(number, os.strerror(number)) for number in _WRITING if os.strerror(number) in text), None)
@@ -183,8 +184,8 @@ def _number(error: OSError) -> int | None:
     """The system's number; `shutil.copytree` and others tell it in their text alone."""
     if error.errno is not None:
         return error.errno
-    found = system_error(str(error))
-    return None if found is None else found.errno
+    told = _NUMBER.search(str(error))
+    return int(told.group(1)) if told else None
 
 
 def folder_sha256(folder: Path) -> str:
