@@ -382,12 +382,27 @@ MUTANTS = (
         ("tests/simulation/test_resume.py::test_what_changed_the_result_is_refused_in_one_line",),
     ),
     Mutant(
+        "a student believes no teacher blindly",
+        (("custom/fedefm/foundation/start.py", "return {host: shares[host] for", "return {host: 1.0 for"),),
+        ("tests/foundation/test_hospital.py",),
+    ),
+    Mutant(
+        "a teacher that cannot be compared ends nothing",
+        (("custom/fedefm/foundation/distil.py", "except OptimalTransportError:", "except ZeroDivisionError:"),),
+        ("tests/foundation/test_distil.py",),
+    ),
+    Mutant(
+        "an agreement is a number in [0, 1]",
+        (("custom/fedefm/exchange/bounds.py", "_AGREEMENT = Number(SHARE, known=True)", "_AGREEMENT = Number()"),),
+        ("tests/exchange/test_coordinator.py", "tests/exchange/test_bounds.py"),
+    ),
+    Mutant(
         "one host decides",
         (
             (
                 "custom/fedefm/exchange/reputation.py",
-                "    if len(votes) < 2 or limit == 0:",
-                "    if not votes or limit == 0:",
+                "if len(votes) > 1 else 1.0",
+                "if votes else 1.0",
             ),
         ),
         ("tests/exchange/test_reputation.py",),

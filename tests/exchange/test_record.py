@@ -155,3 +155,11 @@ def test_reputations_stand_by_round_where_silos_were_compared() -> None:
 )
 def test_mean_skips_what_is_no_number(values: list[Any], expected: float | None) -> None:
     assert mean(values) == expected
+
+
+def test_whom_a_student_did_not_believe_in_full_is_kept_by_round() -> None:
+    recorder = Recorder(CLASSES)
+    taught = {"loss": 0.5, "val_dice": None, "shares": {"b": 0.25, "c": 1.0, "d": 1.0}, "dropped": ["d"]}
+    recorder(done(Stage.DISTIL, 2, "a", **taught))
+    recorder(done(Stage.DISTIL, 2, "b", loss=0.5, val_dice=None, shares={"a": 1.0}, dropped=[]))
+    assert recorder.figures()["doubted"] == {"2": {"a": {"b": 0.25, "d": 0.0}}}

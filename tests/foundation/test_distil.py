@@ -318,3 +318,20 @@ def test_static_structure_is_taught_as_none_of_the_teachers_classes_at_full_weig
     expected = T**2 * foundation_loss(log_p, q, region).mean()
     assert loss((images, masks)).item() == pytest.approx(expected.item(), rel=1e-9)
     assert q[:, 0][seen].min() == 1
+
+
+@pytest.mark.parametrize("part", ["answers", "features"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_teacher_that_cannot_be_compared_drops_out_and_ends_nothing(
+    batch: tuple[Tensor, Tensor], part: str, bad: float
+) -> None:
+    def broken(images: Tensor) -> tuple[Tensor, Tensor]:
+        logits, seen = forward_with_features(WEST, images, -1)
+        return (logits * bad, seen) if part == "answers" else (logits, seen * bad)
+
+    both = objective({"east": EXPERTS["east"], "west": Teacher(broken, (1, 3))}, weighting="emd")
+    alone = objective({"east": EXPERTS["east"]}, weighting="emd")
+    for _ in range(2):
+        same(both(batch), alone(batch))
+    assert (both.dropped, alone.dropped) == (["west"], [])
+    assert both.similarities() == alone.similarities()

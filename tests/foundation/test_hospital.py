@@ -11,6 +11,7 @@ import torch
 
 from fedefm.errors import DataError, FedefmError, ProtocolError
 from fedefm.exchange.messages import Assignment, Result, Stage, Task
+from fedefm.exchange.schedule import Schedule
 from fedefm.foundation.hospital import Hospital
 from fedefm.foundation.settings import Distillation, Settings
 from fedefm.maths import weighted_mean, weights_sha256
@@ -283,3 +284,34 @@ def test_a_teacher_without_reputation_changes_nothing(east: Hospital) -> None:
     without = Assignment(task(Stage.DISTIL, teachers={"west": ("vessel",)}), {"student": START, "west": START})
     alone, in_doubt, in_trust = (trained_hash(east.perform(given)) for given in (without, doubted, trusted))
     assert in_doubt == alone != in_trust
+
+
+@pytest.fixture(scope="module")
+def seeing(east: Hospital) -> Weights:
+    """Weights that see the hospital's own class."""
+    fast = replace(SETTINGS, optimisation=Optimisation(batch_size=4, learning_rate=0.01))
+    work = Task(Stage.LOCAL, 0, "east", "east", steps=60, seed=3)
+    return trained(Hospital("east", east._folder, fast), Assignment(work, {"student": START}))
+
+
+def test_a_teacher_that_sees_nothing_of_a_class_that_it_annotates_is_not_believed(
+    east: Hospital, seeing: Weights
+) -> None:
+    """It neither teaches nor enters the mean that the student starts from, as if it had no reputation."""
+    models = {"student": seeing, "north": seeing, "west": OTHER}
+    teachers = {"north": ("catheter",), "west": ("catheter", "vessel")}
+    asked = Assignment(task(Stage.DISTIL, teachers=teachers), models)
+    found = east.perform(asked)
+    assert found.report["agreement"]["catheter"]["north"] > 0.1
+    assert found.report["shares"] == {"north": 1.0, "west": 0.0}
+    named = Assignment(task(Stage.DISTIL, teachers=teachers, reputation={"north": 1.0, "west": 0.0}), models)
+    believing = Hospital("east", east._folder, replace(SETTINGS, schedule=Schedule(reputation_limit=0.0)))
+    assert trained_hash(found) == trained_hash(believing.perform(named)) != trained_hash(believing.perform(asked))
+
+
+def test_where_no_teacher_annotates_a_class_of_the_hospital_nothing_is_compared(
+    east: Hospital, seeing: Weights
+) -> None:
+    models = {"student": seeing, "west": OTHER}
+    report = east.perform(Assignment(task(Stage.DISTIL, teachers={"west": ("vessel",)}), models)).report
+    assert report["agreement"] == {} and report["shares"] == {"west": 1.0}

@@ -101,3 +101,9 @@ def test_a_silo_that_lost_weight_in_the_last_round_is_named(report):
         ["phantom", "counts", "0.50", "of"],
     ]
     assert "Rated" not in printed(print_summary, report | {"reputation": {}})
+
+
+def test_teachers_that_students_doubted_in_the_last_round_are_named(report):
+    doubted = {"0": {"a": {"c": 0.0}}, "1": {"a": {"b": 0.25}, "c": {"b": 0.0}}}
+    lines = printed(print_summary, report | {"doubted": doubted}).splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("Doubted")] == ["b as a teacher, by a, c"]

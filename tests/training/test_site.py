@@ -9,9 +9,9 @@ import pytest
 from fedefm.data.dataset import SiteData, load_site
 from fedefm.data.synth import write_site
 from fedefm.errors import ConfigError
-from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
+from fedefm.exchange.messages import START, STUDENT, Assignment, Stage, Task
 from fedefm.finetune.settings import FineTune
-from fedefm.finetune.tuner import START, TUNED, Tuner
+from fedefm.finetune.tuner import TUNED, Tuner
 from fedefm.foundation.hospital import Hospital
 from fedefm.foundation.settings import Settings
 from fedefm.metrics.suppression import DIGITS, LEAST_IMAGES, told_count

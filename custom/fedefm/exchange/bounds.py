@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedefm.errors import ProtocolError
-from fedefm.exchange.messages import Stage, Task
+from fedefm.exchange.messages import START, Stage, Task
 
 Range = tuple[float, float]
 """Least and greatest value of a figure."""
@@ -37,8 +37,8 @@ POOLED: Mapping[str, Range] = {"dice": SHARE, "iou": SHARE}
 """The figures of a class that a foundation job tells."""
 
 SPLITS = ("train", "val", "test")
-START, TUNED = "start", "tuned"
-"""The two models of a fine-tune job."""
+TUNED = "tuned"
+"""The model of a fine-tune job, beside the one that it starts from."""
 
 AUTHORS = ("jaccard_with_background", "jaccard_without_background", "dice_over_channels")
 
@@ -78,13 +78,19 @@ class Part(ABC):
 
 @dataclass(frozen=True)
 class Number(Part):
-    """A number in a range, or None: unknown, held back, or (NaN, infinity) none that JSON can hold."""
+    """A number in a range, or None: unknown, held back, or (NaN, infinity) none that JSON can hold.
+
+    Attributes:
+        range: its least and its greatest value.
+        known: whether None is refused too.
+    """
 
     range: Range = (-MAX_NUMBER, MAX_NUMBER)
+    known: bool = False
 
     def read(self, value: Any, asked: Asked, place: str) -> int | float | None:
         """The number, as it came."""
-        if value is None or (type(value) is float and not math.isfinite(value)):
+        if not self.known and (value is None or (type(value) is float and not math.isfinite(value))):
             return None
         low, high = self.range
         if type(value) not in (int, float) or not low <= value <= high:
@@ -282,6 +288,7 @@ def _measured(metrics: Mapping[str, Range]) -> Group:
 _BY_CLASS = Each("CLASS", _classes, _scores)
 _VALIDATED = Each("METRIC", _validated, _metric)
 _TRAINED: dict[str, Part] = {"loss": Number(), "val_dice": Number(SHARE)}
+_AGREEMENT = Number(SHARE, known=True)
 _OWN = Group(_TRAINED, {"rate_sum": Number((0.0, MAX_NUMBER))})
 
 REPORTS: Mapping[Stage, Group] = {
@@ -295,12 +302,12 @@ REPORTS: Mapping[Stage, Group] = {
         _TRAINED,
         {
             "emd_similarity": Each("HOSPITAL", _teachers, lambda asked, name: Number(COSINE)),
-            "agreement": Each("CLASS", _classes, lambda asked, name: Each("MODEL", _models, lambda *_: Number(SHARE))),
+            "agreement": Each("CLASS", _classes, lambda *_: Each("MODEL", _models, lambda *_: _AGREEMENT)),
             "shares": Each("HOSPITAL", _teachers, lambda asked, name: Number(SHARE)),
             "dropped": Names(_teachers),
         },
     ),
-    Stage.ASSESS: group(agreement=Each("CLASS", _classes, lambda asked, name: Number(SHARE))),
+    Stage.ASSESS: group(agreement=Each("CLASS", _classes, lambda *_: _AGREEMENT)),
     Stage.LONE: group(scores=_BY_CLASS),
     Stage.EVALUATE: group(scores=Each("MODEL", _models, lambda asked, name: _BY_CLASS, whole=True)),
     Stage.TUNE: Group(

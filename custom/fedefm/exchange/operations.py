@@ -12,7 +12,7 @@ from fedefm.exchange.events import CountsCapped, SilosRated, StageEnded, StageSt
 from fedefm.exchange.messages import STUDENT, Assignment, Check, Result, Stage, Task, W, any_report
 from fedefm.exchange.method import NOTHING, Experts, Method
 from fedefm.exchange.ports import WeightsOps
-from fedefm.exchange.reputation import agreement_of, assessed, comparable, found_of, reputation, with_agreement
+from fedefm.exchange.reputation import agreement_of, assessed, comparable, reputation, with_agreement
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.shares import above, capped
 from fedefm.exchange.stages import Stages
@@ -91,7 +91,7 @@ class Operations(Generic[W]):
             corpora = {host: state.corpora[host] for host in experts[site]}
             task = self.tasks.distil(site, state.round, corpora, self.reputations(state, corpora))
             assignments.append(Assignment(task, {STUDENT: state.silos[site], **experts[site]}))
-        done, state = self.stages.perform(state, Stage.DISTIL, assignments, check=found_of)
+        done, state = self.stages.perform(state, Stage.DISTIL, assignments)
         return replace(state, silos=state.silos | _weights(done)), frozenset(task.site for task, _ in done)
 
     def assess(self, state: RoundState[W], silos: Sequence[str], excused: Collection[str] = ()) -> RoundState[W]:
@@ -107,7 +107,7 @@ class Operations(Generic[W]):
         ]
         tasks = self.tasks.assess(pairs, state.round)
         assignments = [Assignment(task, {STUDENT: state.silos[task.visitor]}) for task in tasks]
-        done, state = self.stages.perform(state, Stage.ASSESS, assignments, excused, agreement_of)
+        done, state = self.stages.perform(state, Stage.ASSESS, assignments, excused)
         agreement = state.agreement
         for task, result in done:
             found = agreement_of(result.report, self._comparable(state, task.visitor, task.site))

@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import median, median_high
 from typing import Any
 
-from fedefm.errors import ProtocolError
 from fedefm.exchange.topology import Topology
 
 Agreement = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -100,36 +99,19 @@ def with_agreement(agreement: Agreement, host: str, silo: str, found: Mapping[st
     return {**agreement, host: {**classes, **updated}}
 
 
-def agreement_of(report: Mapping[str, Any], classes: Sequence[str] = ()) -> dict[str, float]:
-    """The agreement by class in an assess report, of these classes.
-
-    Raises:
-        ProtocolError: one of its figures is no number in [0, 1].
-    """
-    found = report.get("agreement")
-    if not isinstance(found, Mapping) or not all(_is_share(value) for value in found.values()):
-        raise ProtocolError("assess: the hospital gave no agreement in [0, 1] by class")
+def agreement_of(report: Mapping[str, Any], classes: Sequence[str]) -> dict[str, float]:
+    """The agreement by class in an assess report that `bounds.read_report` has read, of these classes."""
+    found = report["agreement"]
     return {name: float(found[name]) for name in classes if name in found}
 
 
 def found_of(
-    report: Mapping[str, Any], classes: Collection[str] = (), models: Collection[str] = ()
+    report: Mapping[str, Any], classes: Collection[str], models: Collection[str]
 ) -> dict[str, dict[str, float]]:
-    """What a distil report says of the models that came along, by class and model: of these classes and models.
-
-    Raises:
-        ProtocolError: one of its figures is no number in [0, 1].
-    """
+    """What a distil report that `bounds.read_report` has read says of these models, by class and model."""
     found = report.get("agreement", {})
-    rows = list(found.values()) if isinstance(found, Mapping) else [None]
-    if not all(isinstance(silos, Mapping) and all(map(_is_share, silos.values())) for silos in rows):
-        raise ProtocolError("distil: the hospital gave no agreement in [0, 1] by class and model")
     return {
         name: {silo: float(found[name][silo]) for silo in sorted(models) if silo in found[name]}
         for name in sorted(classes)
         if name in found
     }
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1

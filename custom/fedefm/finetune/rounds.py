@@ -13,7 +13,7 @@ from typing import Any
 
 from fedefm.exchange.events import CountsCapped, Listener, RunResumed
 from fedefm.exchange.in_process import InProcessTransport
-from fedefm.exchange.messages import STUDENT, Assignment, Stage
+from fedefm.exchange.messages import START, STUDENT, Assignment, Stage
 from fedefm.exchange.ports import Transport
 from fedefm.exchange.shares import above, capped
 from fedefm.exchange.stages import Stages
@@ -21,7 +21,7 @@ from fedefm.exchange.state import Attendance
 from fedefm.finetune.metric import Best, check_reported, replaces, value_of
 from fedefm.finetune.rounds_kept import Progress, RoundsKept
 from fedefm.finetune.settings import OVER, FineTune
-from fedefm.finetune.tuner import START, TUNED, Tuner, part
+from fedefm.finetune.tuner import TUNED, Tuner, part
 from fedefm.finetune.weights import start_weights, with_theta_named
 from fedefm.metrics.table import Over, of_finetune, ranges
 from fedefm.models.build import Weights

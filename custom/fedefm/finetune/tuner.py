@@ -10,8 +10,8 @@ from typing import Any
 from torch import nn
 
 from fedefm.errors import ProtocolError
-from fedefm.exchange.bounds import START, TUNED
-from fedefm.exchange.messages import STUDENT, Stage, Task, task_seed
+from fedefm.exchange.bounds import TUNED
+from fedefm.exchange.messages import START, STUDENT, Stage, Task, task_seed
 from fedefm.finetune.metric import Best, is_better
 from fedefm.finetune.network import build_seeded, check_state, close_tuning, open_for_tuning
 from fedefm.finetune.settings import FineTune

@@ -22,7 +22,4 @@ class EvaluationExecutor(JobExecutor):
 
     def open_site(self, name: str, config: SiteConfig, settings: Path, output: Path) -> Measurer:
         """A measurer; the site's `least_images` holds against any job."""
-        job, least = load_evaluation(settings), config.least_images
-        return Measurer(
-            name, config.data, job, device=config.device, threads=config.threads, cache=config.cache, least=least
-        )
+        return Measurer(name, config.data, load_evaluation(settings), **config.options)

@@ -22,14 +22,4 @@ class FineTuneExecutor(JobExecutor):
 
     def open_site(self, name: str, config: SiteConfig, settings: Path, output: Path) -> Tuner:
         """A tuner; a hospital that tunes alone keeps its weights in `output`."""
-        job = load_finetune(settings)
-        return Tuner(
-            name,
-            config.data,
-            job,
-            device=config.device,
-            threads=config.threads,
-            cache=config.cache,
-            keep=output,
-            least=config.least_images,
-        )
+        return Tuner(name, config.data, load_finetune(settings), keep=output, **config.options)

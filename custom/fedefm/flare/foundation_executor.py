@@ -22,12 +22,4 @@ class FoundationExecutor(JobExecutor):
 
     def open_site(self, name: str, config: SiteConfig, settings: Path, output: Path) -> Hospital:
         """A hospital; it leaves no file of its own."""
-        return Hospital(
-            name,
-            config.data,
-            load_settings(settings),
-            device=config.device,
-            threads=config.threads,
-            cache=config.cache,
-            least=config.least_images,
-        )
+        return Hospital(name, config.data, load_settings(settings), **config.options)

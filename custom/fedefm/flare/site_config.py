@@ -40,6 +40,11 @@ class SiteConfig:
     least_images: PositiveInt = LEAST_IMAGES
     cache: Path | None = None
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a site decides for its work in any job, as the arguments of its `Site`."""
+        return {"device": self.device, "threads": self.threads, "cache": self.cache, "least": self.least_images}
+
     def check(self, assignment: Assignment[Any]) -> None:
         """Refuse work beyond the site's limits.
 

@@ -57,7 +57,7 @@ class DistillationObjective:
         self._teachers = dict(sorted(teachers.items()))
         self._similarity: dict[str, list[float]] = defaultdict(list)
         self._static: dict[str, StaticStructure] = {}
-        self._dropped: dict[str, str] = {}
+        self._dropped: set[str] = set()
 
     def __call__(self, batch: Batch) -> Tensor:
         """Loss of one batch."""
@@ -91,9 +91,9 @@ class DistillationObjective:
         return {host: sum(values) / len(values) for host, values in self._similarity.items()}
 
     @property
-    def dropped(self) -> dict[str, str]:
-        """Teachers that could not be compared with the student, with the reason; they teach no more in this task."""
-        return dict(self._dropped)
+    def dropped(self) -> list[str]:
+        """Teachers that could not be compared with the student, sorted; they teach no more in this task."""
+        return sorted(self._dropped)
 
     def _compare(self, nodes: Float[Tensor, "b n c"], asked: Mapping[str, Answer]) -> dict[str, Float[Tensor, " b"]]:
         """The EMD similarity of every teacher that can be compared; one that cannot is dropped, and ends nothing."""
@@ -102,13 +102,14 @@ class DistillationObjective:
             if host in self._dropped:
                 continue
             try:
-                scores[host] = emd_similarity(nodes, seen)
-            except OptimalTransportError as error:
-                self._dropped[host] = str(error)
+                score = emd_similarity(nodes, seen)
+            except OptimalTransportError:
+                self._dropped.add(host)
                 continue
-            if not bool(answer.isfinite().all()):
-                self._dropped[host] = "its answers hold NaN or infinity"
-                del scores[host]
+            if bool(answer.isfinite().all()):
+                scores[host] = score
+            else:
+                self._dropped.add(host)
         return scores
 
     @torch.no_grad()

@@ -163,7 +163,7 @@ class Hospital(Site):
             raise ProtocolError(f"task {task.id}: the experts that came along are not those that it names")
         distillation, classes = self._settings.distillation, self._settings.classes
         limit = self._settings.schedule.reputation_limit
-        found = self._compare(models) if limit else {}
+        found = self._compare(models) if limit and self._can_judge(task) else {}
         shares = shares_of(task, found, limit)
         models = {**models, STUDENT: start_of(task, models, distillation, shares)}
         lessons = Lessons(lambda host: self._teacher(models[host]), task.teachers, self._batches(task), task.steps)
@@ -192,7 +192,7 @@ class Hospital(Site):
             "emd_similarity": objective.similarities(),
             "agreement": found,
             "shares": shares,
-            "dropped": sorted(objective.dropped),
+            "dropped": objective.dropped,
         }
         return take_weights(student), report
 
@@ -204,6 +204,10 @@ class Hospital(Site):
         """How to ask a teacher, until the next one is opened: all share one network."""
         network = self._network(TEACHER, {TEACHER: weights}).eval().requires_grad_(False)
         return lambda images: forward_with_features(network, images, self._settings.distillation.feature_level)
+
+    def _can_judge(self, task: Task) -> bool:
+        """Whether any teacher should know a class that the site annotates; else looking at the models tells nothing."""
+        return any(set(corpus) & set(self.data.corpus) for corpus in task.teachers.values())
 
     def _compare(self, models: Mapping[str, Weights]) -> dict[str, dict[str, float]]:
         """How far every model agrees with the site's own labels, by class and model."""

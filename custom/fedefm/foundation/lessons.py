@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -36,7 +36,7 @@ class Lessons:
     def __init__(
         self,
         open_teacher: Callable[[str], Ask],
-        hosts: Mapping[str, object],
+        hosts: Iterable[str],
         batches: Iterator[Batch],
         steps: int,
         kept_bytes: int = KEPT_BYTES,
