@@ -27,6 +27,7 @@ from nvflare.fuel.utils.fobs.decomposers.via_downloader import LazyDownloadRef
 from torch import Tensor
 
 from fedefm.errors import ProtocolError
+from fedefm.maths.size import nbytes
 
 SUBMISSION = (CellChannel.SERVER_COMMAND, ServerCommandNames.SUBMIT_UPDATE)
 SPARE_SHARE = 0.01  # of the bytes of the tensors
@@ -55,7 +56,7 @@ class Expected:
     @classmethod
     def like(cls, site: str, weights: Mapping[str, Tensor]) -> Expected:
         """Tensors of the names and sizes of these."""
-        return cls(site, {name: tensor.numel() * tensor.element_size() for name, tensor in weights.items()})
+        return cls(site, {name: tensor.nbytes for name, tensor in weights.items()})
 
     @property
     def limit(self) -> int:
@@ -191,4 +192,4 @@ class _BoundedConsumer(TensorConsumer):  # type: ignore[misc]
 
 def largest(models: Iterable[Mapping[str, Tensor]]) -> int:
     """Bytes of the largest of these weights; 0 without any."""
-    return max((sum(t.numel() * t.element_size() for t in weights.values()) for weights in models), default=0)
+    return max(map(nbytes, models), default=0)

@@ -26,6 +26,7 @@ from fedefm.exchange.patience import FLOOR_SECONDS, Load, Speeds
 from fedefm.flare.envelope import WEIGHTS, Weights, decode_result, encode_assignment, reason_of, task_name
 from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, cell_of, fetch, largest, leave_at_sender
 from fedefm.maths.fingerprint import weights_sha256
+from fedefm.maths.size import nbytes
 
 POLL_SECONDS = 0.1
 START_SECONDS = 120.0  # a hospital's process may need this long to start, before its first answer
@@ -253,8 +254,7 @@ def _loss(sent: Sent, silent: float | None) -> Lost | None:
 
 def load_of(assignment: Assignment[Weights]) -> Load:
     """What the time of an assignment depends on."""
-    tensors = (tensor for weights in assignment.models.values() for tensor in weights.values())
-    return Load.of(assignment.task, sum(tensor.numel() * tensor.element_size() for tensor in tensors))
+    return Load.of(assignment.task, sum(map(nbytes, assignment.models.values())))
 
 
 def open_reply(task: Task, sender: str, reply: Any) -> Result[Weights] | Lost:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fedefm.exchange.messages import CORRECTION, TRAINING, Assignment, Result
 from fedefm.maths.averaging import interpolate, linear_combination, weighted_mean
+from fedefm.maths.size import nbytes
 from fedefm.models.build import Weights
 from fedefm.training.doubt import beyond_reach, misfit, schema_of
 from fedefm.training.loop import learning_rates
@@ -65,4 +66,4 @@ class TensorOps:
 
     def nbytes(self, weights: Weights) -> int:
         """Bytes of all tensors."""
-        return sum(value.numel() * value.element_size() for value in weights.values())
+        return nbytes(weights)

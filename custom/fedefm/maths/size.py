@@ -1,0 +1,10 @@
+"""How large weights are."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def nbytes(weights: Mapping[str, Tensor]) -> int:
+    """Bytes of all tensors, in memory and on the wire alike."""
+    return sum(tensor.nbytes for tensor in weights.values())
