@@ -42,6 +42,14 @@ def server():
     cell.stop()
 
 
+def connected(cell, site):
+    """Wait until the server's end point knows the hospital: its side of the connection is made a little later."""
+    end = time.monotonic() + 60
+    while site not in cell.core_cell.agents:
+        assert time.monotonic() < end, f"{site} never came"
+        time.sleep(0.01)
+
+
 @contextmanager
 def sender(server, how):
     """A hospital of a name of its own that serves: its process, what its result holds for weights, what may come."""
@@ -55,6 +63,7 @@ def sender(server, how):
     )
     try:
         line = next(line for line in process.stdout if line.startswith("{"))
+        connected(server.cell, site)
         ref = json.loads(line)["ref"]
         value = {name: LazyDownloadRef(site, ref, name, dots.TENSOR_DOWNLOAD) for name in TENSORS}
         yield process, value, Expected.like(site, TENSORS)

@@ -1,4 +1,7 @@
-"""Filters of a site's privacy scope, FLARE's own ones among them, on this package's messages, as FLARE applies them."""
+"""Filters of a site's privacy scope, FLARE's own ones among them, on this package's messages, as FLARE applies them.
+
+On a federation: tests/federation/test_noise.py. FLARE's simulator gives its hospitals no scope at all.
+"""
 
 import json
 
@@ -11,20 +14,11 @@ from nvflare.apis.utils.task_utils import apply_filters
 from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.app.fl_conf import create_privacy_manager
 
-from fedefm.data.synth.consortium import default_sites, write_consortium
-from fedefm.data.synth.looks import CLASSES
 from fedefm.doctor.policies import scopes
-from fedefm.errors import ConfigError, QuorumError
+from fedefm.errors import ConfigError
 from fedefm.exchange.messages import STUDENT, Assignment, Result, Stage, Task
-from fedefm.exchange.schedule import Schedule
 from fedefm.flare.envelope import decode_result, encode_result
 from fedefm.flare.filters import check_filters, remember_sent
-from fedefm.foundation.run import run_in_process
-from fedefm.foundation.settings import Settings
-from fedefm.models.checkpoint import load_weights
-from fedefm.models.spec import ModelSpec
-from fedefm.simulation import foundation
-from fedefm.simulation.foundation import simulate
 from fedefm.training.doubt import NOISE_SPAN, beyond_reach
 
 FLARES = "nvflare.app_common.filters."
@@ -155,41 +149,3 @@ def test_the_doctor_says_so_before_any_job():
         name: [one.status for one in scopes(policy(results=[one]))] for name, one in (("no", SVT), ("yes", NOISE))
     }
     assert status == {"no": ["FAIL"], "yes": ["PASS"]}
-
-
-# In FLARE's simulator, on real training
-
-
-def job(noise: float) -> Settings:
-    plan = Schedule(rounds=1, local_steps=2, overseas_steps=1, distil_steps=1, min_sites=2, order="parallel")
-    network = ModelSpec("Unet", "tu-test_resnet")
-    return Settings(tuple(CLASSES), size=32, model=network, schedule=plan, stage_timeout=60, noise=noise)
-
-
-@pytest.mark.simulator
-@pytest.mark.parametrize("allowed", [0.001, pytest.param(0.0, marks=pytest.mark.slow)])
-def test_hospitals_with_noise_take_part_where_the_job_takes_it(tmp_path, monkeypatch, allowed):
-    folders = {
-        path.name: path
-        for path in write_consortium(tmp_path / "in", sites=default_sites(2), frames_per_site=10, size=64)
-    }
-    write = foundation.write_workspace
-
-    def with_policy(workspace, *args, **options):
-        write(workspace, *args, **options)
-        (workspace / "local" / "privacy.json").write_text(json.dumps(policy(results=[NOISE])))
-
-    monkeypatch.setattr(foundation, "write_workspace", with_policy)
-    if not allowed:
-        with pytest.raises(QuorumError, match="0 hospitals took part"):
-            simulate(job(allowed), folders, tmp_path / "out")
-        assert "privacy.json: GaussianNoise adds noise" in (tmp_path / "out" / "simulator.log").read_text()
-        return
-    record = simulate(job(allowed), folders, tmp_path / "out")
-    assert record["lost"] == []
-    theta, plain = (
-        load_weights(tmp_path / "out" / "theta.safetensors"),
-        run_in_process(job(allowed), folders).state.theta,
-    )
-    moved = torch.cat([(theta.weights[name] - plain[name]).flatten() for name in plain])
-    assert 1e-4 < float(moved.std()) < 0.05

@@ -57,7 +57,10 @@ def test_settings_survive_json(
     schedule: Any, optimisation: Any, distillation: Any, model: Any, baseline: Any, size: int
 ) -> None:
     parts = [cls(**values) for cls, values in (schedule, optimisation, distillation, model, baseline)]
-    job = Settings(("a", "b"), "x", 32 * size, "ring", parts[0], parts[3], parts[1], parts[2], 5, parts[4])
+    job = Settings(
+        ("a", "b"), name="x", size=32 * size, topology="ring", schedule=parts[0], optimisation=parts[1],
+        distillation=parts[2], model=parts[3], baseline=parts[4], stage_timeout=5,
+    )  # fmt: skip
     assert Settings.from_dict(json.loads(json.dumps(job.to_dict()))) == job
 
 

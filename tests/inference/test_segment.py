@@ -154,7 +154,10 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_leaves_nothing(model: Path, t
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40000, 40000)),
     )
     assert ended.returncode == ConfigError.exit_code
-    assert ended.stderr.splitlines()[-1] == "fedefm: File too large; choose another place or free it"
+    told = (
+        f"fedefm: {out}: cannot be written (File too large); free some space there, or choose a folder on another disk"
+    )
+    assert ended.stderr.splitlines()[-1] == told
     assert "Traceback" not in ended.stderr and not out.exists()
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".partial") == []
 

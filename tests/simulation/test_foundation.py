@@ -147,7 +147,7 @@ def test_a_killed_server_ends_the_run_at_once_in_one_line(folders, tmp_path):
             worker(min(sites)).parent().kill()  # the server's process, below which the hospitals' run
             struck.append(time.monotonic())
 
-    with pytest.raises(FedefmError, match=r"server's process was killed.*simulator\.log") as caught:
+    with pytest.raises(FedefmError, match=r"server process was killed.*simulator\.log") as caught:
         simulate(small(), sites, tmp_path / "out", on_event=strike)
     assert time.monotonic() - struck[0] < 20
     assert "\n" not in str(caught.value)
