@@ -1,5 +1,9 @@
 """Geometry of the square: aspect kept, thin devices kept, and the way back."""
 
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +12,10 @@ from hypothesis import strategies as st
 
 from fedefm.data.letterbox import Letterbox, fit_images, fit_masks, mean_width, restore_mask
 from fedefm.data.normalise import BLACK
+from fedefm.data.readers import read_mask
+from fedefm.data.synth.site import write_png
 from fedefm.errors import DataError
+from support.plain_shrink import plain_shrink
 
 SIDES = st.integers(1, 70)
 
@@ -104,6 +111,57 @@ def test_a_line_of_one_pixel_stays_wherever_it_falls(column: int) -> None:
     small = fit_masks(mask, Letterbox(512, 512, 96))[0]
     assert small.any(axis=1).all()
     assert small.sum(axis=1).max() <= 2
+
+
+def scene(height: int, width: int, seed: int) -> np.ndarray:
+    """Wires, discs, blocks and single pixels of up to three classes, over one another."""
+    random = np.random.default_rng(seed)
+    mask = np.zeros((height, width), np.uint8)
+    y, x = np.mgrid[:height, :width]
+    for label in random.permutation(3) + 1:
+        kind, cy, cx = random.integers(4), random.uniform(0, height), random.uniform(0, width)
+        if kind == 0:
+            side = max(height, width)
+            mask[curve(side, random.uniform(1, 6), seed)[:height, :width]] = label
+        elif kind == 1:
+            mask[np.hypot(y - cy, x - cx) < random.uniform(1, 30)] = label
+        elif kind == 2:
+            mask[int(cy) : int(cy + random.integers(1, 40)), int(cx) : int(cx + random.integers(1, 40))] = label
+        else:
+            mask[random.random(mask.shape) < 0.01] = label
+    return mask
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(2, 150), st.integers(2, 150), st.integers(1, 170), st.integers(0, 10**6))
+def test_each_pixel_is_that_of_the_plain_definition(height: int, width: int, size: int, seed: int) -> None:
+    mask, box = scene(height, width, seed), Letterbox(height, width, size)
+    expected = np.zeros((size, size), np.uint8)
+    expected[box.window] = plain_shrink(mask, box)
+    np.testing.assert_array_equal(fit_masks(mask[None], box)[0], expected)
+
+
+def test_making_masks_smaller_takes_no_longer_than_decoding_them(tmp_path: Path) -> None:
+    masks = [(curve(512, 3, seed) + 2 * curve(512, 6, seed + 100)).astype(np.uint8).clip(max=2) for seed in range(12)]
+    for number, mask in enumerate(masks):
+        write_png(tmp_path / f"{number}.png", mask)
+    box, paths = Letterbox(512, 512, 256), sorted(tmp_path.iterdir())
+
+    def seconds(work: Callable[[], object]) -> float:
+        start = time.thread_time()
+        work()
+        return time.thread_time() - start
+
+    # in turn, so that a busy machine slows both
+    taken = [
+        (
+            seconds(lambda: [read_mask(path) for path in paths]),
+            seconds(lambda: [fit_masks(m[None], box) for m in masks]),
+        )
+        for _ in range(9)
+    ]
+    decoding, resizing = (min(column) for column in zip(*taken, strict=True))
+    assert resizing < 1.5 * decoding  # 0.7 when measured; tests check shapes as well
 
 
 def test_broad_structures_keep_their_area() -> None:
