@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,13 +33,13 @@ from benchmarks.fixed.tables import markdown, spread
 from torch import Tensor
 
 from fedefm.data.dataset import SiteData, load_site
+from fedefm.data.frames import Batch, Frames
 from fedefm.files import write_json
 from fedefm.foundation import hospital
 from fedefm.foundation import run as runner
 from fedefm.foundation.distil import DistillationObjective, Teacher, presence
 from fedefm.losses.corpus import fold_log_probabilities, fold_target
 from fedefm.models.build import Weights
-from fedefm.training.loop import Batch
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results" / "oracle.json"
@@ -88,6 +88,18 @@ class Oracle(DistillationObjective):
         return self._judged.pop(0)  # teachers are weighed in the order in which they were asked
 
 
+@dataclass(frozen=True)
+class _Told:
+    """A hospital's frames, with masks that carry the truth."""
+
+    frames: Frames
+    true: Frames
+
+    def batch(self, picked: Sequence[int]) -> Batch:
+        images, masks = self.frames.batch(picked)
+        return images, masks + TRUTH * self.true.batch(picked)[1]
+
+
 class Knowing(hospital.Hospital):
     """A hospital that knows all classes of its frames, and uses that for the weights of its teachers alone."""
 
@@ -96,8 +108,8 @@ class Knowing(hospital.Hospital):
     @cached_property
     def _known(self) -> SiteData:
         """The hospital's images, with masks that carry the truth."""
-        true = load_site(self.truth[self.name], self._settings.classes, self._settings.size).train.masks
-        return replace(self.data, train=replace(self.data.train, masks=self.data.train.masks + TRUTH * true))
+        true = load_site(self.truth[self.name], self._settings.classes, self._settings.size).train.frames
+        return replace(self.data, train=replace(self.data.train, frames=_Told(self.data.train.frames, true)))
 
     def _distil(self, *work: Any) -> tuple[Weights, dict[str, Any]]:
         plain, self._data = self.data, self._known

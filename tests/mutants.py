@@ -53,6 +53,7 @@ TRUST, DOCTOR, LOCAL = "custom/fedefm/trust/", "custom/fedefm/doctor/", "workspa
 EXCHANGE = "custom/fedefm/exchange/"
 FEDERATION = "tests/federation/test_"
 GUARD, KEPT = "custom/fedefm/flare/job_guard.py", "custom/fedefm/training/kept.py"
+CACHE, PREPARED = "custom/fedefm/data/cache.py", "tests/data/test_prepared.py"
 REFUSED, KITS, TLS = f"{FEDERATION}refused_jobs.py", f"{FEDERATION}altered_kits.py", f"{FEDERATION}mutual_tls.py"
 NO_MANIFEST_OF_A_KIT = (f"{DOCTOR}manifest.py", '        yield failed_with("kit", error)\n', "        error.args\n")
 NO_DATES = (f"{TRUST}certificates.py", "    if now < certificate.not_valid_before_utc:", "    return\n    if now:")
@@ -219,6 +220,26 @@ MUTANTS = (
         "T7 no role super",
         ((f"{TRUST}certificates.py", 'FORBIDDEN_ROLE = "super"', 'FORBIDDEN_ROLE = "nobody"'),),
         (f"{REFUSED}::test_t7_the_role_that_passes_every_policy_of_flare_starts_nothing_at_a_hospital",),
+    ),
+    Mutant(
+        "prepared images are held against their SHA-256",
+        ((CACHE, "_digest(into) != entry.digests[k]", "not entry.digests[k]"),),
+        (f"{PREPARED}::test_a_damaged_record_is_made_again_and_nothing_changes",),
+    ),
+    Mutant(
+        "lines about prepared images are held against their checksum",
+        ((CACHE, "    if hashlib.sha256(text).hexdigest()[:_CHECK].encode() != check:", "    if not text:"),),
+        (f"{PREPARED}::test_a_flipped_bit_in_the_index_is_noticed",),
+    ),
+    Mutant(
+        "prepared images are those of today's files",
+        ((CACHE, "        return same and bool(self.hashes)", "        return True or bool(self.hashes)"),),
+        (f"{PREPARED}::test_what_is_changed_or_new_is_made_and_what_is_gone_is_left_out",),
+    ),
+    Mutant(
+        "prepared images are nobody else's to read",
+        ((CACHE, "_PRIVATE = 0o600", "_PRIVATE = 0o644"),),
+        (f"{PREPARED}::test_nobody_else_may_read_it_and_nothing_else_looks_into_it",),
     ),
     Mutant(
         "T10 modes of what provisioning makes",

@@ -45,7 +45,7 @@ def test_it_stands_in_record_page_and_card_of_an_evaluation(
     assert main([*command, "--out", str(out)]) == 0
     record, page = json.loads((out / "report.json").read_text()), (out / "report.html").read_text()
 
-    cases = label(restore(load_weights(theta)), load_site(consortium["east"], CLASSES, 32).test)
+    cases = list(label(restore(load_weights(theta)), load_site(consortium["east"], CLASSES, 32).test))
     for number, name in enumerate(CLASSES, 1):
         pairs = [Pair(case.prediction == number, case.truth == number) for case in cases]
         expected = [simpson(pair) for pair in pairs if pair.marked or pair.there]

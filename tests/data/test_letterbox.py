@@ -1,5 +1,9 @@
 """Geometry of the square: aspect kept, thin devices kept, and the way back."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +12,9 @@ from hypothesis import strategies as st
 
 from fedefm.data.letterbox import Letterbox, fit_images, fit_masks, mean_width, restore_mask
 from fedefm.data.normalise import BLACK
+from fedefm.data.synth.site import write_png
 from fedefm.errors import DataError
+from support.plain_shrink import plain_shrink
 
 SIDES = st.integers(1, 70)
 
@@ -104,6 +110,64 @@ def test_a_line_of_one_pixel_stays_wherever_it_falls(column: int) -> None:
     small = fit_masks(mask, Letterbox(512, 512, 96))[0]
     assert small.any(axis=1).all()
     assert small.sum(axis=1).max() <= 2
+
+
+def scene(height: int, width: int, seed: int) -> np.ndarray:
+    """Wires, discs, blocks and single pixels of up to three classes, over one another."""
+    random = np.random.default_rng(seed)
+    mask = np.zeros((height, width), np.uint8)
+    y, x = np.mgrid[:height, :width]
+    for label in random.permutation(3) + 1:
+        kind, cy, cx = random.integers(4), random.uniform(0, height), random.uniform(0, width)
+        if kind == 0:
+            side = max(height, width)
+            mask[curve(side, random.uniform(1, 6), seed)[:height, :width]] = label
+        elif kind == 1:
+            mask[np.hypot(y - cy, x - cx) < random.uniform(1, 30)] = label
+        elif kind == 2:
+            mask[int(cy) : int(cy + random.integers(1, 40)), int(cx) : int(cx + random.integers(1, 40))] = label
+        else:
+            mask[random.random(mask.shape) < 0.01] = label
+    return mask
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(2, 150), st.integers(2, 150), st.integers(1, 170), st.integers(0, 10**6))
+def test_each_pixel_is_that_of_the_plain_definition(height: int, width: int, size: int, seed: int) -> None:
+    mask, box = scene(height, width, seed), Letterbox(height, width, size)
+    expected = np.zeros((size, size), np.uint8)
+    expected[box.window] = plain_shrink(mask, box)
+    np.testing.assert_array_equal(fit_masks(mask[None], box)[0], expected)
+
+
+TIMES = """
+import sys, time
+from pathlib import Path
+from fedefm.data.letterbox import Letterbox, fit_masks
+from fedefm.data.readers import read_mask
+
+def seconds(work):
+    start = time.thread_time()
+    work()
+    return time.thread_time() - start
+
+paths, box = sorted(Path(sys.argv[1]).iterdir()), Letterbox(512, 512, 256)
+masks = [read_mask(path).astype("uint8") for path in paths]
+# in turn, so that a busy machine slows both
+taken = [(seconds(lambda: [read_mask(p) for p in paths]), seconds(lambda: [fit_masks(m, box) for m in masks]))
+         for _ in range(9)]
+print(*(min(column) for column in zip(*taken)))
+"""
+
+
+def test_making_masks_smaller_takes_no_longer_than_decoding_them(tmp_path: Path) -> None:
+    for seed in range(12):
+        wires = (curve(512, 3, seed) + 2 * curve(512, 6, seed + 100)).clip(max=2)
+        write_png(tmp_path / f"{seed}.png", wires.astype(np.uint8))
+    # in a process of its own: here each call's shapes are checked, which takes longer than the work
+    process = subprocess.run([sys.executable, "-c", TIMES, str(tmp_path)], capture_output=True, text=True, check=True)
+    decoding, resizing = map(float, process.stdout.split())
+    assert resizing < 1.5 * decoding  # 0.9 when measured, 13 before
 
 
 def test_broad_structures_keep_their_area() -> None:

@@ -106,7 +106,7 @@ def test_labels_come_with_the_probability_of_the_class_that_was_chosen(consortiu
             return self.bias.view(1, 2, 1, 1).expand(len(images), 2, *images.shape[-2:])
 
     test = load_site(consortium["east"], CLASSES, 32).test
-    cases = label(Sure(), test, batch=2)
+    cases = list(label(Sure(), test, batch=2))
     assert len(cases) == len(test)
     for case, mask, patient in zip(cases, masks_of(test).numpy(), test.patients, strict=True):
         assert (case.prediction == 1).all() and (case.truth == mask).all() and case.patient == patient

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,3 +55,10 @@ def test_limits_refuse_what_lies_beyond_them(tmp_path):
         config.check(Assignment(Task(Stage.LOCAL, 0, "a", "a", steps=6), {STUDENT: small}))
     with pytest.raises(ProtocolError, match="max_megabytes is 1"):
         config.check(Assignment(Task(Stage.LOCAL, 0, "a", "a", steps=5), {STUDENT: large}))
+
+
+def test_the_place_of_prepared_images_is_the_sites_own(tmp_path: Path) -> None:
+    file = tmp_path / "fedefm_site.json"
+    for said, place in (({}, None), ({"cache": "fast"}, tmp_path / "fast"), ({"cache": "/fast"}, Path("/fast"))):
+        file.write_text(json.dumps({"data": "images", **said}))
+        assert load_site_config(tmp_path, "north").cache == place

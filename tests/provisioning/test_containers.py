@@ -26,6 +26,7 @@ def test_a_hospital_opens_no_port_and_its_data_is_read_only() -> None:
     found = service("hospital")
     assert "ports" not in found
     assert [volume for volume in found["volumes"] if "/data" in volume and volume.endswith(":ro")]
+    assert [volume for volume in found["volumes"] if volume.endswith(":/cache")]  # what is prepared of it
 
 
 def test_the_image_takes_our_versions_and_ends_without_rights() -> None:

@@ -1,4 +1,4 @@
-"""`fedefm data synth`, `check`, `import` and `export`."""
+"""`fedefm data synth`, `check`, `cache`, `import` and `export`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ CHECK_EXAMPLES = """examples:
   fedefm data check data/hospital-a
   fedefm data check data/hospital-a --json
 """
+CACHE_EXAMPLES = """examples:
+  fedefm data cache data/hospital-a --size 256
+  fedefm data cache data/hospital-a --size 256 --cache /fast-disk/fedefm --threads 8
+  fedefm data cache data/hospital-a --remove
+"""
 IMPORT_EXAMPLES = """examples:
   fedefm data import cathaction download/segmentation data/animal --part animal
   fedefm data import coco export/ data/north --classes cath=catheter,wire=guidewire
@@ -33,10 +38,13 @@ EXPORT_EXAMPLES = """examples:
 
 def add(commands: Any) -> None:
     """Add the subcommand."""
-    data = commands.add_parser("data", help="make synthetic images, or import, check and export a folder of your own")
+    data = commands.add_parser(
+        "data", help="make synthetic images, or import, check, prepare and export a folder of your own"
+    )
     kinds = data.add_subparsers(required=True, metavar="COMMAND")
     _add_synth(kinds)
     _add_check(kinds)
+    _add_cache(kinds)
     _add_import(kinds)
     _add_export(kinds)
 
@@ -66,6 +74,20 @@ def _add_check(commands: Any) -> None:
     parser.add_argument("folder", type=Path, help="folder with images/, masks/ and dataset.json")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=_check)
+
+
+def _add_cache(commands: Any) -> None:
+    text = "decode and resize a hospital's images once, as jobs do at their start; what was prepared before stays"
+    parser = add_command(commands, "cache", text, CACHE_EXAMPLES)
+    parser.add_argument("folder", type=Path, help="folder with images/, masks/ and dataset.json")
+    parser.add_argument("--size", type=int, default=256, help="side of the job's frames (default: %(default)s)")
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="as in fedefm_site.json (default: within the folder, or ~/.cache)"
+    )
+    parser.add_argument("--threads", type=int, help="files at work at the same time (default: one a processor)")
+    parser.add_argument("--remove", action="store_true", help="delete what is prepared of this folder, of any size")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=_cache)
 
 
 def _add_import(commands: Any) -> None:
@@ -136,6 +158,36 @@ def _check(options: argparse.Namespace) -> int:
     summary = describe_folder(options.folder)
     print(json.dumps(summary.to_json(), indent=2) if options.json else summary)
     return DataError.exit_code if summary.stops else 0
+
+
+def _cache(options: argparse.Namespace) -> int:
+    from fedefm.commands.progress import counter, processors
+    from fedefm.data.prepared import prepare, remove
+    from fedefm.errors import ConfigError
+
+    if options.size < 1 or (options.threads is not None and options.threads < 1):
+        raise ConfigError("--size and --threads: give 1 or more")
+    if options.remove:
+        gone = [str(place) for place in remove(options.folder, options.cache)]
+        print(json.dumps(gone) if options.json else f"removed: {', '.join(gone) or 'nothing was there'}")
+        return 0
+    found = prepare(
+        options.folder,
+        options.size,
+        cache=options.cache,
+        threads=options.threads or processors(),
+        progress=counter("images prepared"),
+    )
+    frames = sum(len(file.numbers) for file in found.files.values())
+    bad = sum(file.unreadable is not None for file in found.files.values())
+    if options.json:
+        plain = {"place": str(found.place), "files": len(found.files), "frames": frames, "unreadable": bad}
+        print(json.dumps({**plain, "megabytes": found.megabytes}, indent=2))
+        return 0
+    print(f"{frames} frames of {len(found.files)} files, {found.megabytes:.0f} MB in {found.place}")
+    if bad:
+        print(f"{bad} files cannot be read; fedefm data check {options.folder} names them")
+    return 0
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -68,6 +69,11 @@ class Terminal:
         elapsed = int(time.monotonic() - self._begin)
         place = f"round {min(round_ + 1, self._rounds)}/{self._rounds}" if self._rounds else ""
         print(f"{elapsed // 60:3d}:{elapsed % 60:02d}  {self._label}{place:15}{stage:10}{visible(text)}", flush=True)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def counter(what: str) -> Callable[[int, int], None]:

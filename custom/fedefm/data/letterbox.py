@@ -104,27 +104,27 @@ def _shrink(frame: NDArray[np.integer], box: Letterbox) -> NDArray[np.integer]:
     if box.inner == frame.shape:
         return frame
     shrunk = np.zeros(box.inner, frame.dtype)
-    there = frame != 0
-    if not there.any():
-        return shrunk
-    # A device fills a small part of the frame, so only that part is looked at: whole pixels of the square.
-    rows, columns = (_Averages.around(there.any(1 - axis), box.inner[axis]) for axis in (0, 1))
-    frame, target = frame[rows.source, columns.source], shrunk[rows.target, columns.target]
     areas = np.bincount(frame.ravel())
     for value in np.argsort(-areas, kind="stable"):  # the smallest is painted last and stays
         if value != 0 and areas[value] > 0:
-            target[_shrink_region(frame == value, rows, columns, box.scale)] = value
+            region = frame == value
+            # A device fills a small part of the frame, so only that part is looked at: whole pixels of the square.
+            rows, columns = (_Sums.around(region.any(1 - axis), box.inner[axis]) for axis in (0, 1))
+            part = _shrink_region(region[rows.source, columns.source], rows, columns, box.scale)
+            shrunk[rows.target, columns.target][part] = value
     return shrunk
 
 
 def _shrink_region(
-    region: Bool[np.ndarray, "h w"], rows: "_Averages", columns: "_Averages", scale: float
+    region: Bool[np.ndarray, "h w"], rows: "_Sums", columns: "_Sums", scale: float
 ) -> Bool[np.ndarray, "r c"]:
-    def coverage(part: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The share of each pixel of a coarser (or finer) grid that a part of the region covers."""
-        return (columns.weights @ (rows.weights @ part.astype(np.float64)).T).T
+    def coverage(part: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """How much of each pixel of a coarser (or finer) grid a part of the region covers; exact, of `whole`."""
+        return (columns.weights @ (rows.weights @ part.astype(np.int32)).T).T
 
-    shrunk = coverage(region) >= 0.5 * _TIE
+    whole = rows.total * columns.total
+    of_region = coverage(region)
+    shrunk = of_region >= 0.5 * _TIE * whole
     width = _THICK / scale
     thin = _thin_parts(region, math.ceil(width))
     while thin.any():
@@ -133,7 +133,8 @@ def _shrink_region(
         band = thin & ~thinner
         if band.any():
             least = _LEAST * mean_width(band) * scale
-            shrunk |= coverage(thin) >= least * _TIE
+            covered = of_region if thin is region else coverage(thin)
+            shrunk |= covered >= least * _TIE * whole
         thin = thinner
     return shrunk
 
@@ -192,21 +193,23 @@ def mean_width(region: Bool[np.ndarray, "h w"]) -> float:
 
 
 @dataclass(frozen=True)
-class _Averages:
-    """Means along one axis over equal, possibly fractional, intervals: a part of them, and the pixels that they touch.
+class _Sums:
+    """Sums along one axis over equal, possibly fractional, intervals: a part of them, and the pixels that they touch.
 
     Attributes:
         target: which intervals.
         source: which pixels.
-        weights: the share of each pixel in each interval; the shares in an interval sum to 1.
+        weights: how much of each pixel lies in each interval, in whole numbers.
+        total: what the weights of an interval sum to.
     """
 
     target: slice
     source: slice
     weights: sparse.csr_array
+    total: int
 
     @classmethod
-    def around(cls, there: Bool[np.ndarray, " n"], count: int) -> "_Averages":
+    def around(cls, there: Bool[np.ndarray, " n"], count: int) -> "_Sums":
         """Those of `count` intervals that touch a pixel which is there.
 
         Args:
@@ -216,23 +219,25 @@ class _Averages:
         length = len(there)
         first, last = int(there.argmax()), length - 1 - int(there[::-1].argmax())
         begins, indices, shares = _shares(length, count)
-        start = max(0, int(first * count / length) - 1)
-        stop = min(count, math.ceil((last + 1) * count / length) + 1)
+        start, stop = first * count // length, -(-(last + 1) * count // length)
         entries = slice(begins[start], begins[stop])
         source = slice(int(indices[entries][0]), int(indices[entries][-1]) + 1)
         shape = (stop - start, source.stop - source.start)
         places = (shares[entries], indices[entries] - source.start, begins[start : stop + 1] - begins[start])
-        return cls(slice(start, stop), source, sparse.csr_array(places, shape=shape))
+        return cls(slice(start, stop), source, sparse.csr_array(places, shape=shape), length)
 
 
 @lru_cache(maxsize=64)  # a hospital's files have few sizes
-def _shares(length: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Of `count` intervals over `length` pixels: where each begins in what follows, its pixels, and their shares."""
-    edges = np.arange(count + 1) * (length / count)
-    first = np.minimum(edges[:-1].astype(np.int64), length - 1)
-    touched = np.clip(np.ceil(edges[1:]).astype(np.int64), first + 1, length) - first
+def _shares(length: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """Of `count` intervals over `length` pixels: where each begins in what follows, its pixels, and their shares.
+
+    On a line of length * count, a pixel is `count` long and an interval `length`: all ends are whole numbers.
+    """
+    starts = np.arange(count) * length
+    first, last = starts // count, (starts + length - 1) // count
+    touched = last - first + 1
     begins = np.concatenate([[0], np.cumsum(touched)])
     interval = np.repeat(np.arange(count), touched)
     pixel = np.arange(begins[-1]) - np.repeat(begins[:-1] - first, touched)
-    covered = np.minimum(edges[interval + 1], pixel + 1) - np.maximum(edges[interval], pixel)
-    return begins, pixel, covered * (count / length)
+    shares = np.minimum(starts[interval] + length, (pixel + 1) * count) - np.maximum(starts[interval], pixel * count)
+    return begins, pixel, shares.astype(np.int32)

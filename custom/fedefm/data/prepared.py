@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from fedefm.data.cache import Entry, Kept, Made, Parts, Progress, Records, Sourc
 from fedefm.data.fitted import Fitted, fit_image, fit_pair, mask_type
 from fedefm.data.folder import list_pairs
 from fedefm.data.manifest import Manifest, load_manifest
+from fedefm.files import told
 
 FOLDER = ".fedefm-prepared"
 """Within a hospital's folder, beside `images/` and `masks/`; nothing else looks into it."""
@@ -54,12 +56,14 @@ class Prepared:
 
     Attributes:
         size: side of the square, in pixels.
+        place: the folder that holds them.
         files: by the name of the source, in its order.
         megabytes: that all frames take, in 10^6 bytes.
     """
 
     def __init__(self, kept: Kept, size: int, masks: "np.dtype[Any] | None", make: Callable[[str], Made]):
         self.size, self._masks, self._records = size, masks, Records(kept, make)
+        self.place = kept.records.parent
         self.files = {name: _file(entry) for name, entry in kept.entries.items()}
         self.megabytes = kept.length * sum(len(one.numbers) for one in self.files.values()) / 1e6
 
@@ -155,6 +159,18 @@ def places(folder: Path, cache: Path | None = None) -> list[Path]:
     home = Path(os.environ.get("XDG_CACHE_HOME", ""))
     users = home if home.is_absolute() else Path(os.path.expanduser("~/.cache"))  # noqa: PTH111 pathlib's one may raise
     return [Path(folder) / FOLDER, users / "fedefm" / own]
+
+
+def remove(folder: Path, cache: Path | None = None) -> list[Path]:
+    """Delete all that was prepared of a hospital's folder, of every size, and say where it was.
+
+    A job that reads it goes on: it keeps the files open.
+    """
+    found = [place for place in places(folder, cache) if place.is_dir()]
+    for place in found:
+        with told(place):
+            shutil.rmtree(place)
+    return found
 
 
 def _keep(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,8 @@ class Measurer(Site):
         return model.to(self._device).eval()
 
 
-def label(model: nn.Module, split: Split, batch: int = BATCH) -> list[ScoredImage]:
-    """What a network marks on every image of a split, beside the truth.
+def label(model: nn.Module, split: Split, batch: int = BATCH) -> Iterator[ScoredImage]:
+    """What a network marks on every image of a split, beside the truth; one image after another.
 
     Args:
         model: gives logits of (b, k, s, s) for images of (b, 1, s, s).
@@ -113,13 +113,11 @@ def label(model: nn.Module, split: Split, batch: int = BATCH) -> list[ScoredImag
         batch: images that go through the network together.
     """
     device = next(model.parameters()).device
-    cases: list[ScoredImage] = []
+    owners = zip(split.patients, split.spacing_mm, strict=True)
     for images, masks in split.batches(batch):
         with torch.inference_mode():
             confidence, labels = model(images.to(device)).softmax(1).max(1)
         for sure, found, said in zip(confidence.cpu().numpy(), labels.cpu().numpy(), masks.numpy(), strict=True):
             # Of a union's pixels no class is scored, and where nothing is known nothing counts.
             found, truth = np.where(said == NOTHING_KNOWN, 0, found), said.clip(min=0)
-            k = len(cases)
-            cases.append(ScoredImage(found, truth, split.patients[k], split.spacing_mm[k], sure.clip(0, 1)))
-    return cases
+            yield ScoredImage(found, truth, *next(owners), sure.clip(0, 1))

@@ -27,12 +27,34 @@ def expected_calibration_error(
     Raises:
         DataError: the lengths differ, or a confidence is not within 0 and 1.
     """
-    if confidence.shape != correct.shape:
-        raise DataError(f"calibration: {len(confidence)} confidences for {len(correct)} pixels; give one each")
-    if not len(confidence):
-        return None
-    if not (confidence.min() >= 0 and confidence.max() <= 1):  # written so that NaN fails
-        raise DataError("calibration: a confidence is not from 0 to 1; give probabilities, not logits")
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
-    gap = np.bincount(place, weights=correct - confidence.astype(np.float64), minlength=bins)
-    return float(np.abs(gap).sum() / len(confidence))
+    seen = Calibration(bins)
+    seen.add(confidence, correct)
+    return seen.error
+
+
+class Calibration:
+    """The same over pixels that are seen an image at a time.
+
+    Args:
+        bins: how many.
+    """
+
+    def __init__(self, bins: int = BINS):
+        self._edges, self._gap, self._pixels = np.linspace(0, 1, bins + 1)[1:-1], np.zeros(bins), 0
+
+    def add(self, confidence: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"]) -> None:
+        """Count the pixels of an image; see `expected_calibration_error`."""
+        if confidence.shape != correct.shape:
+            raise DataError(f"calibration: {len(confidence)} confidences for {len(correct)} pixels; give one each")
+        if not len(confidence):
+            return
+        if not (confidence.min() >= 0 and confidence.max() <= 1):  # written so that NaN fails
+            raise DataError("calibration: a confidence is not from 0 to 1; give probabilities, not logits")
+        place = np.searchsorted(self._edges, confidence, side="left")
+        np.add.at(self._gap, place, correct - confidence.astype(np.float64))
+        self._pixels += len(confidence)
+
+    @property
+    def error(self) -> float | None:
+        """The error so far; None for no pixels."""
+        return float(np.abs(self._gap).sum() / self._pixels) if self._pixels else None

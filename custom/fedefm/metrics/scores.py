@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from fedefm.metrics.authors import authors_scores
 from fedefm.metrics.bootstrap import bootstrap_mean
-from fedefm.metrics.calibration import expected_calibration_error
+from fedefm.metrics.calibration import Calibration
 from fedefm.metrics.overlap import Labels, Overlap, check_pair, iou
 from fedefm.metrics.pair import Pair
 from fedefm.metrics.table import Metric, Over, of_images
@@ -38,7 +38,7 @@ class ScoredImage:
 
 
 def score_cases(
-    cases: Sequence[ScoredImage],
+    cases: Iterable[ScoredImage],
     classes: Sequence[str],
     annotated: Sequence[str] | None = None,
     *,
@@ -48,7 +48,7 @@ def score_cases(
     """Score the images of a split, image by image.
 
     Args:
-        cases: the images.
+        cases: the images; each is looked at once and then let go.
         classes: foreground class names, in label order.
         annotated: those of them that the truths annotate; default all. The others are not scored.
         carriers: device to what it comes out of, such as `{"guidewire": "catheter"}`; see `device_tip`.
@@ -65,12 +65,17 @@ def score_cases(
     """
     scored = [name for name in classes if annotated is None or name in annotated]
     index = {name: k for k, name in enumerate(classes, 1)}
-    by_class = {}
-    for name in scored:
-        carrier = index.get((carriers or {}).get(name, ""))
-        pairs = [_pair(case, index[name], carrier) for case in cases]
-        by_class[name] = _summarise(pairs, cases, seed) | {"support": sum(pair.there for pair in pairs)}
-    return {"by_class": by_class, "all": _over_classes(cases, [index[name] for name in scored], seed)}
+    by_class = {name: _ByImage(index[name], index.get((carriers or {}).get(name, ""))) for name in scored}
+    together, patients = _Together([index[name] for name in scored]), list[str]()
+    for case in cases:
+        patients.append(case.patient)
+        for figures in by_class.values():
+            figures.add(case)
+        together.add(case)
+    return {
+        "by_class": {name: figures.found(patients, seed) for name, figures in by_class.items()},
+        "all": together.found(patients, seed),
+    }
 
 
 class Tally:
@@ -101,6 +106,48 @@ class Tally:
         }
 
 
+class _ByImage:
+    """The figures of one class, image by image."""
+
+    def __init__(self, label: int, carrier: int | None):
+        self._label, self._carrier, self._support = label, carrier, 0
+        self._values = [(metric, list[float | None]()) for metric in of_images()]
+
+    def add(self, case: ScoredImage) -> None:
+        pair = _pair(case, self._label, self._carrier)
+        self._support += pair.there
+        for metric, values in self._values:
+            values.append(metric.value(pair) if metric.counts(pair) else None)
+
+    def found(self, patients: Sequence[str], seed: int) -> dict[str, Any]:
+        return {m.name: _figure(values, patients, seed) for m, values in self._values} | {"support": self._support}
+
+
+class _Together:
+    """The figures over all classes."""
+
+    def __init__(self, labels: Sequence[int]):
+        self._labels, self._calibration, self._confident = labels, Calibration(), 0
+        self._authors, self._ious = list[dict[str, float]](), list[float | None]()
+
+    def add(self, case: ScoredImage) -> None:
+        self._authors.append(authors_scores(case.prediction, case.truth, self._labels))
+        self._ious.append(_mean(iou(case.prediction == label, case.truth == label) for label in self._labels))
+        if case.confidence is not None:
+            self._confident += 1
+            self._calibration.add(case.confidence.ravel(), (case.prediction == case.truth).ravel())
+
+    def found(self, patients: Sequence[str], seed: int) -> dict[str, Any]:
+        names = tuple(self._authors[0]) if self._authors else ()
+        return {
+            "miou": _figure(self._ious, patients, seed),
+            "ece": {"mean": self._calibration.error, "support": self._confident},
+            "as_in_authors_code": {name: _mean(row[name] for row in self._authors) for name in names}
+            | {"support": len(patients)},
+            "support": len(patients),
+        }
+
+
 def _pair(case: ScoredImage, label: int, carrier: int | None) -> Pair:
     prediction, truth = case.prediction, case.truth
     if carrier is None:
@@ -108,38 +155,12 @@ def _pair(case: ScoredImage, label: int, carrier: int | None) -> Pair:
     return Pair(prediction == label, truth == label, prediction == carrier, truth == carrier, case.spacing_mm)
 
 
-def _summarise(pairs: Sequence[Pair], cases: Sequence[ScoredImage], seed: int) -> dict[str, Any]:
-    return {
-        metric.name: _figure([metric.value(p) if metric.counts(p) else None for p in pairs], cases, seed)
-        for metric in of_images()
-    }
-
-
-def _figure(values: Sequence[float | None], cases: Sequence[ScoredImage], seed: int) -> dict[str, Any]:
-    kept = [(float(value), case) for value, case in zip(values, cases, strict=True) if value is not None]
-    patients = [case.patient or f"image {k}" for k, (_, case) in enumerate(kept)]
-    interval = bootstrap_mean([value for value, _ in kept], patients, seed=seed)
+def _figure(values: Sequence[float | None], patients: Sequence[str], seed: int) -> dict[str, Any]:
+    kept = [(float(value), patient) for value, patient in zip(values, patients, strict=True) if value is not None]
+    drawn = [patient or f"image {k}" for k, (_, patient) in enumerate(kept)]
+    interval = bootstrap_mean([value for value, _ in kept], drawn, seed=seed)
     figures = dict.fromkeys(("mean", "low", "high")) if interval is None else interval._asdict()
     return {**figures, "support": len(kept)}
-
-
-def _over_classes(cases: Sequence[ScoredImage], labels: Sequence[int], seed: int) -> dict[str, Any]:
-    authors = [authors_scores(case.prediction, case.truth, labels) for case in cases]
-    ious = [_mean(iou(c.prediction == label, c.truth == label) for label in labels) for c in cases]
-    return {
-        "miou": _figure(ious, cases, seed),
-        "ece": {"mean": _calibration(cases), "support": sum(case.confidence is not None for case in cases)},
-        "as_in_authors_code": {name: _mean(row[name] for row in authors) for name in (authors[0] if authors else ())}
-        | {"support": len(cases)},
-        "support": len(cases),
-    }
-
-
-def _calibration(cases: Sequence[ScoredImage]) -> float | None:
-    known = [(c.confidence.ravel(), (c.prediction == c.truth).ravel()) for c in cases if c.confidence is not None]
-    if not known:
-        return None
-    return expected_calibration_error(np.concatenate([k[0] for k in known]), np.concatenate([k[1] for k in known]))
 
 
 def _mean(values: Iterable[float]) -> float | None:
