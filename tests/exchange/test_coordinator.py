@@ -380,14 +380,17 @@ def test_a_silo_that_missed_distillation_is_not_in_this_theta() -> None:
 @pytest.mark.parametrize("max_misses", [1, 2, 3])
 def test_a_dead_site_gets_no_more_work(max_misses: int) -> None:
     def dead(task: Task) -> str | None:
-        return "lost" if task.site == "c" and task.stage is not Stage.PREPARE else None
+        return "lost" if task.site == "c" and (task.stage, task.round) != (Stage.PREPARE, 0) else None
 
     run = play(plan_of(rounds=6, max_misses=max_misses), ABC, fault=dead)
     state = run.coordinator.run("start")
     stages = [(e.round, e.stage) for e in run.events if isinstance(e, StageStarted)]
     asked = {(a.task.round, a.task.stage) for a in run.network.asked if a.task.site == "c"} - {(0, Stage.PREPARE)}
-    assert len(asked) == max_misses == len([s for s in stages if s in asked])
-    assert state.misses == {"c": max_misses} and state.round == 6
+    work = {(round_, stage) for round_, stage in asked if stage is not Stage.PREPARE}
+    assert len(work) == max_misses == len([s for s in stages if s in work])
+    last = max(round_ for round_, _ in work)
+    assert asked - work == {(k, Stage.PREPARE) for k in range(last + 1, 6)}  # whether it is back
+    assert state.misses == {"c": max_misses + 5 - last} and state.round == 6
 
 
 def test_one_good_stage_forgives() -> None:
@@ -581,6 +584,7 @@ class Rounds(RuleBasedStateMachine):
     def round_is_played(self, crash: bool) -> None:
         at, plan = len(self.run.network.asked), self.run.plan
         present = set(self.state.present(plan.max_misses))
+        present |= set(self.state.away(plan.max_misses)) if self.state.round else set()  # they may come back
         try:
             after = self.server.one_round(self.state)
         except QuorumError:
@@ -588,7 +592,11 @@ class Rounds(RuleBasedStateMachine):
             self.restart()
             return
         asked = [a.task for a in self.run.network.asked[at:]]
-        assert {t.site for t in asked} <= present and {t.stage for t in asked} <= {*TRAINING, Stage.ASSESS}
+        assert {t.site for t in asked} <= present and {t.stage for t in asked} <= {
+            *TRAINING,
+            Stage.ASSESS,
+            Stage.PREPARE,
+        }
         parts = set(self.run.ops.parents(after.theta))
         assert parts and not parts & self.down
         assert after.round == self.state.round + 1
