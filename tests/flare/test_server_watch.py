@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from nvflare.apis.client import Client
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import ReservedKey
+from nvflare.apis.fl_constant import ReservedKey, RunProcessKey
 from nvflare.apis.fl_context import FLContext
 
 from fedefm.flare.server_watch import MOMENTS, ServerWatch
@@ -16,7 +16,7 @@ class Engine:
 
     def __init__(self, now, disabled=()):
         participants = {f"{name}-1": Client(name, f"{name}-1") for name in "abc"}
-        self.run_processes = {"job": {"participants": participants}}
+        self.run_processes = {"job": {RunProcessKey.PARTICIPANTS: participants}}
         self.now, self.dead, self.resolved = now, [], []
         self.job_runner = SimpleNamespace(resolve_client_outcome=lambda job, name: self.resolved.append((job, name)))
         self.server = SimpleNamespace(client_manager=SimpleNamespace(is_client_disabled=lambda name: name in disabled))
