@@ -342,7 +342,7 @@ MUTANTS = (
     ),
     Mutant(
         "T8 nothing is taken from a removed hospital",
-        (("custom/fedefm/flare/transport.py", " if task.site in self.removed() else None", " if False else None"),),
+        (("custom/fedefm/flare/transport.py", "            if task.site in removed:", "            if False:"),),
         ("tests/flare/test_transport.py",),
     ),
     Mutant(

@@ -22,6 +22,7 @@ from fedefm.errors import ProtocolError
 from fedefm.federation.place import free_ports
 from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, fetch
 from support import tensor_sender
+from support.rogues import until
 from support.tensor_sender import LENGTH, NAMES
 
 pytestmark = pytest.mark.timeout(240)
@@ -65,6 +66,7 @@ def sender(server, how):
         line = next(line for line in process.stdout if line.startswith("{"))
         connected(server.cell, site)
         ref = json.loads(line)["ref"]
+        until(lambda: server.cell.core_cell.is_cell_reachable(site))
         value = {name: LazyDownloadRef(site, ref, name, dots.TENSOR_DOWNLOAD) for name in TENSORS}
         yield process, value, Expected.like(site, TENSORS)
     finally:

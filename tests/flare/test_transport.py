@@ -205,6 +205,20 @@ def test_a_hospital_that_never_starts_is_said_to_have_been_waited_for_as_long_as
     assert [outcome.reason for _, outcome in got] == ["no answer for 0.75 s"]
 
 
+def test_seconds_in_which_the_server_itself_stood_still_are_not_held_against_anybody(monkeypatch):
+    take = transport._take
+
+    def slept(inbox):
+        """As if the machine had been suspended for an hour each time that the server looks, and nobody had worked."""
+        federation.now += 3600.0
+        return take(inbox)
+
+    monkeypatch.setattr(transport, "_take", slept)
+    federation = Federation(work, timeout=30.0, clock=lambda: federation.now + time.monotonic())
+    federation.now = 0.0
+    assert not [x for x in outcomes(federation, visits()) if isinstance(x, Lost)]
+
+
 def test_a_slow_host_with_a_queue_is_not_late():
     def answer(assignment):
         time.sleep(0.35 if assignment.task.site == "c" else 0)

@@ -29,6 +29,7 @@ from fedefm.maths.fingerprint import weights_sha256
 from fedefm.maths.size import nbytes
 
 POLL_SECONDS = 0.1
+NAP_SECONDS = 1.0  # a look that lasts longer than this was not all waiting: the server itself stood still
 START_SECONDS = 120.0  # a hospital's process may need this long to start, before its first answer
 DIED = "its job process died"
 REMOVED = "the consortium removed it"
@@ -73,6 +74,7 @@ class FlareTransport:
     A hospital that has sent nothing for as long as its patience, counted from the start of the stage or from its last
     result, has all its open tasks of the stage given up: hosts work on their visitors one after another, so a time-out
     that ran for each task from the start would punish the last in the queue. The first stage allows for cold starts.
+    Only seconds count in which the server did wait: not those in which it fetched or averaged, or its machine slept.
 
     Attributes:
         controller: schedules and cancels the tasks.
@@ -120,11 +122,11 @@ class FlareTransport:
         waits, standing = self._patience(assignments), dict[str, Sent]()
         self._bound_messages(assignments)
         queues = Counter(a.task.site for a in assignments)
-        begun = dict.fromkeys(queues, self.clock())
-        digest = _cached_digest()
+        begun, silence = dict.fromkeys(queues, self.clock()), dict.fromkeys(queues, 0.0)
+        digest, absence = _cached_digest(), self._absence()
         try:
             for assignment in assignments:
-                if lost := self._absence(assignment.task):
+                if lost := absence(assignment.task):
                     yield assignment.task, lost
                     continue
                 seconds = int(waits[assignment.task.site] * queues[assignment.task.site]) + BACKSTOP_SECONDS
@@ -132,7 +134,9 @@ class FlareTransport:
             while standing:
                 if self.abort_signal.triggered:
                     raise ProtocolError("the run was aborted")
-                arrived = _take(inbox)
+                begin, arrived = self.clock(), _take(inbox)
+                waited = min(self.clock() - begin, NAP_SECONDS)
+                silence = {site: seconds + waited for site, seconds in silence.items()}
                 if arrived and arrived.task_id in standing:
                     sent = standing.pop(arrived.task_id)
                     self._finish(sent.flare_task)
@@ -140,9 +144,10 @@ class FlareTransport:
                     if isinstance(outcome, Result):
                         self.answers.note(sent.load, max(0.0, arrived.time - begun[sent.task.site]))
                     begun[sent.task.site] = max(begun[sent.task.site], arrived.time)
+                    silence[sent.task.site] = 0.0
                     yield sent.task, outcome
                 elif not arrived:
-                    yield from self._give_up(standing, begun, waits)
+                    yield from self._give_up(standing, silence, waits)
         finally:
             for sent in standing.values():
                 self._finish(sent.flare_task)
@@ -183,7 +188,7 @@ class FlareTransport:
     def _open(self, sent: Sent, arrived: Arrival) -> Result[Weights] | Lost:
         """What a reply holds; of a hospital that is removed or dead nothing is fetched, and nothing is waited for."""
         task, sender = sent.task, arrived.sender
-        if lost := self._absence(task, sender):
+        if lost := self._absence()(task):
             return lost
         try:
             self._fetch(sent, arrived.reply)
@@ -194,7 +199,7 @@ class FlareTransport:
             return Lost.of(task, str(error))
         except Exception:  # whatever a hospital sends is its own loss; no word of it is repeated
             return Lost.of(task, "sent something that cannot be read")
-        return self._removal(task) or outcome
+        return outcome if task.site not in self.removed() else Lost.of(task, REMOVED, Loss.REMOVED)
 
     def _fetch(self, sent: Sent, reply: Any) -> None:
         """Put the tensors of a result in the place of the references to them."""
@@ -211,28 +216,30 @@ class FlareTransport:
         self.fetches.note(load, self.clock() - begin)
 
     def _give_up(
-        self, standing: dict[str, Sent], begun: Mapping[str, float], waits: Mapping[str, float]
+        self, standing: dict[str, Sent], silence: Mapping[str, float], waits: Mapping[str, float]
     ) -> Iterator[Outcome]:
+        absence = self._absence()
         for task_id, sent in list(standing.items()):
             site = sent.task.site
-            wait = waits[site] if self.clock() - begun[site] > waits[site] else None
-            lost = self._absence(sent.task) or _loss(sent, wait)
+            wait = waits[site] if silence[site] > waits[site] else None
+            lost = absence(sent.task) or _loss(sent, wait)
             if lost:
                 self._finish(standing.pop(task_id).flare_task)
                 if lost.kind is Loss.SILENT:
                     self.answers.forget(site)
                 yield sent.task, lost
 
-    def _absence(self, task: Task, sender: str | None = None) -> Lost | None:
-        """The loss of a task whose hospital was removed, or has no process any more."""
-        site = sender or task.site
-        if self.controller.get_client_disconnect_time(site) or site in self.dead():
-            return self._removal(task) or Lost.of(task, DIED)
-        return self._removal(task)
+    def _absence(self) -> Callable[[Task], Lost | None]:
+        """Look once who was removed or has no process any more; gives the loss of a task of such a hospital."""
+        removed, dead = self.removed(), self.dead()
 
-    def _removal(self, task: Task) -> Lost | None:
-        """The loss of a task whose hospital the consortium has removed."""
-        return Lost.of(task, REMOVED, Loss.REMOVED) if task.site in self.removed() else None
+        def loss(task: Task) -> Lost | None:
+            if task.site in removed:
+                return Lost.of(task, REMOVED, Loss.REMOVED)
+            died = task.site in dead or self.controller.get_client_disconnect_time(task.site)
+            return Lost.of(task, DIED) if died else None
+
+        return loss
 
     def _finish(self, flare_task: FlareTask) -> None:
         """End a task and drop its weights; FLARE's own bookkeeping would keep them until the end of the run."""
