@@ -1,4 +1,4 @@
-"""One run over mutual TLS in which one hospital is killed and started again, one is slow, and one is removed.
+"""One run over mutual TLS: one hospital killed and started again, one slow, one removed, and the server killed.
 
 FLARE 2.9.0 starts no process for a running job at a hospital that was started again: it is back with the next job.
 """
@@ -21,6 +21,7 @@ from fedefm.federation.place import PROJECT, provision
 from fedefm.federation.rehearsal import COMPLETED, JobLog, collect, signed_job, small_settings, synthetic_hospitals
 from fedefm.models.checkpoint import load_weights
 from fedefm.resources import shipped
+from fedefm.simulation.process import kill_tree
 from support.rogues import Ear, until
 
 pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -102,7 +103,13 @@ class Blows:
         self.removed_at = len(self.events)
 
 
+def kept(place):
+    """The last round that the server has kept of the job."""
+    return max((int(path.stem[-6:]) for path in (place.root / "storage" / "rounds").glob("*/round-*.json")), default=0)
+
+
 def test_a_run_ends_with_theta_and_its_record_tells_what_happened(place, tmp_path):
+    """The job is submitted again after the server's restart, and goes on from the round that was kept."""
     folders = synthetic_hospitals(tmp_path / "data", place.hospitals, 0)
     settings = small_settings(1)
     settings = replace(settings, schedule=replace(settings.schedule, rounds=4))
@@ -110,27 +117,38 @@ def test_a_run_ends_with_theta_and_its_record_tells_what_happened(place, tmp_pat
     with ExitStack() as stack, sites.running(place, folders) as processes:
         blows = Blows(place, processes, stack)
         stack.callback(blows.over.set)
-        job_id = lead.submit(signed_job(tmp_path / "job", settings, place))
-        status = lead.watch(job_id, JobLog(place, job_id, blows), 900.0)
+        killed = lead.submit(signed_job(tmp_path / "job", settings, place))
+        log = JobLog(place, killed, blows)
+
+        def told_of_all():
+            log()
+            return blows.removed_at is not None and kept(place) > 2
+
+        until(told_of_all, 900)
         for thread in blows.threads:
             thread.join()
-        assert status == COMPLETED
+        log()
+        kill_tree(processes[place.server])
+        stack.enter_context(sites.site_process(place.kit(place.server)))
+        until(lambda: sites.listens(place.admin_port), 120)
+        until(lambda: len(lead.call("system", "status")["clients"]) == 3, 240)
+        [stale] = [one["status"] for one in lead.call("job", "list")["jobs"] if one["job_id"] == killed]
+        lead.call("job", "delete", killed, "--force")
+        job_id = lead.submit(signed_job(tmp_path / "again", settings, place))
+        status = lead.watch(job_id, lambda: None, 900.0)
+        assert (stale, status) == ("FINISHED:ABANDONED", COMPLETED)
         record = collect(lead.download(job_id, tmp_path / "download"), tmp_path / "out")
-
-        second = signed_job(
-            tmp_path / "second", replace(settings, schedule=replace(settings.schedule, rounds=1)), place
-        )
-        job_id = lead.submit(second)
-        assert lead.watch(job_id, lambda: None, 400.0) == COMPLETED
-        again = collect(lead.download(job_id, tmp_path / "again"), tmp_path / "second_out")
         stack.close()
 
     assert load_weights(tmp_path / "out" / "theta.safetensors").sha256 == record["theta"]["sha256"]
+    assert [entry["round"] for entry in record["history"]] == [0, 1, 2, 3]
+    [resumed] = record["resumed"]
+    assert 1 < resumed["round"] < 4
     told = [(entry["site"], entry["standing"]) for entry in record["standings"]]
     assert (REMOVED, "removed") in told and (KILLED, "away") in told
     assert not [site for site, _ in told if site == WELL]
     late = [e.task.site for e in blows.events[blows.removed_at :] if isinstance(e, TaskDone)]
     assert late and REMOVED not in late and KILLED not in late
     assert {lost["site"] for lost in record["lost"]} <= {SLOW, KILLED, REMOVED}
-    assert WELL in record["history"][-1]["loss"]["distil"]
-    assert again["sites"] == [WELL, SLOW, KILLED]  # back in with the next job, and who was removed is not
+    last = record["history"][-1]["loss"]["distil"]
+    assert WELL in last and KILLED in last and REMOVED not in last  # back in, and who was removed is not
