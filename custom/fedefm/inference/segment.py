@@ -22,6 +22,7 @@ from fedefm.inference.predict import Labelled, Network, label_frames
 from fedefm.inference.source import Run
 from fedefm.inference.tips import TipTable, devices, find_tips
 from fedefm.inference.video import Film, open_film
+from fedefm.report.palette import class_colours
 
 FORMATS = ("png", "nifti", "seg", "overlay")
 SUMMARY = "summary.json"
@@ -98,7 +99,7 @@ class _Writers:
         self.not_written: dict[str, str] = {}
         self._table = self._keep(TipTable(folder, run.spacing_mm))
         self._stack = self._keep(NiftiStack(folder, run.shape, run.geometry)) if "nifti" in wanted.formats else None
-        self._film: Film | None = self._keep(open_film(folder, wanted.video)) if wanted.video else None
+        self._film: Film | None = self._keep(self._film_of(wanted.video)) if wanted.video else None
         self._seg = self._segmentation_object(network.checkpoint.sha256) if "seg" in wanted.formats else None
         for kind, name in (("png", "labels"), ("overlay", "overlays")):
             if kind in wanted.formats:
@@ -140,6 +141,9 @@ class _Writers:
         self._open.append(writer)
         return writer
 
+    def _film_of(self, kind: str) -> Film:
+        return open_film(self._folder, kind, tuple(class_colours(self._classes).values()))
+
     def _segmentation_object(self, sha256: str) -> SegObject | None:
         if not all(isinstance(file, Dicom) for file in self._run.files):
             self.not_written["seg"] = "the source is not DICOM"
@@ -158,7 +162,7 @@ class _Writers:
             self._png("overlays", frame.number, picture)
 
     def _png(self, folder: str, number: int, pixels: Any) -> None:
-        Image.fromarray(pixels).save(self._folder / folder / f"{number:0{self._digits}d}.png", compress_level=4)
+        Image.fromarray(pixels).save(self._folder / folder / f"{number:0{self._digits}d}.png", compress_level=1)
 
 
 def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> dict[str, Any]:

@@ -11,15 +11,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import GifImagePlugin, Image
+from PIL import GifImagePlugin
 
 from fedefm.errors import ConfigError
 from fedefm.files import system_error
+from fedefm.inference.gif_palette import GifPalette
+from fedefm.report.palette import CLASS_HUES
 
 FRAMES_A_SECOND = 15  # that of most cines; slower runs are watched at the same pace
 KINDS = ("auto", "mp4", "gif")
@@ -38,8 +41,13 @@ class Film(Protocol):
         """Finish the file."""
 
 
-def open_film(folder: Path, kind: str = "auto") -> Film:
+def open_film(folder: Path, kind: str = "auto", colours: Sequence[str] = CLASS_HUES) -> Film:
     """An empty film in a folder.
+
+    Args:
+        folder: gets the file.
+        kind: of `KINDS`.
+        colours: `#rrggbb` of each class that the pictures show.
 
     Raises:
         ConfigError: MP4 is wanted and no ffmpeg program is there.
@@ -47,22 +55,21 @@ def open_film(folder: Path, kind: str = "auto") -> Film:
     program = shutil.which("ffmpeg")
     if kind == "mp4" and program is None:
         raise ConfigError("--video mp4: no ffmpeg program on this machine; install it or choose --video gif")
-    return Mp4(folder, program) if program and kind != "gif" else Gif(folder)
+    return Mp4(folder, program) if program and kind != "gif" else Gif(folder, colours)
 
 
 class Gif:
-    """A GIF89a, one picture after the other, each with its own palette."""
+    """A GIF89a, one picture after the other."""
 
     name = "overlay.gif"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, colours: Sequence[str]) -> None:
         self._file: IO[bytes] = (folder / self.name).open("wb")
-        self._empty = True
+        self._palette, self._empty = GifPalette(colours), True
 
     def add(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
         """Append a picture."""
-        # the octree is smaller and faster, but leaves steps in the greys that look like anatomy
-        image = Image.fromarray(picture).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        image = self._palette(picture)
         if self._empty:
             self._file.writelines(GifImagePlugin.getheader(image, info={"loop": 0})[0])  # again and again
             self._empty = False

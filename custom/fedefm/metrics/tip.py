@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Integer
+from jaxtyping import Bool, Float, Integer
 from scipy import ndimage
+from scipy.spatial import KDTree
 from skimage.graph import MCP_Geometric
 
 from fedefm.metrics.centreline import skeleton
@@ -34,11 +35,14 @@ def device_tip(mask: Bool[np.ndarray, "h w"], carrier: Bool[np.ndarray, "h w"] |
     """
     if not mask.any():
         return None
-    line = skeleton(largest_piece(mask))
+    piece = largest_piece(mask)
+    around = _window(piece)  # all work is done on the device's own rectangle
+    line = skeleton(piece[around])
     ends = _ends(line)
-    entry = ends[np.argmin(_distance_to_entry(mask.shape, carrier)[ends[:, 0], ends[:, 1]])]
+    corner = np.array([side.start for side in around])
+    entry = ends[np.argmin(_distance_to_entry(ends + corner, mask.shape, carrier))]
     along, _ = MCP_Geometric(np.where(line, 1.0, np.inf)).find_costs([tuple(entry)])
-    row, column = ends[np.argmax(along[ends[:, 0], ends[:, 1]])]
+    row, column = ends[np.argmax(along[ends[:, 0], ends[:, 1]])] + corner
     return Tip(float(column), float(row))
 
 
@@ -51,13 +55,21 @@ def tip_distance(prediction: Tip | None, truth: Tip | None) -> float | None:
 
 def _ends(line: Bool[np.ndarray, "h w"]) -> Integer[np.ndarray, "n 2"]:
     """Pixels of a centreline with at most one neighbour; all of it where there is none such."""
-    neighbours = ndimage.convolve(line.astype(np.int64), EIGHT.astype(np.int64), mode="constant") - 1
-    ends = np.argwhere(line & (neighbours <= 1))
+    neighbours = ndimage.convolve(line.astype(np.uint8), EIGHT.astype(np.uint8), mode="constant")
+    ends = np.argwhere(line & (neighbours <= 2))  # itself and one more
     return ends if len(ends) else np.argwhere(line)
 
 
-def _distance_to_entry(shape: tuple[int, ...], carrier: Bool[np.ndarray, "h w"] | None) -> np.ndarray:
+def _window(mask: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
+    """The smallest rectangle around a mask that is not empty, and a pixel more where there is one: thinning looks."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2)
+
+
+def _distance_to_entry(
+    places: Integer[np.ndarray, "n 2"], shape: tuple[int, ...], carrier: Bool[np.ndarray, "h w"] | None
+) -> Float[np.ndarray, " n"]:
+    """Pixels from each place to the carrier, or, without one, to the border."""
     if carrier is not None and carrier.any():
-        return np.asarray(ndimage.distance_transform_edt(~carrier))
-    rows, columns = (np.minimum(np.arange(side), side - 1 - np.arange(side)) for side in shape)
-    return np.minimum(rows[:, None], columns[None, :])
+        return np.asarray(KDTree(np.argwhere(carrier)).query(places)[0])
+    return np.minimum(places, np.array(shape) - 1 - places).min(axis=1).astype(float)
