@@ -110,7 +110,7 @@ def _many_weights(path: Path) -> None:
     save(path, 2)
 
 
-@pytest.mark.parametrize("write", [_much_text, _many_weights])
+@pytest.mark.parametrize("write", [_much_text, pytest.param(_many_weights, marks=pytest.mark.slow)])
 def test_where_no_more_fits_the_earlier_file_stays(write: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "file"
     save(path, 1)
@@ -216,7 +216,9 @@ def _lost(place: Path, how: str) -> str:
     return "written"
 
 
-@pytest.mark.parametrize("how", ["file", "new folder", "filled"])
+@pytest.mark.parametrize(
+    "how", ["file", *(pytest.param(how, marks=pytest.mark.slow) for how in ("new folder", "filled"))]
+)
 def test_a_disk_that_is_lost_is_named_with_the_remedy(how: str, tmp_path: Path) -> None:
     room = Room()
     try:

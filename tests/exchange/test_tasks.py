@@ -41,7 +41,7 @@ def steps_by_site(run: Play, *stages: Stage) -> Counter[str]:
     return steps
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(topologies(), SMALL, SMALL, SMALL, SMALL)
 def test_every_method_takes_the_same_gradient_steps_at_every_hospital(
     topology: Topology, rounds: int, local: int, overseas: int, distil: int

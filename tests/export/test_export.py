@@ -100,6 +100,7 @@ def reported(model: Path, tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_the_card_of_a_fine_tuned_model_tells_its_data_figures_and_lineage(reported: Path, tmp_path: Path) -> None:
     command = ["export", str(reported), "--evaluation", str(reported.with_name("evaluation.json"))]
     assert main([*command, "--licence", "CC BY 4.0", "--out", str(tmp_path / "out")]) == 0

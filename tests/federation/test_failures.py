@@ -12,7 +12,7 @@ from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JobLog, collect, signed_job, small_settings
 from fedefm.models.checkpoint import load_weights
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(400)]
 
 OURS = "fedefm.flare.launcher.TolerantLauncher"
 FLARES = "nvflare.app_common.job_launcher.client_process_launcher.ClientProcessJobLauncher"

@@ -52,6 +52,7 @@ def refuses(server, kit, job, command):
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_t4_a_hospitals_certificate_commands_nothing_in_its_own_name(server, place, job, tmp_path):
     """FLARE lets it log in, with no role; the server's policy gives such a person no right."""
     kit = kit_with(lead_kit(place), place.kit("hospital-a") / "startup", tmp_path)

@@ -33,6 +33,7 @@ def knock(place, certificates):
             assert greet(port, context(place, certificates.get(wrong))) is not None
 
 
+@pytest.mark.slow
 def test_t1_t3_the_round_is_untouched_by_whoever_else_knocks(place, folders, tmp_path):
     settings = small_settings(5)
     expected = weights_sha256(theta_of(run_in_process(settings, folders).state.theta))

@@ -46,7 +46,7 @@ def theta_file(request: pytest.FixtureRequest, consortium: dict[str, Path], tmp_
     return folder / THETA_FILE
 
 
-@pytest.mark.parametrize("mode", ["full", "lora"])
+@pytest.mark.parametrize("mode", ["full", pytest.param("lora", marks=pytest.mark.slow)])
 def test_a_backbone_runs_from_foundation_to_tuned_weights(
     mode: str, theta_file: Path, consortium: dict[str, Path]
 ) -> None:

@@ -56,7 +56,9 @@ def played(
     return run_in_process(job, folders)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize(
+    "attack", [pytest.param(name, marks=() if name == "negated" else pytest.mark.slow) for name in ATTACKS]
+)
 @pytest.mark.parametrize(
     "stages",
     [pytest.param({Stage.OVERSEAS}, id="experts"), pytest.param(set(TRAINING), id="all", marks=pytest.mark.slow)],
@@ -76,7 +78,14 @@ def test_an_attack_costs_no_more_than_silence(
     assert all("steps can move it" in one["reason"] for one in lost) and lost
 
 
-@pytest.mark.parametrize("method", [name for name, rules in REGISTRY.items() if not rules.pooled])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=() if name in ("fedefm", "at_home", "scaffold") else pytest.mark.slow)
+        for name, rules in REGISTRY.items()
+        if not rules.pooled
+    ],
+)
 def test_honest_hospitals_are_never_refused(consortium: dict[str, Path], method: str) -> None:
     run = run_in_process(replace(JOB, schedule=replace(SCHEDULE, method=method)), consortium)
     assert run.figures["lost"] == []

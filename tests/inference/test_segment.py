@@ -255,6 +255,7 @@ def refused(
     assert printed.out == "" and sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_run(tmp_path: Path) -> None:
     """Of 60 frames no more than a few batches of four are held at any time."""
     import gc

@@ -160,6 +160,7 @@ def run(place: Place, job: Path, folder: Path) -> tuple[str, Path]:
     return f"{status} {'' if status == COMPLETED else why(place, job_id)}", lead.download(job_id, folder) / "workspace"
 
 
+@pytest.mark.slow
 @pytest.mark.federation
 @pytest.mark.timeout(600)
 def test_a_federation_tunes_and_measures_as_one_process_does(place: Place, models: Path, tmp_path: Path) -> None:

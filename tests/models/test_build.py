@@ -17,7 +17,7 @@ NETWORKS = [
     ModelSpec("Unet", "tu-mobilenetv3_small_050"),
     ModelSpec("Segformer", "mit_b0"),
     ModelSpec("DPT", "tu-vit_tiny_patch16_224"),
-    ModelSpec("UPerNet", "tu-swin_tiny_patch4_window7_224"),
+    pytest.param(ModelSpec("UPerNet", "tu-swin_tiny_patch4_window7_224"), marks=pytest.mark.slow),
 ]
 
 
@@ -75,6 +75,7 @@ def test_taken_weights_are_a_copy() -> None:
     assert not any(value.requires_grad for value in taken.values())
 
 
+@pytest.mark.slow
 def test_only_start_weights_are_fetched() -> None:
     spec = dataclasses.replace(SMALLEST, pretrained="no-such-weights")
     build_model(spec, 3, 32)

@@ -154,6 +154,7 @@ def test_a_killed_server_ends_the_run_at_once_in_one_line(folders, tmp_path):
     assert not list((tmp_path / "out").rglob("theta.safetensors"))
 
 
+@pytest.mark.slow
 @pytest.mark.simulator
 @pytest.mark.usefixtures("no_process_left")
 def test_a_host_that_stands_still_during_visits_only_goes_on_with_its_own_turn(folders, tmp_path):

@@ -75,7 +75,9 @@ BEFORE_COMMIT, AFTER_COMMIT = f"before replace {2 * ROUND}", f"after replace {2 
 HANDFUL = [f"before replace {ROUND - 1}", BEFORE_COMMIT, AFTER_COMMIT, "after unlink 2"]
 
 
-@pytest.mark.parametrize("moment", HANDFUL)
+@pytest.mark.parametrize(
+    "moment", [BEFORE_COMMIT, *(pytest.param(one, marks=pytest.mark.slow) for one in HANDFUL if one != BEFORE_COMMIT)]
+)
 def test_f3_a_killed_run_goes_on_and_ends_with_the_same_theta(
     moment: str, consortium: dict[str, Path], whole: Path, tmp_path: Path
 ) -> None:
@@ -124,7 +126,7 @@ def test_f4_at_any_line_that_it_prints(consortium: dict[str, Path], whole: Path,
 @pytest.mark.simulator
 @pytest.mark.parametrize(
     "moment",
-    [BEFORE_COMMIT, *(pytest.param(m, marks=pytest.mark.slow) for m in (AFTER_COMMIT, f"after replace {ROUND + 1}"))],
+    [pytest.param(m, marks=pytest.mark.slow) for m in (BEFORE_COMMIT, AFTER_COMMIT, f"after replace {ROUND + 1}")],
 )
 def test_f3_the_server_killed_in_the_simulator(
     moment: str, consortium: dict[str, Path], whole: Path, tmp_path: Path
@@ -153,6 +155,7 @@ def test_f7_a_damaged_round_goes_one_back_and_the_record_says_so(
     assert "went on from round 2; what was kept of round 2 is damaged" in (out / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_it_wrote_its_results_is_written_anew(
     consortium: dict[str, Path], whole: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +168,7 @@ def test_a_run_killed_while_it_wrote_its_results_is_written_anew(
     check_same(out, whole)
 
 
+@pytest.mark.slow
 def test_what_changed_the_result_is_refused_in_one_line(
     consortium: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +192,7 @@ def test_what_changed_the_result_is_refused_in_one_line(
     assert "this run began with 0.1" in said and said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_two_at_once_are_refused(consortium: dict[str, Path], tmp_path: Path) -> None:
     import fcntl
 
@@ -199,6 +204,7 @@ def test_two_at_once_are_refused(consortium: dict[str, Path], tmp_path: Path) ->
             resume(out)
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(consortium: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
     arguments = [word for word in words(consortium, out, HERE) if word != "--json"]

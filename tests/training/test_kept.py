@@ -177,7 +177,11 @@ def namespaces() -> bool:
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"), [(FULL, "No space left on device"), (READ_ONLY, "Read-only file system")], ids=["full", "read"]
+    ("fault", "reason"),
+    [
+        pytest.param(FULL, "No space left on device", id="full"),
+        pytest.param(READ_ONLY, "Read-only file system", id="read only", marks=pytest.mark.slow),
+    ],
 )
 def test_f6_a_full_or_read_only_disk_is_one_line_and_leaves_what_was_kept(
     tmp_path: Path, fault: str, reason: str

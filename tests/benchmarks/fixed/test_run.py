@@ -82,6 +82,7 @@ def test_an_absent_hospital_takes_no_part(definition: Definition, images: Images
     assert found["dice"]["test"] == mean(v for scores in found["dice"]["by_site"].values() for v in scores.values())
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_files_and_goes_on_where_it_stopped(definition: Definition, images: Images) -> None:
     told: list[str] = []
     cases = [FEDAVG, LONE]
