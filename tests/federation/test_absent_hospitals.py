@@ -22,7 +22,7 @@ from fedefm.federation.rehearsal import COMPLETED, JobLog, collect, signed_job, 
 from fedefm.models.checkpoint import load_weights
 from fedefm.resources import shipped
 from fedefm.simulation.process import kill_tree
-from support.rogues import Ear, until
+from support.rogues import Ear, connected, until
 
 pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -131,7 +131,7 @@ def test_a_run_ends_with_theta_and_its_record_tells_what_happened(place, tmp_pat
         kill_tree(processes[place.server])
         stack.enter_context(sites.site_process(place.kit(place.server)))
         until(lambda: sites.listens(place.admin_port), 120)
-        until(lambda: len(lead.call("system", "status")["clients"]) == 3, 240)
+        until(lambda: connected(lead) == 3, 240)
         [stale] = [one["status"] for one in lead.call("job", "list")["jobs"] if one["job_id"] == killed]
         lead.call("job", "delete", killed, "--force")
         job_id = lead.submit(signed_job(tmp_path / "again", settings, place))

@@ -10,6 +10,7 @@ from fedefm.federation.rehearsal import COMPLETED, JobLog, collect, job_log, sig
 from fedefm.foundation.run import run_in_process
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.simulation.process import kill_tree
+from support.rogues import connected, until
 
 pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -31,10 +32,7 @@ def test_a_killed_server_closes_its_job_and_the_same_job_goes_on(place, folders,
         kill_tree(processes[place.server])
         with sites.site_process(place.kit(place.server)):
             sites.wait_until(lambda: sites.listens(place.admin_port), {}, place, "listen")
-            deadline = time.monotonic() + 120
-            while len(lead.call("system", "status")["clients"]) < len(folders):
-                assert time.monotonic() < deadline
-                time.sleep(2)
+            until(lambda: connected(lead) == len(folders), 240)
             assert status_of(lead, killed) == "FINISHED:ABANDONED"
             lead.call("job", "delete", killed, "--force")
             again = lead.submit(signed_job(tmp_path / "again", settings, place))

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
+
+from fedefm.errors import FedefmError
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -94,6 +97,13 @@ class Ear:
 
     def __call__(self) -> str:
         return self._log.read_bytes()[self._heard :].decode() if self._log.exists() else ""
+
+
+def connected(lead):
+    """How many hospitals the server has; it takes having none for an error."""
+    with suppress(FedefmError):
+        return len(lead.call("system", "status")["clients"])
+    return 0
 
 
 def alive(process):

@@ -16,7 +16,7 @@ from fedefm.errors import FedefmError
 from fedefm.federation.place import environment
 from fedefm.simulation.process import kill_tree
 
-CALL_SECONDS = 90.0
+CALL_SECONDS = 240.0  # FLARE's own command takes a minute to load on a busy machine
 COMPLETED = "FINISHED:COMPLETED"  # FLARE's status of a job that ended well
 
 
