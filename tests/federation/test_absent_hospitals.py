@@ -132,7 +132,7 @@ def test_a_run_ends_with_theta_and_its_record_tells_what_happened(place, tmp_pat
         stack.enter_context(sites.site_process(place.kit(place.server)))
         until(lambda: sites.listens(place.admin_port), 120)
         until(lambda: connected(lead) == 3, 240)
-        [stale] = [one["status"] for one in lead.call("job", "list")["jobs"] if one["job_id"] == killed]
+        [stale] = [one["status"] for one in lead.call("job", "list") if one["job_id"] == killed]
         lead.call("job", "delete", killed, "--force")
         job_id = lead.submit(signed_job(tmp_path / "again", settings, place))
         status = lead.watch(job_id, lambda: None, 900.0)

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(1200
 
 
 def status_of(lead, job_id):
-    return next(one["status"] for one in lead.call("job", "list")["jobs"] if one["job_id"] == job_id)
+    return next(one["status"] for one in lead.call("job", "list") if one["job_id"] == job_id)
 
 
 def test_a_killed_server_closes_its_job_and_the_same_job_goes_on(place, folders, tmp_path):
