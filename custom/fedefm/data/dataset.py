@@ -6,12 +6,11 @@ from itertools import count
 from pathlib import Path
 
 from fedefm.data.cache import Progress
-from fedefm.data.folder import list_pairs
 from fedefm.data.frames import PreparedFrames, Split
+from fedefm.data.grouped import place_images
 from fedefm.data.label_sets import leaves_open, set_label
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, load_manifest, parts_of
 from fedefm.data.prepared import Prepared, prepare_pairs
-from fedefm.data.splits import assign_splits
 from fedefm.errors import DataError
 
 MAX_QUARANTINED = 0.1  # share of a hospital's files
@@ -71,8 +70,8 @@ def load_site(
     """
     manifest = load_manifest(folder)
     index = _class_index(manifest, classes)
-    patients = {pair.stem: manifest.patient_of(pair.stem) for pair in list_pairs(folder)}
-    split_of = assign_splits(manifest, patients.values())
+    placed = place_images(folder, manifest, cache=cache, threads=threads, progress=progress)
+    patients, split_of = placed.patient_of, placed.split_of
     prepared = prepare_pairs(folder, manifest, size, cache=cache, threads=threads, progress=progress)
     bad = [file.unreadable for file in prepared.files.values() if file.unreadable is not None]
     check_quarantine(bad, len(patients), max_quarantined)
