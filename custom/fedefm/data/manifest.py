@@ -287,7 +287,9 @@ def _checked_list(patients: Mapping[str, Sequence[str]]) -> dict[str, str]:
     for patient, stems in patients.items():
         for stem in stems:
             if owner.setdefault(stem, patient) != patient:
-                raise DataError(f"{FILE_NAME}: patients lists {stem!r} for {owner[stem]!r} and for {patient!r}; keep one")
+                raise DataError(
+                    f"{FILE_NAME}: patients lists {stem!r} for {owner[stem]!r} and for {patient!r}; keep one"
+                )
     return owner
 
 

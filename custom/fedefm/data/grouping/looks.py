@@ -37,7 +37,9 @@ def looks_of(frames: Float[np.ndarray, "f h w"]) -> Int8[np.ndarray, "k 1024"]:
     return np.stack([_look(frames[k]) for k in picked])
 
 
-def alike(looks: Int8[np.ndarray, "n 1024"], least: float = ALIKE) -> tuple[Int[np.ndarray, "p 2"], NDArray[np.float64]]:
+def alike(
+    looks: Int8[np.ndarray, "n 1024"], least: float = ALIKE
+) -> tuple[Int[np.ndarray, "p 2"], NDArray[np.float64]]:
     """Pairs of looks that are nearly the same, with the cosine of each.
 
     Not each of them: two copies are found with a chance near 1, and of many pictures that are all alike at least a
@@ -110,7 +112,9 @@ def _look(frame: Float[np.ndarray, "h w"]) -> Int8[np.ndarray, "1024"]:
 def shrink(frame: Float[np.ndarray, "h w"], side: int) -> Float[np.ndarray, "s s"]:
     """The means of `side` x `side` tiles, float64; of a smaller picture pixels are repeated."""
     rows, columns = (np.arange(side) * length // side for length in frame.shape)
-    counts = [np.maximum(np.diff([*starts, length]), 1) for starts, length in zip((rows, columns), frame.shape, strict=True)]
+    counts = [
+        np.maximum(np.diff([*starts, length]), 1) for starts, length in zip((rows, columns), frame.shape, strict=True)
+    ]
     sums = np.add.reduceat(np.add.reduceat(frame, rows, 0, dtype=np.float64), columns, 1)
     found: NDArray[np.float64] = sums / np.outer(*counts)
     return found

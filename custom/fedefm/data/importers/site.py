@@ -12,11 +12,11 @@ import numpy as np
 import SimpleITK
 from jaxtyping import Integer
 
-from fedefm.data.dataset import MAX_QUARANTINED, check_quarantine
 from fedefm.data.folder import IMAGES, MASKS
 from fedefm.data.importers.collection import Collection, Frame
 from fedefm.data.importers.files import ending_of, open_picture, read_labels
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, write_manifest
+from fedefm.data.quarantine import MAX_QUARANTINED, check_quarantine
 from fedefm.data.readers import count_values, read_image
 from fedefm.data.splits import VAL_SHARE, assign_splits, split_by_hash
 from fedefm.errors import DataError
