@@ -26,7 +26,7 @@ class Parted:
 
 
 def parted(inspection: Inspection) -> list[Parted]:
-    """What the split as it stands parts, by what is believed most; nothing where the groups that were found are split."""
+    """What the split as it stands parts, by what is believed most; nothing where groups that were found are split."""
     split_of = inspection.split_of
     torn = [link for link in inspection.evidence.links if split_of.get(link.one) != split_of.get(link.other)]
     torn.sort(key=lambda link: list(Why).index(link.why))

@@ -29,7 +29,7 @@ TURNS = {
     "turned a quarter to the left": (True, True, False),
     "with x and y swapped, then turned upside down": (True, True, True),
 }
-"""Ways in which a mask may lie on its image: swap x and y, then mirror rows, then columns. The last four need a square."""
+"""How a mask may lie on its image: swap x and y, then mirror rows, then columns. The last four need a square."""
 _SIDE = 512  # pictures are made smaller for this
 _WIDTH = 16  # of the surroundings of a pixel: this part of the side
 

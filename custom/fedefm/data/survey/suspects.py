@@ -11,6 +11,7 @@ from fedefm.data.grouping.groups import Link
 from fedefm.data.survey.seen import SPECK, TURNS, Mark, Seen
 from fedefm.data.survey.sequences import Place, gaps, sequences
 
+OFF_LINE = "lies on no dark line, as it does elsewhere"
 DARK = 0.4
 """From this median darkness on a class is one of dark lines: devices, vessels with contrast."""
 FEW_OF_CINE = 0.25
@@ -132,7 +133,7 @@ def _of_marks(seen: Mapping[str, Seen], names: Mapping[int, str]) -> Iterator[Su
             if value in whole and _better_turn(mark) == whole[value]:
                 yield Suspect(place, value, f"{name} lies on a dark line only {whole[value]}", 10)
             elif usual >= DARK and mark.darkness[0] < _FAINT * usual:
-                yield Suspect(place, value, f"{name} lies on no dark line, as it does elsewhere", 8)
+                yield Suspect(place, value, f"{name} {OFF_LINE}", 8)
             if mark.specks and not speckled:
                 parts = f"{mark.specks} part{'s' if mark.specks > 1 else ''}"
                 yield Suspect(place, value, f"{name} has {parts} of at most {SPECK} pixels", 4)
