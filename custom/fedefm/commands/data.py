@@ -231,7 +231,9 @@ def _overlap(options: argparse.Namespace) -> int:
 
 def _cache(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import counter, processors
-    from fedefm.data.prepared import prepare, remove
+    from fedefm.data.grouped import place_images
+    from fedefm.data.manifest import load_manifest
+    from fedefm.data.prepared import prepare_pairs, remove
     from fedefm.errors import ConfigError
 
     if options.size < 1 or (options.threads is not None and options.threads < 1):
@@ -240,11 +242,15 @@ def _cache(options: argparse.Namespace) -> int:
         gone = [str(place) for place in remove(options.folder, options.cache)]
         print(json.dumps(gone) if options.json else f"removed: {', '.join(gone) or 'nothing was there'}")
         return 0
-    found = prepare(
+    threads = options.threads or processors()
+    manifest = load_manifest(options.folder)
+    place_images(options.folder, manifest, cache=options.cache, threads=threads, progress=counter("images looked at"))
+    found = prepare_pairs(
         options.folder,
+        manifest,
         options.size,
         cache=options.cache,
-        threads=options.threads or processors(),
+        threads=threads,
         progress=counter("images prepared"),
     )
     frames = sum(len(file.numbers) for file in found.files.values())

@@ -11,8 +11,8 @@ from jaxtyping import Int8
 from fedefm.data.cache import Made, Progress, Records, Source, keep
 from fedefm.data.fitted import UnreadableError
 from fedefm.data.folder import list_pairs
-from fedefm.data.grouping.groups import Facts, find_evidence, is_stated, patients_by
-from fedefm.data.grouping.headers import NOBODY, identity_of
+from fedefm.data.grouping.groups import UNREAD, Facts, find_evidence, is_stated, patients_by
+from fedefm.data.grouping.headers import identity_of
 from fedefm.data.grouping.looks import SIDE, VERSION, looks_of
 from fedefm.data.manifest import Manifest
 from fedefm.data.prepared import places
@@ -62,12 +62,34 @@ def place_images(
         ConfigError: there is no place for what is kept.
     """
     images = {pair.stem: pair.image for pair in list_pairs(folder)}
-    links = () if is_stated(manifest) else find_evidence(_facts(folder, images, cache, threads, progress)).links
-    patient_of = patients_by(manifest, images, links)
+    facts = {} if is_stated(manifest) else _kept_facts(folder, images, cache, threads, progress)
+    return _placed(images, manifest, facts)
+
+
+def place_once(folder: Path, manifest: Manifest) -> Placed:
+    """The same, but nothing is kept: for import and export, which write nothing into a folder but what was asked for.
+
+    Raises:
+        DataError: see `place_images`.
+    """
+    images, salt = {pair.stem: pair.image for pair in list_pairs(folder)}, secrets.token_bytes(16)
+    facts = {} if is_stated(manifest) else {stem: _read_facts(path, salt) for stem, path in images.items()}
+    return _placed(images, manifest, facts)
+
+
+def _placed(images: Mapping[str, Path], manifest: Manifest, facts: Mapping[str, Facts]) -> Placed:
+    patient_of = patients_by(manifest, images, find_evidence(facts).links)
     return Placed(patient_of, assign_splits(manifest, patient_of.values()))
 
 
-def _facts(
+def _read_facts(path: Path, salt: bytes) -> Facts:
+    try:
+        return Facts(looks_of(read_image(path).frames), identity_of(path, salt))
+    except DataError:
+        return UNREAD
+
+
+def _kept_facts(
     folder: Path, images: Mapping[str, Path], cache: Path | None, threads: int, progress: Progress | None
 ) -> dict[str, Facts]:
     def make(stem: str) -> Made:
@@ -90,7 +112,7 @@ def _facts(
     found = {}
     for stem, entry in kept.entries.items():
         if entry.unreadable is not None:
-            found[stem] = Facts(None, NOBODY)
+            found[stem] = UNREAD
             continue
         looks = _read(records, range(entry.first, entry.first + len(entry.digests)))
         found[stem] = Facts(looks, identity_of(images[stem], salt))

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Int8
 
-from fedefm.data.grouping.headers import Identity
+from fedefm.data.grouping.headers import NOBODY, Identity
 from fedefm.data.grouping.looks import alike, cosine
 from fedefm.data.grouping.names import NEAR, Run, patient_in, running, series_in
 from fedefm.data.manifest import Manifest
@@ -55,6 +55,10 @@ class Facts:
 
     looks: Int8[np.ndarray, "k 1024"] | None
     identity: Identity
+
+
+UNREAD = Facts(None, NOBODY)
+"""Of a file that cannot be read, or was not."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedefm.data.folder import Pair, list_images, list_masks
-from fedefm.data.grouping.groups import Evidence, Facts, find_evidence, is_stated, patients_by
-from fedefm.data.grouping.headers import NOBODY
+from fedefm.data.grouping.groups import UNREAD, Evidence, Facts, find_evidence, patients_by
 from fedefm.data.manifest import FILE_NAME, Manifest, load_manifest
 from fedefm.data.splits import assign_splits
 from fedefm.data.survey.run import Progress, see_all
@@ -75,7 +74,8 @@ def inspect_folder(folder: Path, *, processes: int = 1, progress: Progress | Non
     pairs = [Pair(stem, image, masks[stem]) for stem, image in images.items() if stem in masks]
     background = next(iter(manifest.classes))
     seen = {one.pair.stem: one for one in see_all(pairs, background, processes=processes, progress=progress)}
-    evidence = find_evidence({stem: _facts(seen.get(stem)) for stem in images})
+    facts = {stem: Facts(one.looks, one.identity) for stem, one in seen.items()}
+    evidence = find_evidence({stem: facts.get(stem, UNREAD) for stem in images})
     patient_of, split_of, misfit = _placed(manifest, images, evidence)
     return Inspection(
         folder=folder,
@@ -92,10 +92,6 @@ def inspect_folder(folder: Path, *, processes: int = 1, progress: Progress | Non
     )
 
 
-def _facts(seen: Seen | None) -> Facts:
-    return Facts(None, NOBODY) if seen is None else Facts(seen.looks, seen.identity)
-
-
 def _placed(
     manifest: Manifest, images: Mapping[str, Path], evidence: Evidence
 ) -> tuple[dict[str, str], dict[str, str], DataError | None]:
@@ -106,8 +102,3 @@ def _placed(
     except DataError as error:
         return patient_of, {}, error
     return patient_of, {stem: split_of[patient] for stem, patient in patient_of.items()}, None
-
-
-def is_grouped(inspection: Inspection) -> bool:
-    """Whether patients are the groups that were found, and not what `dataset.json` states."""
-    return not is_stated(inspection.manifest)

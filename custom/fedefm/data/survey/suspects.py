@@ -156,19 +156,24 @@ def _of_sequences(seen: Mapping[str, Seen], names: Mapping[int, str], links: Seq
 
 def _of_files(seen: Mapping[str, Seen]) -> Iterator[Suspect]:
     usable = {stem: one for stem, one in seen.items() if one.problem is None}
+    sizes = Counter(one.shape[1:] for one in usable.values())
+    kinds: dict[tuple[str, int], dict[str, tuple[float, ...]]] = defaultdict(dict)
     for stem, one in usable.items():
+        kinds[one.format, one.bits][stem] = one.grey  # 8 bits and 12 are no outliers of each other
         if one.constant:
             yield Suspect((stem, 0), None, "one grey value only", 3)
-    if len(usable) < _FOLDER:
-        return
-    sizes = Counter(one.shape[1:] for one in usable.values())
-    for stem, one in usable.items():
-        if sizes[one.shape[1:]] <= _RARE * len(usable):
+        if len(usable) >= _FOLDER and sizes[one.shape[1:]] <= _RARE * len(usable):
             yield Suspect((stem, 0), None, "of a rare size", 2)
-    for position, what in enumerate(("darkest", "middle", "brightest")):
-        values = np.array([one.grey[position] for one in usable.values()])
-        width = 0.02 * float(np.ptp([one.grey for one in usable.values()]))
-        for stem, far in zip(usable, _distances(values, width), strict=True):
+    for greys in kinds.values():
+        if len(greys) >= _FOLDER:
+            yield from _of_greys(greys)
+
+
+def _of_greys(greys: Mapping[str, tuple[float, ...]]) -> Iterator[Suspect]:
+    table = np.array(list(greys.values()))
+    width = 0.02 * float(np.ptp(table))
+    for k, what in enumerate(("darkest", "middle", "brightest")):
+        for stem, far in zip(greys, _distances(table[:, k], width), strict=True):
             if far > _FAR:
                 yield Suspect((stem, 0), None, f"its {what} grey values are far from those of the others", 3)
 
