@@ -12,7 +12,7 @@ _WORDS = "patient|pat|pt|case|subject|subj|sub|animal|pig|phantom|mrn"
 _PATIENT = re.compile(rf"(?:^|(?<=[-_. ]))(?:{_WORDS})[-_ ]?\d+(?![0-9])|^[ps]\d+(?=[-_. ])", re.IGNORECASE)
 _FRAME = re.compile(
     r"^(?P<head>|.*[-_. ]|.*?\d)(?:frame|frm|fr|slice)[-_. ]?\d{1,9}$"
-    r"|^(?P<short>.+[-_. ]|.+?\d)(?:f|sl|t)[-_. ]?\d{1,9}$",
+    r"|^(?P<short>.+[-_. ]|.*?\d)(?:f|sl|t)[-_. ]?\d{1,9}$",
     re.IGNORECASE,
 )
 _BARE = re.compile(r"^(?P<head>.*?)(?P<number>\d{1,9})$")

@@ -38,7 +38,7 @@ class Suspect:
     place: Place
     value: int | None
     why: str
-    weight: float
+    weight: int
 
 
 @dataclass(frozen=True)
