@@ -34,7 +34,7 @@ def decoded(address: str) -> np.ndarray:
     with Image.open(io.BytesIO(base64.b64decode(content, validate=True))) as picture:
         picture.load()
         assert f"data:image/{picture.format.lower()}" == kind
-        return np.asarray(picture)
+        return np.asarray(picture.convert("RGBA") if picture.mode == "P" else picture)
 
 
 @pytest.fixture

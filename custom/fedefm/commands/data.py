@@ -185,10 +185,8 @@ def _check(options: argparse.Namespace) -> int:
     from fedefm.data.describe import describe
     from fedefm.data.survey.inspection import inspect_folder
     from fedefm.errors import ConfigError, DataError
-    from fedefm.metrics.suppression import LEAST_IMAGES
 
-    least = LEAST_IMAGES if options.least is None else options.least
-    if least < 1 or (options.threads is not None and options.threads < 1):
+    if (options.least is not None and options.least < 1) or (options.threads is not None and options.threads < 1):
         raise ConfigError("--least and --threads: give 1 or more")
     inspection = inspect_folder(
         options.folder, processes=options.threads or processors(), progress=counter("files looked at")
@@ -201,9 +199,10 @@ def _check(options: argparse.Namespace) -> int:
         write_sheet(inspection, summary, options.sheet)
     if options.summary is not None:
         from fedefm.files import write_json
+        from fedefm.metrics.suppression import LEAST_IMAGES  # what it imports takes seconds
         from fedefm.report.permitted import permitted
 
-        write_json(options.summary, permitted(inspection, least))
+        write_json(options.summary, permitted(inspection, options.least or LEAST_IMAGES))
     if not options.json:
         _point_to_sheet(options)
     return DataError.exit_code if summary.stops else 0

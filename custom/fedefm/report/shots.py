@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from fedefm.data.readers import open_file, read_frames, read_mask
 from fedefm.errors import DataError
-from fedefm.report.overlay import png
+from fedefm.report.overlay import png_address
 from fedefm.report.palette import rgb
 
 SIDE = 256
@@ -80,11 +80,15 @@ def grey_address(frame: Float32[np.ndarray, "h w"]) -> tuple[int, int, str]:
 def contours(labels: Int64[np.ndarray, "h w"], colours: dict[int, str]) -> str:
     """The outlines of each class, around its pixels and not on them, so that the device can be seen."""
     width, height = _size(labels.shape)
-    drawn: UInt8[np.ndarray, "h w 4"] = np.zeros((height, width, 4), np.uint8)
-    for value, colour in colours.items():
+    drawn: UInt8[np.ndarray, "h w"] = np.zeros((height, width), np.uint8)
+    for number, value in enumerate(colours, start=1):
         here = _scaled(labels == value, height, width)
-        drawn[ndimage.binary_dilation(here, np.ones((3, 3))) & ~here] = (*rgb(colour), 255)
-    return png(drawn)
+        drawn[ndimage.binary_dilation(here, np.ones((3, 3))) & ~here] = number
+    picture = Image.fromarray(drawn).convert("P")  # a few colours take a few hundred bytes
+    picture.putpalette([0, 0, 0, *(channel for colour in colours.values() for channel in rgb(colour))])
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", transparency=0)
+    return png_address(buffer.getvalue())
 
 
 def _scaled(here: "np.ndarray", height: int, width: int) -> "np.ndarray":

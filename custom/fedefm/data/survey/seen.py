@@ -1,6 +1,7 @@
 """What is noted of an image and its mask when they are read for a check; the pixels themselves are not kept."""
 
 import hashlib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ from fedefm.data.folder import Pair
 from fedefm.data.grouping.headers import NOBODY, Identity, identity_of
 from fedefm.data.grouping.looks import looks_of
 from fedefm.data.manifest import MAX_VALUE
-from fedefm.data.normalise import normalise
 from fedefm.data.readers import ImageFrames, count_values, read_image, read_mask
 from fedefm.errors import DataError
 
@@ -30,7 +30,7 @@ TURNS = {
     "with x and y swapped, then turned upside down": (True, True, True),
 }
 """How a mask may lie on its image: swap x and y, then mirror rows, then columns. The last four need a square."""
-_SIDE = 512  # pictures are made smaller for this
+_SIDE = 256  # pictures are made smaller for this
 _WIDTH = 16  # of the surroundings of a pixel: this part of the side
 
 
@@ -72,7 +72,7 @@ class Seen:
         marks: mask values but the background's, frame by frame.
         looks: of some frames.
         identity: hashes of its header.
-        picture: a hash of the pixels.
+        picture: checksum of the pixels and hash of the looks: equal for equal pictures.
         labels: a hash of the mask's numbers.
     """
 
@@ -103,11 +103,11 @@ def see(pair: Pair, background: int, salt: bytes) -> Seen:
     """
     try:
         image, mask = read_image(pair.image), read_mask(pair.mask)
-        constant = not normalise(image.frames).any()
         identity = identity_of(pair.image, salt)
     except DataError as error:
         return Seen(pair, str(error))
     values = tuple(count_values(frame) for frame in mask) if mask.shape == image.frames.shape else ()
+    looks = looks_of(image.frames)
     return Seen(
         pair,
         shape=_three(image.frames.shape),
@@ -116,17 +116,17 @@ def see(pair: Pair, background: int, salt: bytes) -> Seen:
         bits=image.bits,
         spacing_mm=image.spacing_mm,
         grey=_grey(image),
-        constant=constant,
+        constant=bool(np.ptp(image.frames) < np.finfo(np.float32).tiny),  # then `normalise` gives zeros
         values=values,
         marks=tuple(
             mark
             for k, found in enumerate(values)
             for mark in _marks(k, image.frames[k], mask[k], [value for value in found if value != background])
         ),
-        looks=looks_of(image.frames),
+        looks=looks,
         identity=identity,
-        picture=_digest(image.frames),
-        labels=_digest(mask.astype(np.uint16) if mask.min() >= 0 and mask.max() <= MAX_VALUE else mask),
+        picture=zlib.crc32(np.ascontiguousarray(image.frames).data.cast("B")).to_bytes(4) + _digest(looks),
+        labels=_digest(_small(mask)),
     )
 
 
@@ -154,10 +154,12 @@ def _marks(k: int, frame: Float32[np.ndarray, "h w"], mask: Int64[np.ndarray, "h
 
 def _smaller(frame: Float32[np.ndarray, "h w"], step: int) -> Float32[np.ndarray, "h w"]:
     """The means of tiles; what is left over at the right and below is left out."""
-    rows, columns = (length // step for length in frame.shape)
-    tiles = frame[: rows * step, : columns * step].reshape(rows, step, columns, step)
-    found: NDArray[np.float32] = tiles.mean((1, 3))
-    return found
+    rows, columns = (length // step * step for length in frame.shape)
+    found = np.zeros((rows // step, columns // step), np.float32)
+    for i in range(step):
+        for j in range(step):
+            found += frame[i:rows:step, j:columns:step]
+    return found / np.float32(step * step)
 
 
 def _darkness(
@@ -190,5 +192,13 @@ def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return frames, rows, columns
 
 
-def _digest(pixels: "np.ndarray") -> bytes:
-    return hashlib.blake2b(str(pixels.shape).encode() + np.ascontiguousarray(pixels).data.cast("B")).digest()
+def _small(mask: Int64[np.ndarray, "f h w"]) -> NDArray[np.integer]:
+    """The same numbers in few bytes: there is a mask for every image."""
+    whole = mask.min() >= 0 and mask.max() <= MAX_VALUE
+    return mask.astype(np.uint8 if mask.max() < 256 else np.uint16) if whole else mask
+
+
+def _digest(pixels: NDArray[np.integer]) -> bytes:
+    return hashlib.blake2b(
+        f"{pixels.shape}{pixels.dtype}".encode() + np.ascontiguousarray(pixels).data.cast("B")
+    ).digest()
