@@ -19,11 +19,11 @@ def save(pixels: np.ndarray, path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    picture = np.random.default_rng(0).integers(0, 256, (16, 20)).astype(np.uint8)
+    draw = np.random.default_rng(0)
     mask = np.zeros((16, 20), np.uint8)
     mask[:4] = 1
     for stem in ("a", "b", "c"):
-        save(picture, tmp_path / f"images/{stem}.png")
+        save(draw.integers(0, 256, (16, 20)).astype(np.uint8), tmp_path / f"images/{stem}.png")
         save(mask, tmp_path / f"masks/{stem}.png")
     (tmp_path / "images/d.dcm").write_bytes(dicom(np.arange(5 * 320, dtype=np.uint16).reshape(5, 16, 20), 12))
     save(np.stack([mask] * 5), tmp_path / "masks/d.nii.gz")

@@ -1,4 +1,4 @@
-"""`fedefm data synth`, `check`, `cache`, `import` and `export`."""
+"""`fedefm data synth`, `check`, `overlap`, `cache`, `import` and `export`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ SYNTH_EXAMPLES = """examples:
 CHECK_EXAMPLES = """examples:
   fedefm data check data/hospital-a
   fedefm data check data/hospital-a --json
+  fedefm data check data/hospital-a --sheet hospital-a.html
+  fedefm data check data/hospital-a --summary may-leave.json --least 10
+"""
+OVERLAP_EXAMPLES = """examples:
+  fedefm data overlap data/hospital-a data/hospital-b
+  fedefm data overlap data/hospital-a data/hospital-b --json
 """
 CACHE_EXAMPLES = """examples:
   fedefm data cache data/hospital-a --size 256
@@ -44,6 +50,7 @@ def add(commands: Any) -> None:
     kinds = data.add_subparsers(required=True, metavar="COMMAND")
     _add_synth(kinds)
     _add_check(kinds)
+    _add_overlap(kinds)
     _add_cache(kinds)
     _add_import(kinds)
     _add_export(kinds)
@@ -72,8 +79,30 @@ def _add_check(commands: Any) -> None:
         CHECK_EXAMPLES,
     )
     parser.add_argument("folder", type=Path, help="folder with images/, masks/ and dataset.json")
+    parser.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="FILE",
+        help="write a page of images with the contours of their masks; it stays here",
+    )
+    parser.add_argument(
+        "--summary", type=Path, metavar="FILE", help="write the counts that may leave the hospital, as JSON"
+    )
+    parser.add_argument(
+        "--least", type=int, metavar="N", help="of --summary: counts of fewer images are held back (default: 5)"
+    )
+    parser.add_argument("--threads", type=int, help="files at work at the same time (default: one a processor)")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=_check)
+
+
+def _add_overlap(commands: Any) -> None:
+    text = "count the pictures that two folders on this machine have in common, equal or encoded anew"
+    parser = add_command(commands, "overlap", text, OVERLAP_EXAMPLES)
+    parser.add_argument("one", type=Path, help="folder with images/")
+    parser.add_argument("other", type=Path, help="folder with images/")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=_overlap)
 
 
 def _add_cache(commands: Any) -> None:
@@ -152,17 +181,58 @@ def _synth(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from fedefm.data.describe import describe_folder
-    from fedefm.errors import DataError
+    from fedefm.commands.progress import counter, processors
+    from fedefm.data.describe import describe
+    from fedefm.data.survey.inspection import inspect_folder
+    from fedefm.errors import ConfigError, DataError
 
-    summary = describe_folder(options.folder)
+    if (options.least is not None and options.least < 1) or (options.threads is not None and options.threads < 1):
+        raise ConfigError("--least and --threads: give 1 or more")
+    inspection = inspect_folder(
+        options.folder, processes=options.threads or processors(), progress=counter("files looked at")
+    )
+    summary = describe(inspection)
     print(json.dumps(summary.to_json(), indent=2) if options.json else summary)
+    if options.sheet is not None:
+        from fedefm.report.sheet import write_sheet
+
+        write_sheet(inspection, summary, options.sheet)
+    if options.summary is not None:
+        from fedefm.files import write_json
+        from fedefm.metrics.suppression import LEAST_IMAGES  # what it imports takes seconds
+        from fedefm.report.permitted import permitted
+
+        write_json(options.summary, permitted(inspection, options.least or LEAST_IMAGES))
+    if not options.json:
+        _point_to_sheet(options)
     return DataError.exit_code if summary.stops else 0
+
+
+def _point_to_sheet(options: argparse.Namespace) -> None:
+    if options.summary is not None:
+        print(f"may leave the hospital: {options.summary}")
+    if options.sheet is not None:
+        print(f"must not leave the hospital: {options.sheet}; open it in a browser")
+    else:
+        print(f"see it: fedefm data check {options.folder} --sheet FILE.html")
+
+
+def _overlap(options: argparse.Namespace) -> int:
+    from fedefm.data.overlap import common_pictures, tokens_of
+
+    found = common_pictures(tokens_of(options.one), tokens_of(options.other))
+    if options.json:
+        print(json.dumps({"images": found.images, "common": found.common}, indent=2))
+    else:
+        print(f"{found.common} of {found.images} images of {options.one} are in {options.other} as well")
+    return 0
 
 
 def _cache(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import counter, processors
-    from fedefm.data.prepared import prepare, remove
+    from fedefm.data.grouped import place_images
+    from fedefm.data.manifest import load_manifest
+    from fedefm.data.prepared import prepare_pairs, remove
     from fedefm.errors import ConfigError
 
     if options.size < 1 or (options.threads is not None and options.threads < 1):
@@ -171,11 +241,15 @@ def _cache(options: argparse.Namespace) -> int:
         gone = [str(place) for place in remove(options.folder, options.cache)]
         print(json.dumps(gone) if options.json else f"removed: {', '.join(gone) or 'nothing was there'}")
         return 0
-    found = prepare(
+    threads = options.threads or processors()
+    manifest = load_manifest(options.folder)
+    place_images(options.folder, manifest, cache=options.cache, threads=threads, progress=counter("images looked at"))
+    found = prepare_pairs(
         options.folder,
+        manifest,
         options.size,
         cache=options.cache,
-        threads=options.threads or processors(),
+        threads=threads,
         progress=counter("images prepared"),
     )
     frames = sum(len(file.numbers) for file in found.files.values())

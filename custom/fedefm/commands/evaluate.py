@@ -69,7 +69,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], dict[str, Any]]:
     """Settings from the job folder, the first model's header and the options, checked before any work; the models."""
-    from fedefm.commands.job_options import free_folder, named_folders
+    from fedefm.commands.job_options import free_folder, named_folders, warn_of_same_pictures
     from fedefm.data.checks import check_sites
     from fedefm.evaluation.models import read_models
     from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation, load_evaluation
@@ -83,6 +83,7 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], dict[st
     models = read_models(files)
     first = next(iter(models.values()))
     check_sites(folders, list(first.classes))
+    warn_of_same_pictures(folders)
     plain |= {"model": first.spec.to_dict(), "size": first.size, "classes": list(first.classes)}
     plain |= {"name": options.out.name, "models": list(models)}
     if options.least_images is not None:

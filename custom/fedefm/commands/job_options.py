@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -107,6 +108,7 @@ def _resolve(options: argparse.Namespace, methods: Sequence[str | None]) -> tupl
     options.theta = _theta_of(options)
     known = None if options.theta is None else list(options.theta.classes)
     classes = check_sites(folders, options.classes.split(",") if options.classes else known)
+    warn_of_same_pictures(folders)
     options.out = options.out or free_folder(Path("runs") / options.command)
     named = {"classes": list(classes), "name": options.out.name}
     if options.theta is not None:
@@ -120,6 +122,15 @@ def _resolve(options: argparse.Namespace, methods: Sequence[str | None]) -> tupl
         if options.theta is not None:
             start_weights(one, options.theta)
     return settings, folders
+
+
+def warn_of_same_pictures(folders: Mapping[str, Path]) -> None:
+    """Say on the terminal where two hospitals hold the same image files: one is tested on what the other trains on."""
+    from fedefm.data.overlap import same_files
+
+    for (one, other), files in same_files(folders).items():
+        text = f"{one} and {other} share {files} image files: scores of one rest on what the other trained on"
+        print(f"fedefm: warning: {text}; see fedefm data overlap", file=sys.stderr)
 
 
 def _theta_of(options: argparse.Namespace) -> Any:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fedefm.data.dataset import MAX_QUARANTINED, check_quarantine
 from fedefm.data.folder import list_pairs
 from fedefm.data.manifest import BACKGROUND, FILE_NAME, Manifest, canonical, load_manifest
+from fedefm.data.quarantine import MAX_QUARANTINED, check_quarantine
 from fedefm.data.readers import read_shape
 from fedefm.data.splits import assign_splits
 from fedefm.errors import DataError

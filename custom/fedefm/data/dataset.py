@@ -6,15 +6,13 @@ from itertools import count
 from pathlib import Path
 
 from fedefm.data.cache import Progress
-from fedefm.data.folder import list_pairs
 from fedefm.data.frames import PreparedFrames, Split
+from fedefm.data.grouped import place_images
 from fedefm.data.label_sets import leaves_open, set_label
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, load_manifest, parts_of
 from fedefm.data.prepared import Prepared, prepare_pairs
-from fedefm.data.splits import assign_splits
+from fedefm.data.quarantine import MAX_QUARANTINED, check_quarantine
 from fedefm.errors import DataError
-
-MAX_QUARANTINED = 0.1  # share of a hospital's files
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,8 @@ def load_site(
     """
     manifest = load_manifest(folder)
     index = _class_index(manifest, classes)
-    patients = {pair.stem: manifest.patient_of(pair.stem) for pair in list_pairs(folder)}
-    split_of = assign_splits(manifest, patients.values())
+    placed = place_images(folder, manifest, cache=cache, threads=threads, progress=progress)
+    patients, split_of = placed.patient_of, placed.split_of
     prepared = prepare_pairs(folder, manifest, size, cache=cache, threads=threads, progress=progress)
     bad = [file.unreadable for file in prepared.files.values() if file.unreadable is not None]
     check_quarantine(bad, len(patients), max_quarantined)
@@ -137,13 +135,3 @@ def _labels(manifest: Manifest, split: str, index: dict[str, int]) -> list[int]:
     corpus = manifest.test_annotated if split == "test" else manifest.annotated
     names = [[part for part in parts_of(name) if part in corpus] for name in manifest.classes.values()]
     return [set_label(index[part] for part in parts) if parts else 0 for parts in names]
-
-
-def check_quarantine(bad: Sequence[DataError | str], files: int, limit: float) -> None:
-    """Allow that a few files cannot be read.
-
-    Raises:
-        DataError: where more than the share `limit` of `files` cannot; it repeats the first reason.
-    """
-    if len(bad) > limit * files:
-        raise DataError(f"{len(bad)} of {files} files cannot be used, above the limit of {limit:.0%}; first: {bad[0]}")

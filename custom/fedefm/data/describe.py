@@ -1,19 +1,18 @@
 """What is in a hospital's folder, for the person who prepares it; nothing here leaves the hospital."""
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fedefm.data.dataset import MAX_QUARANTINED
-from fedefm.data.folder import IMAGES, MASKS, Pair, list_images, list_masks
-from fedefm.data.manifest import FILE_NAME, SPLIT_NAMES, Manifest, load_manifest
-from fedefm.data.normalise import normalise
-from fedefm.data.readers import ImageFrames, count_values, read_image, read_mask
-from fedefm.data.splits import assign_splits
-from fedefm.errors import DataError
+from fedefm.data.folder import IMAGES, MASKS
+from fedefm.data.manifest import FILE_NAME, SPLIT_NAMES, Manifest
+from fedefm.data.quarantine import MAX_QUARANTINED
+from fedefm.data.survey.inspection import Inspection, inspect_folder
+from fedefm.data.survey.notices import Grouped, grouped, notices
+from fedefm.data.survey.run import Progress
+from fedefm.data.survey.seen import Seen
 
 STOPS = "; training would stop here"
 """Ends an anomaly with which nothing can be trained."""
@@ -56,6 +55,7 @@ class FolderSummary:
         mask_values: the values of the masks.
         patients: number of patients.
         splits: readable frames of train, val and test.
+        grouped: how files became patients, and why.
         anomalies: what should be looked at, one line each.
         nameless: the same, line by line, without the name of any file.
     """
@@ -75,6 +75,7 @@ class FolderSummary:
     mask_values: tuple[MaskValue, ...]
     patients: int
     splits: Mapping[str, int]
+    grouped: Grouped
     anomalies: tuple[str, ...]
     nameless: tuple[str, ...]
 
@@ -92,29 +93,37 @@ class FolderSummary:
         return "\n".join(_lines(self))
 
 
-def describe_folder(folder: Path) -> FolderSummary:
+def describe_folder(folder: Path, *, processes: int = 1, progress: Progress | None = None) -> FolderSummary:
     """Read every image and mask of a hospital's folder and sum up what is there and what is wrong.
+
+    Args:
+        folder: holds `images/`, `masks/` and `dataset.json`.
+        processes: see `inspect_folder`.
+        progress: called with (files done, files in all).
 
     Raises:
         DataError: where there is no image, no mask, or `dataset.json` is wrong.
     """
-    folder = Path(folder)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        manifest = load_manifest(folder)
-    images, masks = list_images(folder), list_masks(folder)
-    tally = _Tally(manifest)
-    for warning in caught:
-        tally.note(str(warning.message))
-    for stem in (stem for stem in masks if stem not in images):
-        tally.note(f"{MASKS}/{masks[stem].name} has no image", "a mask has no image")
-    split_of = _split_of(manifest, images, tally)
-    for stem, image in images.items():
-        if stem not in masks:
+    return describe(inspect_folder(folder, processes=processes, progress=progress))
+
+
+def describe(inspection: Inspection) -> FolderSummary:
+    """Sum up what was found in a folder."""
+    tally = _Tally(inspection.manifest, patients=len(set(inspection.patient_of.values())))
+    for told in inspection.told:
+        tally.note(told)
+    for stem in (stem for stem in inspection.masks if stem not in inspection.images):
+        tally.note(f"{MASKS}/{inspection.masks[stem].name} has no image", "a mask has no image")
+    if inspection.misfit is not None:
+        tally.note(f"{inspection.misfit}{STOPS}", f"patients or splits do not fit the files{STOPS}")
+    for stem, image in inspection.images.items():
+        if stem not in inspection.seen:
             tally.note(f"{IMAGES}/{image.name} has no mask{STOPS}", f"an image has no mask{STOPS}")
             continue
-        _add(tally, Pair(stem, image, masks[stem]), split_of.get(stem))
-    return tally.summary(len(images), not (folder / FILE_NAME).is_file())
+        _add(tally, inspection.seen[stem], inspection.split_of.get(stem))
+    for text, nameless in _late_anomalies(tally, inspection):
+        tally.note(text, nameless)
+    return tally.summary(inspection)
 
 
 @dataclass
@@ -122,9 +131,9 @@ class _Tally:
     """Counts while the files are gone through."""
 
     manifest: Manifest
+    patients: int
     anomalies: list[str] = field(default_factory=list)
     nameless: list[str] = field(default_factory=list)
-    patients: int = 0
     unreadable: int = 0
     frames: int = 0
     cines: int = 0
@@ -140,17 +149,15 @@ class _Tally:
         self.anomalies.append(anomaly)
         self.nameless.append(anomaly if nameless is None else nameless)
 
-    def summary(self, images: int, inferred: bool) -> FolderSummary:
-        for anomaly in _late_anomalies(self, images):
-            self.note(anomaly)
+    def summary(self, inspection: Inspection) -> FolderSummary:
         pixels = sum(self.pixels_of.values())
         return FolderSummary(
             name=self.manifest.name,
-            inferred=inferred,
+            inferred=inspection.inferred,
             classes=self.manifest.classes,
             annotated=self.manifest.annotated,
             test_annotated=self.manifest.test_annotated,
-            images=images,
+            images=len(inspection.images),
             frames=self.frames,
             cines=self.cines,
             unreadable=self.unreadable,
@@ -163,61 +170,40 @@ class _Tally:
             ),
             patients=self.patients,
             splits={name: self.splits[name] for name in SPLIT_NAMES},
+            grouped=grouped(inspection),
             anomalies=tuple(self.anomalies),
             nameless=tuple(self.nameless),
         )
 
 
-def _split_of(manifest: Manifest, images: Mapping[str, Path], tally: _Tally) -> dict[str, str]:
-    """Stem to split; empty, with an anomaly, where patients or splits do not fit the files."""
-    try:
-        patients = {stem: manifest.patient_of(stem) for stem in images}
-        tally.patients = len(set(patients.values()))
-        split_of = assign_splits(manifest, patients.values())
-    except DataError as error:
-        tally.note(f"{error}{STOPS}", f"patients or splits do not fit the files{STOPS}")
-        return {}
-    return {stem: split_of[patient] for stem, patient in patients.items()}
-
-
-def _add(tally: _Tally, pair: Pair, split: str | None) -> None:
-    try:
-        image, mask = read_image(pair.image), read_mask(pair.mask)
-        constant = not normalise(image.frames).any()
-    except DataError as error:
+def _add(tally: _Tally, seen: Seen, split: str | None) -> None:
+    if seen.problem is not None:
         tally.unreadable += 1
-        tally.note(str(error), "a file cannot be used")
+        tally.note(seen.problem, "a file cannot be used")
         return
-    count, rows, columns = image.frames.shape
-    _count_image(tally, image)
+    count, rows, columns = seen.shape
+    tally.frames += count
+    tally.cines += count > 1
+    tally.formats[seen.format] += 1
+    tally.bits[seen.bits] += 1
+    tally.sizes[f"{columns} x {rows}"] += 1
     if split is not None:
         tally.splits[split] += count
-    if constant:
-        tally.note(f"{IMAGES}/{pair.image.name} is of one grey value only", "an image is of one grey value only")
-    if mask.shape != image.frames.shape:
-        sizes = (
-            f"is {mask.shape[2]} x {mask.shape[1]} x {mask.shape[0]} but its image {columns} x {rows} x {count}{STOPS}"
-        )
-        tally.note(f"{MASKS}/{pair.mask.name} {sizes}", f"a mask {sizes}")
+    if seen.constant:
+        tally.note(f"{IMAGES}/{seen.pair.image.name} is of one grey value only", "an image is of one grey value only")
+    if seen.mask_shape != seen.shape:
+        frames, high, wide = seen.mask_shape
+        sizes = f"is {wide} x {high} x {frames} but its image {columns} x {rows} x {count}{STOPS}"
+        tally.note(f"{MASKS}/{seen.pair.mask.name} {sizes}", f"a mask {sizes}")
         return
-    for frame in mask:
-        values = count_values(frame)
+    for values in seen.values:
         tally.pixels_of.update(values)
         tally.frames_of.update(values.keys())
 
 
-def _count_image(tally: _Tally, image: ImageFrames) -> None:
-    count, rows, columns = image.frames.shape
-    tally.frames += count
-    tally.cines += count > 1
-    tally.formats[image.format] += 1
-    tally.bits[image.bits] += 1
-    tally.sizes[f"{columns} x {rows}"] += 1
-
-
-def _late_anomalies(tally: _Tally, images: int) -> list[str]:
-    """What shows only when every file was seen."""
-    classes = tally.manifest.classes
+def _late_anomalies(tally: _Tally, inspection: Inspection) -> list[tuple[str, str]]:
+    """What shows only when every file was seen; each with and without the name of a file."""
+    classes, images = tally.manifest.classes, len(inspection.images)
     found = [
         f"mask value {value} is not in the classes of {FILE_NAME}{STOPS}"
         for value in sorted(tally.pixels_of)
@@ -229,7 +215,7 @@ def _late_anomalies(tally: _Tally, images: int) -> list[str]:
     ]
     if tally.unreadable > MAX_QUARANTINED * images:
         found.append(f"{tally.unreadable} of {images} files cannot be used{STOPS}")
-    return found
+    return [(text, text) for text in found] + notices(inspection)
 
 
 def _lines(summary: FolderSummary) -> list[str]:
@@ -239,6 +225,7 @@ def _lines(summary: FolderSummary) -> list[str]:
         f"  sizes     {_counts(dict(list(summary.sizes.items())[:5]))}" + (" ..." if len(summary.sizes) > 5 else ""),
         f"  frames    {', '.join(f'{name} {count}' for name, count in summary.splits.items())}",
         f"  annotated {', '.join(summary.annotated)}; in test {', '.join(summary.test_annotated)}",
+        *summary.grouped.lines(),
     ]
     lines += [
         f"  mask {one.value:>5} {one.name or 'NOT DECLARED':<16} {one.share:8.3%} of pixels, in {one.frames} frames"
@@ -254,6 +241,8 @@ def _counts(counts: Mapping[Any, int]) -> str:
 
 def _plain(value: Any) -> Any:
     """Mappings with text keys, as JSON has them; tuples as lists."""
+    if isinstance(value, Grouped):
+        return value.to_json()
     if isinstance(value, Mapping):
         return {str(key): one for key, one in value.items()}
     return [asdict(one) if isinstance(one, MaskValue) else one for one in value] if isinstance(value, tuple) else value

@@ -32,7 +32,8 @@ class Manifest:
         annotated: class names that this hospital's training masks really annotate, its label corpus;
             empty means every class but background.
         test_annotated: the same for the test masks; empty means `annotated`.
-        patients: regular expression with a group `patient`, searched in a file's stem; None for the stem itself.
+        patients: regular expression with a group `patient`, searched in a file's stem; or patient to stems, where any
+            other stem is a patient of its own; None for the stem itself.
         splits: `train`, `val`, `test` to patient names; None for a split by hash of the patient name.
         synthetic: whether the images are generated; every report on them then says so.
 
@@ -44,10 +45,11 @@ class Manifest:
     classes: Mapping[int, str]
     annotated: tuple[str, ...] = ()
     test_annotated: tuple[str, ...] = ()
-    patients: str | None = None
+    patients: str | Mapping[str, tuple[str, ...]] | None = None
     splits: Mapping[str, tuple[str, ...]] | None = None
     synthetic: bool = False
     _pattern: "re.Pattern[str] | None" = field(init=False, repr=False, compare=False, default=None)
+    _listed: Mapping[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         _set(self, "classes", _checked_classes(self.classes))
@@ -55,7 +57,8 @@ class Manifest:
         test = self.test_annotated or self.annotated
         _set(self, "test_annotated", _checked_corpus("test_annotated", test, self.foreground))
         _check_unions(self)
-        _set(self, "_pattern", _checked_pattern(self.patients))
+        _set(self, "_pattern", _checked_pattern(self.patients) if isinstance(self.patients, str) else None)
+        _set(self, "_listed", {} if isinstance(self.patients, str) else _checked_list(self.patients or {}))
         _set(self, "splits", _checked_splits(self.splits))
 
     @property
@@ -74,6 +77,8 @@ class Manifest:
             DataError: where `patients` does not match the stem.
         """
         if self._pattern is None:
+            if stem in self._listed:
+                return self._listed[stem]
             # Image_01L and Image_01R are two eyes of one person: never one in train and one in test.
             return re.sub(r"(?<=\d)[LR]$", "", stem)
         found = self._pattern.search(stem)
@@ -143,8 +148,10 @@ def write_manifest(manifest: Manifest, folder: Path, origin: Mapping[str, Any] |
         "annotated": list(manifest.annotated),
         "test_annotated": list(manifest.test_annotated),
     }
-    if manifest.patients is not None:
+    if isinstance(manifest.patients, str):
         fields["patients"] = manifest.patients
+    elif manifest.patients is not None:
+        fields["patients"] = {patient: list(stems) for patient, stems in manifest.patients.items()}
     if manifest.splits is not None:
         fields["splits"] = {split: list(names) for split, names in manifest.splits.items()}
     if manifest.synthetic:
@@ -184,7 +191,7 @@ def _from_json(fields: Any, default_name: str) -> Manifest:
         classes={_mask_value(value): name for value, name in classes.items()},
         annotated=_names("annotated", fields),
         test_annotated=_names("test_annotated", fields),
-        patients=None if fields.get("patients") is None else _text("patients", fields["patients"]),
+        patients=_patients(fields.get("patients")),
         splits=None if splits is None else {split: _names(split, splits) for split in splits},
         synthetic=_flag("synthetic", fields.get("synthetic", False)),
     )
@@ -206,6 +213,13 @@ def _text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"{FILE_NAME}: {key} must be a text")
     return value
+
+
+def _patients(value: Any) -> str | dict[str, tuple[str, ...]] | None:
+    """An expression, or the files of each patient."""
+    if isinstance(value, dict):
+        return {patient: _names(patient, value) for patient in value}
+    return None if value is None else _text("patients", value)
 
 
 def _names(key: str, fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -267,9 +281,19 @@ def _checked_corpus(key: str, names: Sequence[str], foreground: tuple[str, ...])
     return tuple(names)
 
 
-def _checked_pattern(patients: str | None) -> "re.Pattern[str] | None":
-    if patients is None:
-        return None
+def _checked_list(patients: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The patient of each file that is listed."""
+    owner: dict[str, str] = {}
+    for patient, stems in patients.items():
+        for stem in stems:
+            if owner.setdefault(stem, patient) != patient:
+                raise DataError(
+                    f"{FILE_NAME}: patients lists {stem!r} for {owner[stem]!r} and for {patient!r}; keep one"
+                )
+    return owner
+
+
+def _checked_pattern(patients: str) -> "re.Pattern[str]":
     try:
         pattern = re.compile(patients)
     except re.error as error:

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float32, Integer, UInt
 
 from fedefm.data.folder import list_pairs
+from fedefm.data.grouped import place_once
 from fedefm.data.manifest import BACKGROUND, FILE_NAME, Manifest, parts_of
 from fedefm.data.readers import read_image, read_mask
-from fedefm.data.splits import assign_splits
 from fedefm.errors import DataError
 
 _WHITE = 65535
@@ -45,10 +45,9 @@ def site_frames(folder: Path, manifest: Manifest) -> Iterator[SiteFrame]:
         DataError: a file cannot be read, or image and mask do not fit.
     """
     pairs = list_pairs(folder)
-    patients = [manifest.patient_of(pair.stem) for pair in pairs]
-    split_of = assign_splits(manifest, patients)
-    for pair, patient in zip(pairs, patients, strict=True):
-        split = split_of[patient]
+    placed = place_once(folder, manifest)
+    for pair in pairs:
+        split = placed.split_of[placed.patient_of[pair.stem]]
         image, mask = read_image(pair.image), read_mask(pair.mask)
         pair.check_shapes(image.frames.shape, mask.shape)
         labels = _numbered(mask, manifest, split, pair.mask.name)

@@ -12,13 +12,14 @@ import numpy as np
 import SimpleITK
 from jaxtyping import Integer
 
-from fedefm.data.dataset import MAX_QUARANTINED, check_quarantine
 from fedefm.data.folder import IMAGES, MASKS
+from fedefm.data.grouped import Placed, place_once
 from fedefm.data.importers.collection import Collection, Frame
 from fedefm.data.importers.files import ending_of, open_picture, read_labels
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, write_manifest
+from fedefm.data.quarantine import MAX_QUARANTINED, check_quarantine
 from fedefm.data.readers import count_values, read_image
-from fedefm.data.splits import VAL_SHARE, assign_splits, split_by_hash
+from fedefm.data.splits import VAL_SHARE, split_by_hash
 from fedefm.errors import DataError
 from fedefm.files import new_folder
 
@@ -118,7 +119,7 @@ def write_site(
         check_quarantine(written.bad, seen, MAX_QUARANTINED)
         manifest = _manifest(name or out.resolve().name, collection, written)
         write_manifest(manifest, folder, origin={"imported from": kind})
-        return _summary(manifest, kind, collection, written)
+        return _summary(manifest, place_once(folder, manifest), kind, collection, written)
 
 
 def _remarked(collection: Collection) -> str:
@@ -217,9 +218,8 @@ def _splits(written: _Written, remarks: Counter[str]) -> dict[str, tuple[str, ..
     return {split: tuple(patients) for split, patients in splits.items()}
 
 
-def _summary(manifest: Manifest, kind: str, collection: Collection, written: _Written) -> Imported:
-    patient_of = {stem: manifest.patient_of(stem) for stem in written.values_of}
-    split_of = assign_splits(manifest, patient_of.values())
+def _summary(manifest: Manifest, placed: Placed, kind: str, collection: Collection, written: _Written) -> Imported:
+    patient_of, split_of = placed.patient_of, placed.split_of
     frames, present = Counter(split_of[p] for p in patient_of.values()), Counter[tuple[str, int]]()
     for stem, values in written.values_of.items():
         present.update((split_of[patient_of[stem]], value) for value in values)

@@ -1,0 +1,126 @@
+"""Which patient and which split each image of a folder is in: the one answer for training, export and import."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int8
+
+from fedefm.data.cache import Made, Progress, Records, Source, keep
+from fedefm.data.fitted import UnreadableError
+from fedefm.data.folder import list_pairs
+from fedefm.data.grouping.groups import UNREAD, Facts, find_evidence, is_stated, patients_by
+from fedefm.data.grouping.headers import identity_of
+from fedefm.data.grouping.looks import SIDE, VERSION, looks_of
+from fedefm.data.manifest import Manifest
+from fedefm.data.prepared import places
+from fedefm.data.readers import read_image
+from fedefm.data.splits import assign_splits
+from fedefm.errors import DataError
+
+LOOKS = "looks"
+"""Within the folder for prepared images."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where the images of a folder belong.
+
+    Attributes:
+        patient_of: stem to patient.
+        split_of: patient to `train`, `val` or `test`.
+    """
+
+    patient_of: Mapping[str, str]
+    split_of: Mapping[str, str]
+
+
+def place_images(
+    folder: Path,
+    manifest: Manifest,
+    *,
+    cache: Path | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Placed:
+    """Group the images of a folder into patients, and split these.
+
+    Where `dataset.json` states patients or splits no file is opened. Otherwise each is read once, and how it looks is
+    kept beside the prepared images; headers are read each time, as nothing of them is kept.
+
+    Args:
+        folder: holds `images/` and `masks/`.
+        manifest: its own.
+        cache: see `fedefm.data.prepared.prepare`.
+        threads: files at work at the same time.
+        progress: called with (files done, files in all).
+
+    Raises:
+        DataError: an image has no mask, or patients or splits do not fit the files.
+        ConfigError: there is no place for what is kept.
+    """
+    images = {pair.stem: pair.image for pair in list_pairs(folder)}
+    facts = {} if is_stated(manifest) else _kept_facts(folder, images, cache, threads, progress)
+    return _placed(images, manifest, facts)
+
+
+def place_once(folder: Path, manifest: Manifest) -> Placed:
+    """The same, but nothing is kept: for import and export, which write nothing into a folder but what was asked for.
+
+    Raises:
+        DataError: see `place_images`.
+    """
+    images, salt = {pair.stem: pair.image for pair in list_pairs(folder)}, secrets.token_bytes(16)
+    facts = {} if is_stated(manifest) else {stem: _read_facts(path, salt) for stem, path in images.items()}
+    return _placed(images, manifest, facts)
+
+
+def _placed(images: Mapping[str, Path], manifest: Manifest, facts: Mapping[str, Facts]) -> Placed:
+    patient_of = patients_by(manifest, images, find_evidence(facts).links)
+    return Placed(patient_of, assign_splits(manifest, patient_of.values()))
+
+
+def _read_facts(path: Path, salt: bytes) -> Facts:
+    try:
+        return Facts(looks_of(read_image(path).frames), identity_of(path, salt))
+    except DataError:
+        return UNREAD
+
+
+def _kept_facts(
+    folder: Path, images: Mapping[str, Path], cache: Path | None, threads: int, progress: Progress | None
+) -> dict[str, Facts]:
+    def make(stem: str) -> Made:
+        try:
+            looks = looks_of(read_image(images[stem]).frames)
+        except DataError as error:
+            raise UnreadableError(str(error)) from error
+        return Made([(look,) for look in looks], {})
+
+    kept = keep(
+        [place / LOOKS for place in places(folder, cache)],
+        {"version": VERSION},
+        SIDE * SIDE,
+        [Source(stem, (path,)) for stem, path in images.items()],
+        make,
+        threads=threads,
+        progress=progress,
+    )
+    records, salt = Records(kept, make), secrets.token_bytes(16)
+    found = {}
+    for stem, entry in kept.entries.items():
+        if entry.unreadable is not None:
+            found[stem] = UNREAD
+            continue
+        looks = _read(records, range(entry.first, entry.first + len(entry.digests)))
+        found[stem] = Facts(looks, identity_of(images[stem], salt))
+    return found
+
+
+def _read(records: Records, numbers: range) -> Int8[np.ndarray, "k 1024"]:
+    looks = np.zeros((len(numbers), SIDE * SIDE), np.int8)
+    for row, number in zip(looks, numbers, strict=True):
+        records.read(number, (row,))
+    return looks

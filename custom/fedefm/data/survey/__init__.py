@@ -1,0 +1,1 @@
+"""One look at every file of a hospital's folder: facts for its own screen, and what of them an eye should see."""
