@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fedefm.data.cache import Progress
 from fedefm.data.folder import list_pairs
+from fedefm.data.formats.reader import Spacing
 from fedefm.data.frames import PreparedFrames, Split
 from fedefm.data.label_sets import leaves_open, set_label
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, load_manifest, parts_of
@@ -107,7 +108,7 @@ class _Frame:
     present: tuple[int, ...]
     name: str
     patient: str
-    spacing_mm: float | None
+    spacing_mm: Spacing | None
 
 
 def _split(prepared: Prepared, frames: Sequence[_Frame], labels: Sequence[int]) -> Split:

@@ -182,7 +182,7 @@ def _split_of(manifest: Manifest, images: Mapping[str, Path], tally: _Tally) -> 
 
 def _add(tally: _Tally, pair: Pair, split: str | None) -> None:
     try:
-        image, mask = read_image(pair.image), read_mask(pair.mask)
+        image, mask = read_image(pair.image), read_mask(pair.mask, pair.image)
         constant = not normalise(image.frames).any()
     except DataError as error:
         tally.unreadable += 1

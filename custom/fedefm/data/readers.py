@@ -57,6 +57,15 @@ def read_shape(path: Path) -> tuple[int, int, int]:
     return _open_whole(path).label_shape
 
 
+def read_mask_shape(path: Path, image: Path) -> tuple[int, int, int]:
+    """Frames, rows and columns that `read_mask` will give of a mask and its image, by their headers.
+
+    Raises:
+        DataError: where one of the headers cannot be read, or the mask is of another image.
+    """
+    return _open_whole(path).label_shape_on(open_file(image))
+
+
 def read_image(path: Path) -> ImageFrames:
     """Read an image, a stack or a cine.
 
@@ -72,13 +81,21 @@ def read_image(path: Path) -> ImageFrames:
     return image
 
 
-def read_mask(path: Path) -> Int64[np.ndarray, "f h w"]:
+def read_mask(path: Path, image: Path | None = None) -> Int64[np.ndarray, "f h w"]:
     """Read a mask: its values as stored; of a DICOM segmentation object the segment numbers.
 
+    Args:
+        path: the mask.
+        image: what it is a mask of. Then it is brought onto the image's frames and pixels, by what the headers of both
+            say of where they lie, and by the frames that a segmentation object names. Without it the order is that of
+            the file.
+
     Raises:
-        DataError: where the file cannot be read (see `read_image`), or is in colour or not of whole numbers.
+        DataError: where the file cannot be read (see `read_image`), is in colour or not of whole numbers, or is of
+            another image.
     """
-    return _open_whole(path).labels()
+    file = _open_whole(path)
+    return file.labels() if image is None else file.labels_on(open_file(image))
 
 
 def read_frames(file: Reader, wanted: range | None = None) -> Iterator[Frame]:

@@ -23,14 +23,14 @@ class ScoredImage:
         prediction: label map, 0 for background and k for the k-th class.
         truth: likewise.
         patient: whose image it is; intervals draw patients.
-        spacing_mm: millimetres a pixel, or None where nobody knows.
+        spacing_mm: millimetres from row to row and from column to column, or None where nobody knows.
         confidence: the probability of each pixel's predicted class, or None.
     """
 
     prediction: Labels
     truth: Labels
     patient: str = ""
-    spacing_mm: float | None = None
+    spacing_mm: tuple[float, float] | None = None
     confidence: Float[np.ndarray, "h w"] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from fedefm.data.dicom_header import read_header
-from fedefm.data.formats.dicom import stream_size
+from fedefm.data.formats.dicom_frames import stream_size
 from fedefm.data.readers import open_file, read_frames, read_image, read_mask, read_shape
 from fedefm.errors import DataError
 from support.dicom_files import (

@@ -49,7 +49,7 @@ def site_frames(folder: Path, manifest: Manifest) -> Iterator[SiteFrame]:
     split_of = assign_splits(manifest, patients)
     for pair, patient in zip(pairs, patients, strict=True):
         split = split_of[patient]
-        image, mask = read_image(pair.image), read_mask(pair.mask)
+        image, mask = read_image(pair.image), read_mask(pair.mask, pair.image)
         pair.check_shapes(image.frames.shape, mask.shape)
         labels = _numbered(mask, manifest, split, pair.mask.name)
         for k, (frame, label) in enumerate(zip(image.frames, labels, strict=True)):
