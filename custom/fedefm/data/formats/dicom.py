@@ -25,7 +25,7 @@ class Dicom(Reader):
     """A DICOM file with pixels, with or without an ending."""
 
     format = "DICOM"
-    endings = (".dcm", ".dicom", ".dic", ".ima", ".xa", "")
+    endings = (".dcm", ".seg.dcm", ".dicom", ".dic", ".ima", ".xa", "")
 
     @staticmethod
     def recognises(head: bytes, ending: str) -> bool:
