@@ -9,7 +9,7 @@ from fedefm.data.cache import Progress
 from fedefm.data.folder import list_pairs
 from fedefm.data.formats.reader import Spacing
 from fedefm.data.frames import PreparedFrames, Split
-from fedefm.data.label_sets import leaves_open, set_label
+from fedefm.data.label_sets import NOTHING_KNOWN, leaves_open, set_label
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, load_manifest, parts_of
 from fedefm.data.prepared import Prepared, prepare_pairs
 from fedefm.data.splits import assign_splits
@@ -134,10 +134,16 @@ def _class_index(manifest: Manifest, classes: Sequence[str]) -> dict[str, int]:
 
 
 def _labels(manifest: Manifest, split: str, index: dict[str, int]) -> list[int]:
-    """The label of each position among the manifest's values; classes without labels are background."""
+    """The label of each position among the manifest's values; classes without labels are background.
+
+    Of what nobody looked at nothing is known, whatever the split annotates.
+    """
     corpus = manifest.test_annotated if split == "test" else manifest.annotated
     names = [[part for part in parts_of(name) if part in corpus] for name in manifest.classes.values()]
-    return [set_label(index[part] for part in parts) if parts else 0 for parts in names]
+    labels = [set_label(index[part] for part in parts) if parts else 0 for parts in names]
+    if manifest.ignored is not None:
+        labels[manifest.ignored] = NOTHING_KNOWN
+    return labels
 
 
 def check_quarantine(bad: Sequence[DataError | str], files: int, limit: float) -> None:

@@ -2,19 +2,23 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from fedefm.data.dataset import MAX_QUARANTINED
 from fedefm.data.folder import IMAGES, MASKS, Pair, list_images, list_masks
-from fedefm.data.manifest import FILE_NAME, SPLIT_NAMES, Manifest, load_manifest
+from fedefm.data.manifest import BACKGROUND, FILE_NAME, IGNORE, SPLIT_NAMES, Manifest, load_manifest
 from fedefm.data.normalise import normalise
 from fedefm.data.readers import ImageFrames, count_values, read_image, read_mask
 from fedefm.data.splits import assign_splits
 from fedefm.errors import DataError
 
+FEW, LEAST_FRAMES = 0.25, 4
+"""A class in at most this share of so many frames or more may be missing in the others because nobody looked."""
+MOST_ALIKE = 3
+"""Lines for files that have the same wrong with them; of more of them there is one line."""
 STOPS = "; training would stop here"
 """Ends an anomaly with which nothing can be trained."""
 
@@ -134,13 +138,26 @@ class _Tally:
     splits: Counter[str] = field(default_factory=Counter)
     pixels_of: Counter[int] = field(default_factory=Counter)
     frames_of: Counter[int] = field(default_factory=Counter)
+    sparse: list[str] = field(default_factory=list)
+    refused: dict[str, list[str]] = field(default_factory=dict)
 
     def note(self, anomaly: str, nameless: str | None = None) -> None:
         """Keep what should be looked at; `nameless` says the same without a file's name, where it holds one."""
         self.anomalies.append(anomaly)
         self.nameless.append(anomaly if nameless is None else nameless)
 
+    def refuse(self, reason: str, pair: Pair) -> None:
+        """Count a file that cannot be used, by what is wrong with it."""
+        self.unreadable += 1
+        cause = reason.replace(pair.mask.name, "").replace(pair.image.name, "")
+        self.refused.setdefault(cause, []).append(reason)
+
     def summary(self, images: int, inferred: bool) -> FolderSummary:
+        for reasons in self.refused.values():
+            one_line = len(reasons) > MOST_ALIKE
+            for reason in reasons[:1] if one_line else reasons:
+                more = f" (and {len(reasons) - 1} more files)" if one_line else ""
+                self.note(reason + more, f"a file cannot be used{more}")
         for anomaly in _late_anomalies(self, images):
             self.note(anomaly)
         pixels = sum(self.pixels_of.values())
@@ -185,8 +202,7 @@ def _add(tally: _Tally, pair: Pair, split: str | None) -> None:
         image, mask = read_image(pair.image), read_mask(pair.mask, pair.image)
         constant = not normalise(image.frames).any()
     except DataError as error:
-        tally.unreadable += 1
-        tally.note(str(error), "a file cannot be used")
+        tally.refuse(str(error), pair)
         return
     count, rows, columns = image.frames.shape
     _count_image(tally, image)
@@ -200,10 +216,25 @@ def _add(tally: _Tally, pair: Pair, split: str | None) -> None:
         )
         tally.note(f"{MASKS}/{pair.mask.name} {sizes}", f"a mask {sizes}")
         return
-    for frame in mask:
-        values = count_values(frame)
+    found = [count_values(frame) for frame in mask]
+    for values in found:
         tally.pixels_of.update(values)
         tally.frames_of.update(values.keys())
+    if (sparse := _sparse(found, tally.manifest)) is not None:
+        tally.sparse.append(sparse)
+
+
+def _sparse(found: Sequence[Mapping[int, int]], manifest: Manifest) -> str | None:
+    """Which class is in few of the frames of a cine that were looked at; a mask of 0 may mean that nobody looked."""
+    unknown = [value for value, name in manifest.classes.items() if name == IGNORE]
+    seen = [values for values in found if set(values) - set(unknown)]
+    if len(seen) < LEAST_FRAMES:
+        return None
+    for value, name in manifest.classes.items():
+        count = sum(value in values for values in seen)
+        if name not in (BACKGROUND, IGNORE) and 0 < count <= FEW * len(seen):
+            return f"{name} in {count} of {len(seen)} frames"
+    return None
 
 
 def _count_image(tally: _Tally, image: ImageFrames) -> None:
@@ -224,6 +255,11 @@ def _late_anomalies(tally: _Tally, images: int) -> list[str]:
         if value not in classes
     ]
     found += [f"class {name!r} is in no mask" for value, name in classes.items() if value not in tally.pixels_of]
+    if tally.sparse:
+        found.append(
+            f"cines with a class in few of their frames: {len(tally.sparse)} ({tally.sparse[0]}); if the others were not looked at, give them "
+            f'a value of their own and declare it in {FILE_NAME}, as "255": "{IGNORE}"'
+        )
     found += [
         f"no frame for {name}{STOPS if name == 'train' else ''}" for name in SPLIT_NAMES if not tally.splits[name]
     ]

@@ -48,7 +48,10 @@ def fit_pair(pair: Pair, manifest: Manifest, size: int) -> Fitted:
     except DataError as error:
         raise UnreadableError(str(error)) from error
     pair.check_shapes(shape, mask.shape)
-    masks = fit_masks(_positions(pair, mask, manifest), Letterbox(shape[1], shape[2], size))
+    positions = _positions(pair, mask, manifest)
+    masks = fit_masks(positions, Letterbox(shape[1], shape[2], size))
+    if manifest.ignored is not None:  # a frame that nobody looked at says nothing of its border either
+        masks[(positions == manifest.ignored).all((1, 2))] = manifest.ignored
     return Fitted(fitted.images, masks, fitted.spacing_mm)
 
 

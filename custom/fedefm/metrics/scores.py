@@ -24,7 +24,7 @@ class ScoredImage:
         truth: likewise.
         patient: whose image it is; intervals draw patients.
         spacing_mm: millimetres from row to row and from column to column, or None where nobody knows.
-        confidence: the probability of each pixel's predicted class, or None.
+        confidence: the probability of each pixel's predicted class, NaN where nobody knows the truth; or None.
     """
 
     prediction: Labels
@@ -135,7 +135,8 @@ class _Together:
         self._ious.append(_mean(iou(case.prediction == label, case.truth == label) for label in self._labels))
         if case.confidence is not None:
             self._confident += 1
-            self._calibration.add(case.confidence.ravel(), (case.prediction == case.truth).ravel())
+            known = ~np.isnan(case.confidence)
+            self._calibration.add(case.confidence[known], (case.prediction == case.truth)[known])
 
     def found(self, patients: Sequence[str], seed: int) -> dict[str, Any]:
         names = tuple(self._authors[0]) if self._authors else ()
