@@ -127,7 +127,7 @@ def test_a_cine_gives_its_frames_and_spacing_follows_the_resize(tmp_path: Path) 
     save(masks, folder / "masks/p0_c.nii.gz")
     train = load_site(folder, CLASSES, 16).train
     assert len(train) == 2 + 4
-    assert train.spacing_mm[2:] == pytest.approx([0.3 * 4] * 4)
+    assert [one and pytest.approx(one) for one in train.spacing_mm[2:]] == [(0.3 * 4, 0.3 * 4)] * 4
     assert train.spacing_mm[:2] == (None, None)
 
 

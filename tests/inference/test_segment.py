@@ -126,8 +126,8 @@ def test_spacing_of_nifti_is_in_millimetres_whatever_its_unit(tmp_path: Path, un
     data[123] = data[123] & ~7 | units
     struct.pack_into("<3f", data, 80, 0.3 * factor, 0.3 * factor, factor)
     (tmp_path / "run.nii").write_bytes(data)
-    assert open_run(tmp_path / "run.nii").spacing_mm == pytest.approx(0.3, rel=1e-6)
-    assert read_image(tmp_path / "run.nii").spacing_mm == pytest.approx(0.3, rel=1e-6)
+    assert open_run(tmp_path / "run.nii").spacing_mm == pytest.approx((0.3, 0.3), rel=1e-6)
+    assert read_image(tmp_path / "run.nii").spacing_mm == pytest.approx((0.3, 0.3), rel=1e-6)
     struct.pack_into("<f", data, 80, float("nan"))
     (tmp_path / "run.nii").write_bytes(data)
     with pytest.raises(DataError, match="lies nowhere in space"):

@@ -36,7 +36,7 @@ class Placing:
     start: tuple[int, ...]
     shape: _Shape
 
-    def place(self, labels: Int64[np.ndarray, "f h w"]) -> Int64[np.ndarray, "f h w"]:
+    def place(self, labels: Int64[np.ndarray, "n r c"]) -> Int64[np.ndarray, "f h w"]:
         """The labels on the image; 0 where the mask does not reach."""
         turned = np.flip(labels.transpose(self.axes), self.flipped)
         if turned.shape == self.shape:
@@ -83,8 +83,9 @@ def _found(ours: _Matrix, theirs: _Matrix, shape: _Shape, target: _Shape) -> Pla
     if min(abs(np.linalg.det(ours)), abs(np.linalg.det(theirs))) < 1e-12:
         return None
     theirs = theirs.copy()
-    if shape[0] == target[0]:  # what lies between frames is often time, and stated in other units
-        theirs[:3, 2] *= np.linalg.norm(ours[:3, 2]) / np.linalg.norm(theirs[:3, 2])
+    lengths = np.linalg.norm(ours[:3, 2]), np.linalg.norm(theirs[:3, 2])
+    if shape[0] == target[0] and abs(ours[:3, 2] @ theirs[:3, 2]) > 0.999 * lengths[0] * lengths[1]:
+        theirs[:3, 2] *= lengths[0] / lengths[1]  # what lies between frames is often time, and in other units
     steps = np.linalg.solve(ours, theirs)  # from columns, rows and frames of the mask to those of the image
     if shape[0] == target[0] == 1:
         steps[2, 3] = 0.0

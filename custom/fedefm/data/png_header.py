@@ -80,14 +80,15 @@ def stored_values(path: Path, *, numbers: bool) -> bytes | None:
     header = read_png_header(path)
     kinds = _chunks(path)
     drop_palette = header.has_palette and numbers
-    if not (drop_palette or header.is_grey_with_alpha or any(kind == b"sBIT" for kind, _ in kinds)):
+    remarks = {b"sBIT"} | ({b"tRNS"} if header.is_grey else set())
+    if not (drop_palette or header.is_grey_with_alpha or any(kind in remarks for kind, _ in kinds)):
         return None
     colour, bits = header.colour, header.bits
     if drop_palette:
         colour = _GREY
     elif header.is_grey_with_alpha:
         colour, bits = (_GREY, 16) if bits == 8 else (_RGBA, 8)
-    kept = [b"IHDR", b"IDAT", b"IEND"] if colour != header.colour else list(_NEEDED)
+    kept = _NEEDED if header.has_palette and not drop_palette else (b"IHDR", b"IDAT", b"IEND")
     body = SIGNATURE
     for kind, data in kinds:
         if kind == b"IHDR":

@@ -196,11 +196,9 @@ class Frames:
             yield values + bytes(len(values) % 2)
             return
         yield struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0)
-        for number in wanted:
-            for start, end in self._spans[number]:
-                file.seek(start)
-                data = file.read(end - start)
-                yield struct.pack("<HHI", 0xFFFE, 0xE000, len(data) + len(data) % 2) + data + bytes(len(data) % 2)
+        for number in wanted:  # one fragment a frame: with more of them the decoder cannot tell frames apart
+            data = b"".join(_slice(file, span) for span in self._spans[number])
+            yield struct.pack("<HHI", 0xFFFE, 0xE000, len(data) + len(data) % 2) + data + bytes(len(data) % 2)
         yield struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
     def _raw(self, file: BinaryIO, number: int) -> bytes:
@@ -211,6 +209,11 @@ class Frames:
         if self._header.big_endian and self._header.whole(tags.BITS_ALLOCATED, 8) == 16 and len(data) % 2 == 0:
             return data.view(np.uint16).byteswap().tobytes()
         return self._ordered(data).tobytes()
+
+
+def _slice(file: BinaryIO, span: Span) -> bytes:
+    file.seek(span[0])
+    return file.read(span[1] - span[0])
 
 
 def stream_size(head: bytes) -> tuple[int, int] | None:

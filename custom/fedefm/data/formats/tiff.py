@@ -65,7 +65,7 @@ class Tiff(Reader):
         """As `labels`; planes may be frames."""
         if not self._planes_are_frames(image):
             return super().labels_on(image)
-        return to_labels(np.moveaxis(self._numbers()[0], -1, 0), self.path.name)
+        return to_labels(np.moveaxis(self._numbers()[0][..., : image.shape[0]], -1, 0), self.path.name)
 
     def _planes_are_frames(self, image: Reader) -> bool:
         planes = self._first.number(tags.SAMPLES, 1) if self._first.number(tags.PLANAR, 1) == 2 else 1
