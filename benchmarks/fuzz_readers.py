@@ -30,7 +30,18 @@ import fedefm.data
 MEMORY = 2 << 30  # bytes of address space above what the libraries take
 SECONDS = 20.0  # a file; the slowest of the seeds takes some milliseconds
 _HERE = str(Path(fedefm.data.__file__).parent)
-_WORDS = (b"\0", b"\xff", b"\x7f", b"\x80", b"\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"-1", b"9999999999")
+_WORDS = (
+    b"\0",
+    b"\xff",
+    b"\x7f",
+    b"\x80",
+    b"\xff\xff",
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\xff\xff\xff\x7f",
+    b"-1",
+    b"9999999999",
+)
 
 
 def spoil(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
@@ -183,7 +194,10 @@ def fuzz(seeds: list[Path], seconds: float, seed: int, keep: Path | None) -> dic
                     corpus.append((name, spoilt))
                 if time.monotonic() - told > 30:
                     told = time.monotonic()
-                    print(f"{tried} files, {len(corpus) - len(seeds)} kept for new lines, {len(found)} findings", flush=True)
+                    print(
+                        f"{tried} files, {len(corpus) - len(seeds)} kept for new lines, {len(found)} findings",
+                        flush=True,
+                    )
         finally:
             readers.stop()
     print(f"{tried} files in {seconds:g} s, {len(corpus) - len(seeds)} kept for new lines, {len(found)} findings")

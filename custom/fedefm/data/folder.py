@@ -11,7 +11,17 @@ IMAGES = "images"
 MASKS = "masks"
 # Left behind by file managers, network drives and DICOM media; never pictures.
 _CLUTTER = frozenset(
-    {"thumbs.db", "ehthumbs.db", "desktop.ini", "dicomdir", "lockfile", "__macosx", "@eadir", "#recycle", "$recycle.bin"}
+    {
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "dicomdir",
+        "lockfile",
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+    }
     | {"@recycle", "lost+found", "system volume information"}
 )
 

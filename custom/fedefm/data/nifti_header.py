@@ -151,7 +151,9 @@ class _Layout(NamedTuple):
 
 
 _NIFTI_1 = _Layout("8h@40", "h@68", "h@70", "h@72", "4f@76", "f@108", "2f@112", "B@123", "2h@252", "6f@256", "12f@280")
-_NIFTI_2 = _Layout("8q@16", "i@504", "h@12", "h@14", "4d@104", "q@168", "2d@176", "i@500", "2i@344", "6d@352", "12d@400")
+_NIFTI_2 = _Layout(
+    "8q@16", "i@504", "h@12", "h@14", "4d@104", "q@168", "2d@176", "i@500", "2i@344", "6d@352", "12d@400"
+)
 
 
 def _build(name: str, order: str, version: int, head: bytes, layout: _Layout) -> NiftiHeader:

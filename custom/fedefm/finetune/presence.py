@@ -28,8 +28,8 @@ _PATIENT = ("patient", "PatientID")
 UNKNOWN = float("nan")
 _SEPARATORS = (",", ";", "\t")
 _LABELS = {
-    **dict.fromkeys(("1", "1.0", "1.00", "true", "yes"), 1.0),
-    **dict.fromkeys(("0", "0.0", "0.00", "false", "no"), 0.0),
+    **dict.fromkeys(("1", "1.0", "1.00", "true"), 1.0),
+    **dict.fromkeys(("0", "0.0", "0.00", "false"), 0.0),
     "": UNKNOWN,
 }
 

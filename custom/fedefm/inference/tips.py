@@ -45,7 +45,11 @@ class TipTable:
     def add(self, number: int, tips: dict[str, Tip]) -> None:
         """Append the tips of a frame."""
         for name, tip in tips.items():
-            mm = ("", "") if self._spacing is None else (f"{tip.x * self._spacing[1]:.3f}", f"{tip.y * self._spacing[0]:.3f}")
+            mm = (
+                ("", "")
+                if self._spacing is None
+                else (f"{tip.x * self._spacing[1]:.3f}", f"{tip.y * self._spacing[0]:.3f}")
+            )
             self._rows.writerow((number, name, f"{tip.x:g}", f"{tip.y:g}", *mm))
 
     def close(self) -> None:

@@ -42,9 +42,7 @@ def device_tip(mask: Bool[np.ndarray, "h w"], carrier: Bool[np.ndarray, "h w"] |
     return Tip(float(column), float(row))
 
 
-def tip_distance(
-    prediction: Tip | None, truth: Tip | None, spacing: tuple[float, float] = (1.0, 1.0)
-) -> float | None:
+def tip_distance(prediction: Tip | None, truth: Tip | None, spacing: tuple[float, float] = (1.0, 1.0)) -> float | None:
     """Distance of two tips, in the units of `spacing`.
 
     Args:

@@ -293,9 +293,7 @@ def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
         read_header(write(tmp_path / "a.dcm", dicom(values(8, signed=False), before=deep)))
 
 
-def test_names_and_dates_do_not_reach_the_copy_that_is_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_and_dates_do_not_reach_the_copy_that_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
     execute = sitk.ImageFileReader.Execute
     monkeypatch.setattr(

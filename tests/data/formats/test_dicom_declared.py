@@ -76,7 +76,9 @@ def test_compressed_frames_are_counted_by_their_streams(tmp_path: Path) -> None:
         np.testing.assert_array_equal(agreed(write(tmp_path / "a.dcm", data)), frames)
 
 
-@pytest.mark.parametrize(("stated", "word"), [(1, "1 frame and holds 5"), (4, "4 frames and holds 5"), (6, "truncated")])
+@pytest.mark.parametrize(
+    ("stated", "word"), [(1, "1 frame and holds 5"), (4, "4 frames and holds 5"), (6, "truncated")]
+)
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_number_of_frames_that_the_pixels_contradict_is_refused(
     tmp_path: Path, stated: int, word: str, packed: bool

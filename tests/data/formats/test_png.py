@@ -19,7 +19,9 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(values: np.ndarray, colour: int, extra: bytes = b"", bits: int | None = None, interlaced: bool = False) -> bytes:
+def png(
+    values: np.ndarray, colour: int, extra: bytes = b"", bits: int | None = None, interlaced: bool = False
+) -> bytes:
     """(h, w) or (h, w, samples) byte by byte; fewer than 8 bits are packed."""
     bits = bits or 8 * values.itemsize
     cube = values.reshape(*values.shape[:2], -1)

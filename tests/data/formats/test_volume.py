@@ -69,11 +69,14 @@ def test_bitmaps_keep_the_numbers(tmp_path: Path, ending: str) -> None:
 
 def nrrd(**fields: str) -> bytes:
     said = {"type": "uint8", "dimension": "2", "sizes": "14 11", "encoding": "raw"} | fields
-    return ("NRRD0004\n" + "".join(f"{key.replace('_', ' ')}: {value}\n" for key, value in said.items()) + "\n").encode()
+    return (
+        "NRRD0004\n" + "".join(f"{key.replace('_', ' ')}: {value}\n" for key, value in said.items()) + "\n"
+    ).encode()
 
 
 def mha(**fields: str) -> bytes:
-    said = {"NDims": "2", "DimSize": "14 11", "ElementType": "MET_UCHAR", "ElementDataFile": "LOCAL"} | fields
+    said = {"NDims": "2", "DimSize": "14 11", "ElementType": "MET_UCHAR"} | fields
+    said["ElementDataFile"] = said.pop("ElementDataFile", "LOCAL")  # the pixels follow it
     return "".join(f"{key} = {value}\n" for key, value in said.items()).encode()
 
 

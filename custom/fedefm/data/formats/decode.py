@@ -1,6 +1,7 @@
 """Pixels by SimpleITK, as grey values or labels; its errors and chatter are put into plain words here."""
 
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -19,16 +20,17 @@ from fedefm.errors import DataError
 
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 
-# What the JPEG library prints while it tries its 8-bit decoder on 12-bit DICOM frames that it then reads well.
-_CHATTER = (b"Unsupported JPEG data precision", b"Invalid SOS parameters for sequential JPEG")
-_stderr_lock = threading.Lock()
+# What C libraries print of damage, and of 12-bit DICOM frames that they then read well. Our messages say what matters.
+_CHATTER = re.compile(
+    rb"(TIFF|Fax|LZW|ZIP|JPEG|OJPEG|Predictor|PackBits|Deflate|libpng|Corrupt|Premature|Unsupported|Invalid|Bogus|Unknown|"
+    rb"Old-style|Warning|Error|Empty|Wrong|Unexpected|Quantization|Huffman|Arithmetic|Application|Sorry|opj_|\[ERROR\]|"
+    rb"\[WARNING\]|\[INFO\]|Tag |Failed|Maximum|Bad |Not a )"
+)
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601; what a colour photograph looks like in grey
 
 
-def decode(
-    path: Path, image_io: str, kind: str, *, name: str | None = None, chatty: bool = False
-) -> NDArray[np.generic]:
+def decode(path: Path, image_io: str, kind: str, *, name: str | None = None) -> NDArray[np.generic]:
     """The pixels of a file: (frames, rows, columns), and a fourth axis for colour.
 
     Args:
@@ -36,18 +38,13 @@ def decode(
         image_io: the name of SimpleITK's reader.
         kind: the format's name, for the message.
         name: what to call it in an error, if not its own name.
-        chatty: hold back what the JPEG library prints about 12-bit frames.
 
     Raises:
         DataError: where SimpleITK cannot decode it.
     """
     reader = _reader(path, image_io)
-    with _plain_words(name or path.name, kind):
-        if chatty:
-            with _without_chatter():
-                image = reader.Execute()
-        else:
-            image = reader.Execute()
+    with _plain_words(name or path.name, kind), _CHATTERS.held_back(path):
+        image = reader.Execute()
     pixels: NDArray[np.generic] = SimpleITK.GetArrayFromImage(image)
     while image.GetDimension() > 3 and pixels.ndim > 3:
         pixels = pixels[0]
@@ -111,7 +108,10 @@ def to_labels(pixels: NDArray[np.generic], name: str) -> Int64[np.ndarray, "f h 
 
 def _one_channel(pixels: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     """Equal channels as one; opacity may say no more than they do."""
-    colours, opacity = pixels[..., : 3 if pixels.shape[-1] > 2 else 1], pixels[..., 3:] if pixels.shape[-1] > 2 else pixels[..., 1:]
+    colours, opacity = (
+        pixels[..., : 3 if pixels.shape[-1] > 2 else 1],
+        pixels[..., 3:] if pixels.shape[-1] > 2 else pixels[..., 1:],
+    )
     if not (colours[..., :1] == colours).all():
         raise DataError(f"{name}: a mask in colour; save one grey channel of class numbers")
     labels = colours[..., 0]
@@ -150,18 +150,48 @@ def _plain_words(name: str, kind: str) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Keep known noise of a C library off standard error; everything else written meanwhile is passed on."""
-    with _stderr_lock, tempfile.TemporaryFile() as caught:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        os.dup2(caught.fileno(), 2)
+class _Chatters:
+    """Keeps known noise of C libraries off standard error; everything else that is written meanwhile is passed on.
+
+    They print whole paths as well. Files may be decoded in several threads: the first opens a file for what is printed,
+    the last passes on what remains.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._paths = threading.Lock(), 0, set[bytes]()
+        self._kept, self._caught = -1, None  # standard error as it was, and the file in its place
+
+    @contextmanager
+    def held_back(self, path: Path) -> Iterator[None]:
+        """While a file is decoded."""
+        with self._lock:
+            if not self._inside:
+                self._open()
+            self._inside += 1
+            self._paths.add(os.fsencode(path))
         try:
             yield
         finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    self._close()
+
+    def _open(self) -> None:
+        sys.stderr.flush()
+        self._caught = tempfile.TemporaryFile()  # noqa: SIM115
+        self._kept = os.dup(2)
+        os.dup2(self._caught.fileno(), 2)
+
+    def _close(self) -> None:
+        sys.stderr.flush()
+        os.dup2(self._kept, 2)
+        os.close(self._kept)
+        with self._caught as caught:
             caught.seek(0)
-            os.write(2, b"".join(line for line in caught if not line.startswith(_CHATTER)))
+            lines = [line for line in caught if not _CHATTER.match(line) and not any(p in line for p in self._paths)]
+        self._paths.clear()
+        os.write(2, b"".join(lines))
+
+
+_CHATTERS = _Chatters()

@@ -18,7 +18,6 @@ Span = tuple[int, int]
 
 IMAGE_IO = "GDCMImageIO"
 RLE = "1.2.840.10008.1.2.5"
-_JPEG_12_BIT = "1.2.840.10008.1.2.4.51"
 _STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")  # JPEG and JPEG-LS; JPEG 2000, bare or not
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # JPEG and JPEG-LS, start of frame
 _HEAD = 4096  # bytes of a stream in which it must state its size
@@ -171,13 +170,12 @@ class Frames:
     def _decoded(self, wanted: Sequence[int], photometric: str) -> NDArray[np.generic]:
         """Frames by SimpleITK, from a file that holds them and nothing of the patient."""
         name = self._path.name
-        chatty = self._header.syntax == _JPEG_12_BIT and self._header.whole(tags.BITS_STORED) > 8
         with tempfile.TemporaryDirectory(prefix="fedefm-") as folder, self._path.open("rb") as file:
             copy = Path(folder) / "frames.dcm"
             with copy.open("wb") as out:
                 for part in self._copied(file, wanted, photometric):
                     out.write(part)
-            pixels = decode(copy, IMAGE_IO, "DICOM", name=name, chatty=chatty)
+            pixels = decode(copy, IMAGE_IO, "DICOM", name=name)
         shape = (len(wanted), self._header.whole(tags.ROWS), self._header.whole(tags.COLUMNS))
         if pixels.shape[:3] != shape:
             raise DataError(f"cannot read {name}: its frames are not of the size it declares; re-export it")
@@ -255,7 +253,9 @@ def _significant(raw: NDArray[np.generic], name: str, header: Header, *, shifted
 def _described(header: Header, frames: int, photometric: str, stored: int, syntax: str) -> bytes:
     """A file up to its pixels: what describes them, and nothing else."""
     signed = header.whole(tags.SIGNED)
-    meta = _text(0x0002, 0x0002, b"UI", _XA) + _text(0x0002, 0x0003, b"UI", "1.2.3") + _text(0x0002, 0x0010, b"UI", syntax)
+    meta = (
+        _text(0x0002, 0x0002, b"UI", _XA) + _text(0x0002, 0x0003, b"UI", "1.2.3") + _text(0x0002, 0x0010, b"UI", syntax)
+    )
     numbers = {
         tags.ROWS: header.whole(tags.ROWS),
         tags.COLUMNS: header.whole(tags.COLUMNS),

@@ -62,7 +62,9 @@ class Nifti(Reader):
         """Count the bytes, and refuse kinds of pixels that no image or mask has."""
         kind, bits = self._header.kind, self._header.bits
         if kind not in _KINDS and kind not in _COLOURS:
-            raise DataError(f"{self.path.name}: pixels of NIfTI's type {kind} are not read; save it as int16 or float32")
+            raise DataError(
+                f"{self.path.name}: pixels of NIfTI's type {kind} are not read; save it as int16 or float32"
+            )
         if self._header.planes not in (1, 3, 4):
             raise DataError(f"{self.path.name} has {self._header.planes} values a pixel; save it as grey or RGB")
         if bits != 8 * (_COLOURS.get(kind) or np.dtype(_KINDS[kind]).itemsize):

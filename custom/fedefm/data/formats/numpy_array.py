@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from jaxtyping import Int64
@@ -31,12 +32,14 @@ class NumpyArray(Reader):
                 read = {1: npy.read_array_header_1_0, 2: npy.read_array_header_2_0}[npy.read_magic(file)[0]]
                 sides, self._by_columns, self._kind = read(file)
                 self._start = file.tell()
-        except (ValueError, KeyError, SyntaxError, RecursionError) as error:
+        except (ValueError, KeyError, SyntaxError, RecursionError, TokenError) as error:
             raise DataError(f"cannot read {path.name}: its NumPy header is damaged; save it again") from error
         if self._kind.hasobject or self._kind.kind not in "buif":
             raise DataError(f"{path.name}: holds {self._kind.kind!r} and no numbers; save it as uint8 or float32")
         if len(sides) not in (2, 3):
-            raise DataError(f"{path.name} has {len(sides)} dimensions; save one 2-D image or one stack of frames a file")
+            raise DataError(
+                f"{path.name} has {len(sides)} dimensions; save one 2-D image or one stack of frames a file"
+            )
         self._sides = sides
         self._colour = len(sides) == 3 and sides[2] in (3, 4) and sides[0] > 4
         self.shape = (1, *sides[:2]) if self._colour or len(sides) == 2 else sides

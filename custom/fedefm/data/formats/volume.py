@@ -63,7 +63,9 @@ class _VolumeReader(Reader):
             ) from error
         sizes = self._volume.sizes
         if not 2 <= len(sizes) <= 3:
-            raise DataError(f"{path.name} has {len(sizes)} dimensions; save one 2-D image or one stack of frames a file")
+            raise DataError(
+                f"{path.name} has {len(sizes)} dimensions; save one 2-D image or one stack of frames a file"
+            )
         if self._volume.samples not in (1, 3, 4):
             raise DataError(f"{path.name} has {self._volume.samples} values a pixel; save it as grey or RGB")
         self.shape = (sizes[2] if len(sizes) == 3 else 1, sizes[1], sizes[0])
@@ -160,7 +162,11 @@ class Nrrd(_VolumeReader):
         axes = _vectors(fields.get("space directions", ""))
         sides = [float(side) for side in re.findall(r"[-+.\w]+", fields.get("spacings", ""))] or None
         samples = 1
-        if len(sizes) > 2 and (axes and axes[0] is None or fields.get("kinds", "").split()[:1] in (["vector"], ["RGB-color"], ["RGBA-color"], ["list"])):
+        if len(sizes) > 2 and (
+            axes
+            and axes[0] is None
+            or fields.get("kinds", "").split()[:1] in (["vector"], ["RGB-color"], ["RGBA-color"], ["list"])
+        ):
             samples, sizes = sizes[0], sizes[1:]
             axes, sides = axes[1:] if axes else axes, sides[1:] if sides else sides
         if samples > 1 and self.path.name.lower().endswith(".seg.nrrd"):
@@ -211,7 +217,10 @@ class MetaImage(_VolumeReader):
         axes = None
         if matrix is not None and len(matrix) == count * count and count in (2, 3) and len(origin) == count:
             lengths = sides or [1.0] * count
-            axes = [[lengths[k] * x for x in matrix[k * count : (k + 1) * count]] + [0.0] * (3 - count) for k in range(count)]
+            axes = [
+                [lengths[k] * x for x in matrix[k * count : (k + 1) * count]] + [0.0] * (3 - count)
+                for k in range(count)
+            ]
         return Volume(
             sizes=sizes,
             kind=order + _META_KINDS[fields["ElementType"]],
@@ -233,12 +242,12 @@ _NRRD_PACKING = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bz2", "bz
 _NRRD_KINDS = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
     **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
-    **dict.fromkeys(("short", "short int", "signed short", "int16", "int16_t"), "i2"),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), "i2"),
     **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), "u2"),
     **dict.fromkeys(("int", "signed int", "int32", "int32_t"), "i4"),
     **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
-    **dict.fromkeys(("longlong", "long long", "int64", "int64_t"), "i8"),
-    **dict.fromkeys(("ulonglong", "unsigned long long", "uint64", "uint64_t"), "u8"),
+    **dict.fromkeys(("longlong", "long long", "long long int", "signed long long", "int64", "int64_t"), "i8"),
+    **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"), "u8"),
     "float": "f4",
     "double": "f8",
 }
