@@ -61,7 +61,7 @@ def test_names_that_look_alike_belong_together(site: Path, forms: tuple[str, str
 
 def test_a_name_in_latin_1_is_one_line(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for part in ("images", "masks"):
-        os.rename(site / part / "p0.png", os.fsencode(site / part) + b"/M\xfcller.png")
+        (site / part / "p0.png").rename(os.fsdecode(os.fsencode(site / part) + b"/M\xfcller.png"))
     assert main(["data", "check", str(site)]) == DataError.exit_code
     said = capsys.readouterr()
     assert said.err.count("\n") == 1 and "Müller.png" in said.err and "not in UTF-8" in said.err and not said.out
@@ -69,7 +69,7 @@ def test_a_name_in_latin_1_is_one_line(site: Path, capsys: pytest.CaptureFixture
     with pytest.raises(DataError, match="not in UTF-8"):
         open_file(bad)
     above = Path(os.fsdecode(os.fsencode(site.parent) + b"/K\xf6ln"))
-    os.rename(site, above)
+    site.rename(above)
     with pytest.raises(DataError, match="a folder above it, is not in UTF-8"):
         list_masks(above)
 

@@ -227,6 +227,23 @@ def test_a_huge_declared_size_is_refused_before_it_is_allocated(tmp_path: Path, 
             read(tmp_path / name)
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".tif", ".mha", ".nrrd", ".npy"])
+def test_what_is_no_number_is_refused_and_one_value_is_finite(tmp_path: Path, suffix: str) -> None:
+    pixels = np.full((24, 30), 7, np.float32)
+    path = tmp_path / f"a{suffix}"
+    for value, finite in ((7, True), (np.nan, False), (np.inf, False)):
+        pixels[3, 4] = value
+        np.save(path, pixels) if suffix == ".npy" else save(pixels, path)
+        if finite:
+            assert (normalise(read_image(path).frames) == 0).all()
+            continue
+        for read in (read_image, lambda path: list(read_frames(open_file(path)))):
+            with pytest.raises(DataError, match="NaN or infinite"):
+                read(path)
+        with pytest.raises(DataError, match="fractions or NaN"):
+            read_mask(path)
+
+
 def test_values_are_counted() -> None:
     for mask in (np.array([[0, 3], [3, 9]]), np.array([[-5, 3], [3, 1 << 40]])):
         assert count_values(mask) == {int(value): int((mask == value).sum()) for value in mask.ravel()}

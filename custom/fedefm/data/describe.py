@@ -257,8 +257,8 @@ def _late_anomalies(tally: _Tally, images: int) -> list[str]:
     found += [f"class {name!r} is in no mask" for value, name in classes.items() if value not in tally.pixels_of]
     if tally.sparse:
         found.append(
-            f"cines with a class in few of their frames: {len(tally.sparse)} ({tally.sparse[0]}); if the others were not looked at, give them "
-            f'a value of their own and declare it in {FILE_NAME}, as "255": "{IGNORE}"'
+            f"cines with a class in few of their frames: {len(tally.sparse)} ({tally.sparse[0]}); if the others were "
+            f'not looked at, give them a value of their own and declare it in {FILE_NAME}, as "255": "{IGNORE}"'
         )
     found += [
         f"no frame for {name}{STOPS if name == 'train' else ''}" for name in SPLIT_NAMES if not tally.splits[name]

@@ -1,4 +1,4 @@
-"""The parts of a PNG file (W3C PNG, 5.3 chunk layout): its size, how its values are stored, and the stored values alone.
+"""The chunks of a PNG file (W3C PNG, 5.3): its size, how its values are stored, and the stored values alone.
 
 Written by hand: a picture library decides on its own when it decodes, and a file that declares a huge size must be
 refused before that. It also decides what the values mean (a palette, significant bits, a gamma); of a mask only the

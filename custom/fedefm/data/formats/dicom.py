@@ -15,7 +15,6 @@ from fedefm.data.formats.dicom_frames import Frames
 from fedefm.data.formats.dicom_seg import Segmentation
 from fedefm.data.formats.dicom_values import Values
 from fedefm.data.formats.reader import Frame, ImageFrames, Reader
-from fedefm.errors import DataError
 
 _LOSSY_ALWAYS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _GREY = ("MONOCHROME1", "MONOCHROME2", "")

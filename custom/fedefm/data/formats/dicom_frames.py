@@ -96,8 +96,8 @@ class Frames:
         header = self._header
         if header.fragments:
             raise DataError(
-                f"cannot read {self._path.name}: its transfer syntax says uncompressed pixels, and they are compressed; "
-                "correct the syntax, or re-export it"
+                f"cannot read {self._path.name}: its transfer syntax says uncompressed pixels, and they are "
+                "compressed; correct the syntax, or re-export it"
             )
         start, end = header.pixel_span
         bits, stated = header.frame_bits, header.stated_frames

@@ -162,11 +162,8 @@ class Nrrd(_VolumeReader):
         axes = _vectors(fields.get("space directions", ""))
         sides = [float(side) for side in re.findall(r"[-+.\w]+", fields.get("spacings", ""))] or None
         samples = 1
-        if len(sizes) > 2 and (
-            axes
-            and axes[0] is None
-            or fields.get("kinds", "").split()[:1] in (["vector"], ["RGB-color"], ["RGBA-color"], ["list"])
-        ):
+        first_kind = next(iter(fields.get("kinds", "").split()), "")
+        if len(sizes) > 2 and ((axes and axes[0] is None) or first_kind in _NRRD_SAMPLES):
             samples, sizes = sizes[0], sizes[1:]
             axes, sides = axes[1:] if axes else axes, sides[1:] if sides else sides
         if samples > 1 and self.path.name.lower().endswith(".seg.nrrd"):
@@ -233,6 +230,7 @@ class MetaImage(_VolumeReader):
         )
 
 
+_NRRD_SAMPLES = ("vector", "RGB-color", "RGBA-color", "3-color", "4-color", "list")
 _NRRD_SPACES = {
     **dict.fromkeys(("left-posterior-superior", "lps"), (1.0, 1.0, 1.0)),
     **dict.fromkeys(("right-anterior-superior", "ras"), (-1.0, -1.0, 1.0)),
