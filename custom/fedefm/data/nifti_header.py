@@ -8,7 +8,7 @@ Layout: https://nifti.nimh.nih.gov, nifti1.h and nifti2.h.
 import math
 import struct
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -102,7 +102,7 @@ class NiftiHeader:
         geometry: how the stack lies in space, not checked.
     """
 
-    order: str
+    order: Literal["<", ">"]
     version: int
     shape: tuple[int, int, int]
     kind: int
@@ -125,7 +125,8 @@ def parse_header(name: str, head: bytes) -> NiftiHeader:
     Raises:
         DataError: it is no header, of more than three dimensions, or its pixels start nowhere.
     """
-    for order in "<>":
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for order in orders:
         size = struct.unpack(order + "i", head[:4])[0] if len(head) >= 352 else 0
         if size == 348:
             return _build(name, order, 1, head, _NIFTI_1)
@@ -156,7 +157,7 @@ _NIFTI_2 = _Layout(
 )
 
 
-def _build(name: str, order: str, version: int, head: bytes, layout: _Layout) -> NiftiHeader:
+def _build(name: str, order: Literal["<", ">"], version: int, head: bytes, layout: _Layout) -> NiftiHeader:
     count, *stated = _take(order, layout.dims, head)
     sides = [max(1, side) if k < count else 1 for k, side in enumerate(stated)]
     planes = sides[4] if _take(order, layout.intent, head)[0] in _VECTORS else 1

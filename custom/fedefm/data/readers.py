@@ -205,7 +205,8 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        raise DataError(f"cannot open {path.name}: {error.strerror}; check its permissions") from error
+        remedy = "it is a link to nowhere" if path.is_symlink() and not path.exists() else "check its permissions"
+        raise DataError(f"cannot open {path.name}: {error.strerror}; {remedy}") from error
     if not head:
         raise DataError(f"cannot read {path.name}: the file is empty; re-export it or remove it")
     return head

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import numpy as np
 import SimpleITK
@@ -159,7 +159,8 @@ class _Chatters:
 
     def __init__(self) -> None:
         self._lock, self._inside, self._paths = threading.Lock(), 0, set[bytes]()
-        self._kept, self._caught = -1, None  # standard error as it was, and the file in its place
+        self._kept = -1  # standard error as it was
+        self._caught: list[IO[bytes]] = []  # what stands in its place
 
     @contextmanager
     def held_back(self, path: Path) -> Iterator[None]:
@@ -179,15 +180,15 @@ class _Chatters:
 
     def _open(self) -> None:
         sys.stderr.flush()
-        self._caught = tempfile.TemporaryFile()  # noqa: SIM115
+        self._caught.append(tempfile.TemporaryFile())
         self._kept = os.dup(2)
-        os.dup2(self._caught.fileno(), 2)
+        os.dup2(self._caught[0].fileno(), 2)
 
     def _close(self) -> None:
         sys.stderr.flush()
         os.dup2(self._kept, 2)
         os.close(self._kept)
-        with self._caught as caught:
+        with self._caught.pop() as caught:
             caught.seek(0)
             lines = [line for line in caught if not _CHATTER.match(line) and not any(p in line for p in self._paths)]
         self._paths.clear()

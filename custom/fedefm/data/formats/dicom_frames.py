@@ -58,7 +58,7 @@ class Frames:
         for frame in self._spans or ():
             self._check_size(frame)
 
-    def grey(self, wanted: Sequence[int]) -> NDArray[np.generic]:
+    def grey(self, wanted: Sequence[int]) -> NDArray[np.integer]:
         """Stored numbers of some frames of one sample a pixel, less bits that do not belong to them: (n, h, w)."""
         header = self._header
         if header.whole(tags.BITS_ALLOCATED, 8) == 1:
@@ -229,7 +229,7 @@ def stream_size(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _significant(raw: NDArray[np.generic], name: str, header: Header, *, shifted: bool) -> NDArray[np.generic]:
+def _significant(raw: NDArray[np.generic], name: str, header: Header, *, shifted: bool) -> NDArray[np.integer]:
     """The stored bits of each value, at their place, with their sign; what lies beside them (overlays) is dropped."""
     allocated, stored = 8 * raw.itemsize, header.whole(tags.BITS_STORED) or header.whole(tags.BITS_ALLOCATED, 8)
     high = header.whole(tags.HIGH_BIT, stored - 1)
@@ -246,7 +246,8 @@ def _significant(raw: NDArray[np.generic], name: str, header: Header, *, shifted
         words = words >> shift
     if header.whole(tags.SIGNED):
         left = allocated - stored
-        return (words << left).view(f"i{raw.itemsize}") >> left
+        signed: NDArray[np.signedinteger] = (words << left).view(f"i{raw.itemsize}")
+        return signed >> left
     return words if stored == allocated else words & ((1 << stored) - 1)
 
 

@@ -80,8 +80,8 @@ class Segmentation:
         named = {name for found in sources for name, _ in found}
         if instance and instance not in named | self._named_for_all():
             raise DataError(
-                f"{self._name}: refers to another image than {image.path.name} (Referenced SOP Instance UID, "
-                "0008,1155); give each image its own segmentation"
+                f"{self._name}: refers to another image than {image.path.parent.name}/{image.path.name} "
+                "(Referenced SOP Instance UID, 0008,1155); give each image its own segmentation"
             )
         if not instance and len(named) > 1:
             raise DataError(f"{self._name}: refers to several images; give each image its own segmentation")

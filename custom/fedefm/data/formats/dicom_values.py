@@ -70,7 +70,7 @@ class Values:
             found[place] = self._of_frame(stored[place], number)
         return found
 
-    def padding(self, stored: NDArray[np.generic]) -> Bool[np.ndarray, "n h w"] | None:
+    def padding(self, stored: NDArray[np.integer]) -> Bool[np.ndarray, "n h w"] | None:
         """Where a pixel says that there is no picture; None where the file has no such value."""
         value = self._padding_value(tags.PADDING)
         if value is None:

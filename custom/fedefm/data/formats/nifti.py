@@ -80,9 +80,11 @@ class Nifti(Reader):
         """The numbers of all frames; scaled ones may miss whole numbers by what rounding left."""
         stored = self._stored(range(self.shape[0]))
         scaled = self._scaled(stored)
-        if scaled is not stored and (np.abs(scaled - np.round(scaled)) < 1e-3).all():
-            scaled = np.round(scaled)
-        return to_labels(scaled, self.path.name)
+        if scaled is stored:
+            return to_labels(stored, self.path.name)
+        values = scaled.astype(np.float64)
+        whole = np.round(values)
+        return to_labels(whole if (np.abs(values - whole) < 1e-3).all() else values, self.path.name)
 
     def stream(self, wanted: range) -> Iterator[Frame] | None:
         """One frame at a time."""

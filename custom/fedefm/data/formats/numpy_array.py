@@ -42,7 +42,7 @@ class NumpyArray(Reader):
             )
         self._sides = sides
         self._colour = len(sides) == 3 and sides[2] in (3, 4) and sides[0] > 4
-        self.shape = (1, *sides[:2]) if self._colour or len(sides) == 2 else sides
+        self.shape = (1, sides[0], sides[1]) if self._colour or len(sides) == 2 else (sides[0], sides[1], sides[2])
 
     def check_whole(self) -> None:
         """Count the bytes."""

@@ -5,9 +5,10 @@ import math
 import re
 import zlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Int64
@@ -21,6 +22,7 @@ from fedefm.errors import DataError
 _HEAD = 1 << 16  # bytes in which a header must end
 _CHUNK = 1 << 20
 _Vectors = Sequence[Sequence[float]]
+_Unpacker: TypeAlias = "bz2.BZ2Decompressor | zlib._Decompress"
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,11 @@ class _VolumeReader(Reader):
 
     def _unpacked(self, wanted: int) -> bytes:
         """So many bytes of pixels and no more; fewer where the file ends."""
-        unpack = {"zlib": zlib.decompressobj, "gzip": lambda: zlib.decompressobj(31), "bz2": bz2.BZ2Decompressor}
+        unpack: dict[str, Callable[[], _Unpacker]] = {
+            "zlib": zlib.decompressobj,
+            "gzip": lambda: zlib.decompressobj(31),
+            "bz2": bz2.BZ2Decompressor,
+        }
         with self.path.open("rb") as file:
             file.seek(self._volume.start)
             if self._volume.packing == "raw":
@@ -133,7 +139,7 @@ class _VolumeReader(Reader):
         return bytes(found)
 
 
-def _rest(tool: "bz2.BZ2Decompressor | zlib._Decompress") -> bytes | None:
+def _rest(tool: _Unpacker) -> bytes | None:
     """What a decompressor still holds back; None where it wants more of the file."""
     if isinstance(tool, bz2.BZ2Decompressor):
         return None if tool.needs_input else b""
