@@ -180,7 +180,7 @@ class _Chatters:
 
     def _open(self) -> None:
         sys.stderr.flush()
-        self._caught.append(tempfile.TemporaryFile())
+        self._caught.append(tempfile.TemporaryFile())  # noqa: SIM115
         self._kept = os.dup(2)
         os.dup2(self._caught[0].fileno(), 2)
 

@@ -122,11 +122,11 @@ class Frames:
         if stream_size(head) not in (None, (header.whole(tags.ROWS), header.whole(tags.COLUMNS))):
             raise DataError(f"cannot read {self._path.name}: its frames are not of the size it declares; re-export it")
 
-    def _bits(self, wanted: Sequence[int]) -> NDArray[np.generic]:
+    def _bits(self, wanted: Sequence[int]) -> NDArray[np.uint8]:
         """Pixels of one bit each, which run on from frame to frame."""
         header = self._header
         if self._spans is not None:
-            return self._decoded(wanted, "MONOCHROME2") != 0
+            return (self._decoded(wanted, "MONOCHROME2") != 0).astype(np.uint8)
         rows, columns = header.whole(tags.ROWS), header.whole(tags.COLUMNS)
         (start, _), size = header.pixel_span, rows * columns
         if header.big_endian:
@@ -243,11 +243,11 @@ def _significant(raw: NDArray[np.generic], name: str, header: Header, *, shifted
         raise DataError(f"cannot read {name}: compressed, with High Bit (0028,0102) {high}; re-export it uncompressed")
     words: NDArray[np.unsignedinteger] = raw.view(f"u{raw.itemsize}")
     if shift:
-        words = words >> shift
+        words = np.right_shift(words, shift)
     if header.whole(tags.SIGNED):
         left = allocated - stored
-        signed: NDArray[np.signedinteger] = (words << left).view(f"i{raw.itemsize}")
-        return signed >> left
+        aligned: NDArray[np.signedinteger] = np.asarray(words << left).view(f"i{raw.itemsize}")
+        return aligned >> left
     return words if stored == allocated else words & ((1 << stored) - 1)
 
 
