@@ -4,8 +4,8 @@ import random
 from pathlib import Path
 
 import pytest
-
 from benchmarks.fuzz_readers import fuzz, spoil
+
 from fedefm.data.readers import READERS, read_image, read_mask
 from fedefm.errors import DataError
 from support.reader_seeds import write_seeds

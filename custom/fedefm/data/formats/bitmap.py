@@ -32,7 +32,7 @@ class Bitmap(Reader):
             with Image.open(path, formats=("BMP", "GIF", "PPM")) as opened:
                 self.shape = (1, opened.height, opened.width)
                 frames = getattr(opened, "n_frames", 1)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except Exception as error:  # of damaged files Pillow raises many kinds
             raise DataError(f"cannot read {path.name}: its header is damaged; save it as PNG") from error
         if frames > 1:
             raise DataError(f"{path.name}: an animation of {frames} frames; save them as PNG or as one TIFF stack")
@@ -53,6 +53,6 @@ class Bitmap(Reader):
             with Image.open(self.path, formats=("BMP", "GIF", "PPM")) as opened:
                 kept = opened.mode in _GREY or (numbers and opened.mode == "P")
                 pixels = np.asarray(opened if kept else opened.convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except Exception as error:  # of damaged files Pillow raises many kinds
             raise DataError(f"cannot read {self.path.name}: truncated or damaged; save it as PNG") from error
         return (pixels.astype(np.uint8) if pixels.dtype == bool else pixels)[None]

@@ -24,7 +24,7 @@ SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 _CHATTER = re.compile(
     rb"(TIFF|Fax|LZW|ZIP|JPEG|OJPEG|Predictor|PackBits|Deflate|libpng|Corrupt|Premature|Unsupported|Invalid|Bogus|Unknown|"
     rb"Old-style|Warning|Error|Empty|Wrong|Unexpected|Quantization|Huffman|Arithmetic|Application|Sorry|opj_|\[ERROR\]|"
-    rb"\[WARNING\]|\[INFO\]|Tag |Failed|Maximum|Bad |Not a )"
+    rb"\[WARNING\]|\[INFO\]|Tag |Failed|Maximum|Bad |Not a |Inconsistent)"
 )
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601; what a colour photograph looks like in grey
