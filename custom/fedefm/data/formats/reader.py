@@ -149,6 +149,8 @@ class Reader(ABC):
         return self.labels() if found is None else found.place(self.labels())
 
     def _placing(self, image: "Reader") -> Placing | None:
+        if self.lies is None:
+            return None
         return placing(self.path.name, self.lies, self.label_shape, image.lies, image.shape)
 
     def stream(self, wanted: range) -> Iterator[Frame] | None:
