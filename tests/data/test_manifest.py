@@ -168,8 +168,8 @@ def test_unexplained_values_become_classes_of_that_folder_alone(tmp_path: Path) 
 
 def test_a_picture_is_no_label_map(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(0, 256, 4), (16, 1))
-    for name, suffix in (("jpeg", ".jpg"), ("smooth", ".png")):
-        with pytest.raises(DataError, match="masks hold more than"):
+    for name, suffix, why in (("jpeg", ".jpg", "a mask in JPEG"), ("smooth", ".png", "masks hold more than")):
+        with pytest.raises(DataError, match=why):
             infer_manifest(folder_with_masks(tmp_path / name, ramp, suffix=suffix))
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import torch
 from scipy import ndimage
@@ -14,7 +15,6 @@ from fedefm.data.describe import describe_folder
 from fedefm.data.letterbox import Letterbox, fit_masks
 from fedefm.data.normalise import normalise
 from fedefm.data.readers import read_image, read_mask, read_shape
-from fedefm.errors import DataError
 from support.splits import images_of, masks_of
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -76,12 +76,18 @@ def test_monochrome1_shows_bone_bright() -> None:
     np.testing.assert_array_equal(read_image(path).frames[0], 1023.0 - stored)
 
 
-def test_segmentation_objects_are_masks_or_say_why_not() -> None:
+def test_segmentation_objects_are_masks() -> None:
     liver = read_mask(XA / "other/seg_liver_3frames.dcm")
     assert liver.shape == (3, 512, 512)
     assert set(np.unique(liver)) == {0, 1}
-    with pytest.raises(DataError, match="several segments with several frames"):
-        read_mask(XA / "other/DicomSeg.dcm")
+    several = pydicom.dcmread(XA / "other/DicomSeg.dcm")  # three segments of a series of 32 images
+    places: dict[str, int] = {}
+    expected = np.zeros((32, 256, 256), np.int64)
+    for inside, group in zip(several.pixel_array, several.PerFrameFunctionalGroupsSequence, strict=True):
+        source = group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        place = places.setdefault(source, len(places))
+        expected[place][inside > 0] = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+    np.testing.assert_array_equal(read_mask(XA / "other/DicomSeg.dcm"), expected)
 
 
 @pytest.mark.parametrize(("name", "frames", "patients"), [("arcade", 60, 60), ("chase_db1", 28, 14)])

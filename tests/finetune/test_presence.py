@@ -129,3 +129,23 @@ def test_a_union_leaves_open_which_class_is_there(tmp_path: Path) -> None:
     found = load_presence(tmp_path, ("tube", "line"), 16).labels
     assert found["train"][0].isnan().all()
     assert found["train"][1:].tolist() == [[1, 0], [0, 0]] and found["val"].tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffimage,patient,guidewire\np0,a,1\np1,b,0\n",
+        "image;patient;guidewire\np0;a;1\np1;b;0\n",
+        "image\tpatient\tguidewire\np0\ta\t1\np1\tb\t0\n",
+        "image, patient, guidewire\np0, a, 1\np1, b, 0\n",
+        "image,patient,guidewire\np0,a,TRUE\np1,b,False\n",
+        "image,patient,guidewire\np0,a,1.0\np1,b,0.0\n",
+        "image;patient;guidewire\np0;a;1,0\np1;b;0,0\n",
+        "image,patient,guidewire\np0,a,1\np1,b,0\n,,\n",
+        "Image,Patient,Guide-Wire\np0,a,1\np1,b,0\n",
+    ],
+    ids=["mark", "semicolons", "tabs", "spaces", "truth", "decimals", "decimal commas", "empty line", "capitals"],
+)
+def test_a_table_as_spreadsheets_save_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
+    assert read_table(tmp_path / "labels.csv", ["guidewire"]) == {"p0": ("a", [1.0]), "p1": ("b", [0.0])}

@@ -16,7 +16,7 @@ from PIL import Image
 
 from fedefm.cli import main
 from fedefm.data.normalise import normalise
-from fedefm.data.readers import read_image, read_mask, read_shape
+from fedefm.data.readers import read_image, read_mask, read_mask_shape, read_shape
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
 from fedefm.inference.dicom_seg import SegObject
 from fedefm.inference.segment import Wanted, segment
@@ -78,6 +78,40 @@ def test_the_segmentation_object_can_be_read_as_a_mask_though_a_class_is_in_no_f
     assert "ReferencedFrameNumber" not in source  # for objects of several frames alone
 
 
+def test_what_we_write_is_a_mask_for_us_with_all_classes_in_any_frames(tmp_path: Path) -> None:
+    source = cine(tmp_path / "run.dcm", np.stack([square(at=k) for k in range(6)]))
+    labels = np.zeros((6, 120, 200), np.uint8)
+    for k in (1, 2, 4):
+        labels[k, 20:30, 5 + k : 90] = 1
+        labels[k, 60 + k : 62 + k, 40:150] = 2 * (k != 2)
+    written = SegObject(tmp_path, [source], CLASSES, "0" * 64)
+    for frame in labels:
+        written.add(frame)
+    written.close()
+    np.testing.assert_array_equal(read_mask(tmp_path / "labels.seg.dcm", source), labels)
+    assert read_mask_shape(tmp_path / "labels.seg.dcm", source) == labels.shape
+    other = cine(tmp_path / "other.dcm", np.stack([square()] * 6))
+    header = pydicom.dcmread(other)
+    header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = "1.2.3.99"
+    header.save_as(other)
+    with pytest.raises(DataError, match="refers to another image"):
+        read_mask(tmp_path / "labels.seg.dcm", other)
+
+
+def test_every_dimension_is_an_attribute_of_its_functional_group(tmp_path: Path) -> None:
+    """As viewers look it up: the pointer, within the group that it names, in each frame."""
+    source = cine(tmp_path / "run.dcm", np.stack([square(at=k) for k in range(3)]))
+    segment(open_run(source), bright(), tmp_path / "out", Wanted(("seg",), None))
+    found = pydicom.dcmread(tmp_path / "out" / "labels.seg.dcm")
+    assert "PatientOrientation" in found
+    for k, frame in enumerate(found.PerFrameFunctionalGroupsSequence):
+        values = [
+            frame[index.FunctionalGroupPointer][0][index.DimensionIndexPointer].value
+            for index in found.DimensionIndexSequence
+        ]
+        assert values == list(frame.FrameContentSequence[0].DimensionIndexValues) == [1, k + 1]
+
+
 def test_the_segmentation_object_says_that_its_source_was_lossy_and_keeps_names_apart(tmp_path: Path) -> None:
     path = cine(tmp_path / "run.dcm", np.stack([square()] * 2))
     source = pydicom.dcmread(path)
@@ -126,8 +160,8 @@ def test_spacing_of_nifti_is_in_millimetres_whatever_its_unit(tmp_path: Path, un
     data[123] = data[123] & ~7 | units
     struct.pack_into("<3f", data, 80, 0.3 * factor, 0.3 * factor, factor)
     (tmp_path / "run.nii").write_bytes(data)
-    assert open_run(tmp_path / "run.nii").spacing_mm == pytest.approx(0.3, rel=1e-6)
-    assert read_image(tmp_path / "run.nii").spacing_mm == pytest.approx(0.3, rel=1e-6)
+    assert open_run(tmp_path / "run.nii").spacing_mm == pytest.approx((0.3, 0.3), rel=1e-6)
+    assert read_image(tmp_path / "run.nii").spacing_mm == pytest.approx((0.3, 0.3), rel=1e-6)
     struct.pack_into("<f", data, 80, float("nan"))
     (tmp_path / "run.nii").write_bytes(data)
     with pytest.raises(DataError, match="lies nowhere in space"):
@@ -169,6 +203,20 @@ def test_tips_are_in_pixels_and_millimetres(tmp_path: Path) -> None:
     assert [(row["frame"], row["class"]) for row in rows] == [("1", "catheter"), ("2", "catheter")]
     for row in rows:
         assert float(row["x_mm"]) == pytest.approx(float(row["x_px"]) * 0.5, abs=1e-3)
+
+
+def test_millimetres_may_differ_in_the_two_directions(tmp_path: Path) -> None:
+    path = cine(tmp_path / "run.dcm", np.stack([square(), square(at=8)]))
+    header = pydicom.dcmread(path)
+    header.PixelSpacing, header.ImagerPixelSpacing = [0.2, 0.4], [0.3, 0.3]  # between rows, between columns
+    header.save_as(path)
+    summary = segment(open_run(path), bright(), tmp_path / "out", Wanted(("nifti",), None))
+    assert summary["spacing_mm"] == (0.2, 0.4)
+    for row in csv.DictReader((tmp_path / "out" / "tips.csv").open()):
+        assert float(row["x_mm"]) == pytest.approx(float(row["x_px"]) * 0.4, abs=1e-3)
+        assert float(row["y_mm"]) == pytest.approx(float(row["y_px"]) * 0.2, abs=1e-3)
+    stack = SimpleITK.ReadImage(tmp_path / "out" / "labels.nii.gz")
+    assert stack.GetSpacing()[:2] == pytest.approx((0.4, 0.2))
 
 
 def test_no_name_of_a_patient_or_file_leaves_but_in_the_segmentation_object(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def labels(seed: int) -> np.ndarray:
 
 @pytest.fixture
 def cases() -> list[ScoredImage]:
-    return [ScoredImage(labels(k), labels(k + 1), f"p{k // 2}", spacing_mm=0.5) for k in range(6)]
+    return [ScoredImage(labels(k), labels(k + 1), f"p{k // 2}", spacing_mm=(0.5, 0.5)) for k in range(6)]
 
 
 def test_means_are_those_of_the_single_images(cases: list[ScoredImage]) -> None:

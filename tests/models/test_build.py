@@ -37,6 +37,21 @@ def test_every_network_runs_and_carries_no_statistics(spec: ModelSpec) -> None:
     assert all(value.is_floating_point() for name, value in state.items() if name in dict(model.named_parameters()))
 
 
+@pytest.mark.parametrize(
+    "encoder",
+    ["tu-efficientvit_b0", "tu-repvit_m0_9", "tu-gcvit_xxtiny", "tu-pvt_v2_b0", "tu-swin_tiny_patch4_window7_224"],
+)
+def test_a_name_says_nothing_of_what_an_encoder_must_be_told(encoder: str) -> None:
+    model = build_model(ModelSpec("Unet", encoder), 3, 128).eval()
+    with torch.no_grad():
+        assert model(torch.zeros(1, 1, 128, 128)).shape == (1, 3, 128, 128)
+
+
+def test_what_cannot_be_built_has_the_reason_of_the_library() -> None:
+    with pytest.raises(ConfigError, match="tu-vit_tiny_patch16_224' cannot be built: Unsupported model downsampling"):
+        build_model(ModelSpec("Unet", "tu-vit_tiny_patch16_224"), 3, 128)
+
+
 @pytest.mark.parametrize("level", [-1, -2, 1])
 def test_features_are_the_encoders_maps_node_by_node(level: int) -> None:
     model = build_model(SMALLEST, 3, 64).eval()

@@ -6,7 +6,7 @@ from pathlib import Path
 from fedefm.data.folder import list_pairs
 from fedefm.data.manifest import BACKGROUND, FILE_NAME, Manifest, canonical, load_manifest
 from fedefm.data.quarantine import MAX_QUARANTINED, check_quarantine
-from fedefm.data.readers import read_shape
+from fedefm.data.readers import read_mask_shape, read_shape
 from fedefm.data.splits import assign_splits
 from fedefm.errors import DataError
 
@@ -44,7 +44,7 @@ def _checked_folder(site: str, folder: Path) -> Manifest:
         bad: list[DataError] = []
         for pair in pairs:
             try:
-                image, mask = read_shape(pair.image), read_shape(pair.mask)
+                image, mask = read_shape(pair.image), read_mask_shape(pair.mask, pair.image)
             except DataError as error:
                 bad.append(error)
                 continue

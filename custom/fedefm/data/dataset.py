@@ -6,9 +6,10 @@ from itertools import count
 from pathlib import Path
 
 from fedefm.data.cache import Progress
+from fedefm.data.formats.reader import Spacing
 from fedefm.data.frames import PreparedFrames, Split
 from fedefm.data.grouped import place_images
-from fedefm.data.label_sets import leaves_open, set_label
+from fedefm.data.label_sets import NOTHING_KNOWN, leaves_open, set_label
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, load_manifest, parts_of
 from fedefm.data.prepared import Prepared, prepare_pairs
 from fedefm.data.quarantine import MAX_QUARANTINED, check_quarantine
@@ -105,7 +106,7 @@ class _Frame:
     present: tuple[int, ...]
     name: str
     patient: str
-    spacing_mm: float | None
+    spacing_mm: Spacing | None
 
 
 def _split(prepared: Prepared, frames: Sequence[_Frame], labels: Sequence[int]) -> Split:
@@ -131,7 +132,13 @@ def _class_index(manifest: Manifest, classes: Sequence[str]) -> dict[str, int]:
 
 
 def _labels(manifest: Manifest, split: str, index: dict[str, int]) -> list[int]:
-    """The label of each position among the manifest's values; classes without labels are background."""
+    """The label of each position among the manifest's values; classes without labels are background.
+
+    Of what nobody looked at nothing is known, whatever the split annotates.
+    """
     corpus = manifest.test_annotated if split == "test" else manifest.annotated
     names = [[part for part in parts_of(name) if part in corpus] for name in manifest.classes.values()]
-    return [set_label(index[part] for part in parts) if parts else 0 for parts in names]
+    labels = [set_label(index[part] for part in parts) if parts else 0 for parts in names]
+    if manifest.ignored is not None:
+        labels[manifest.ignored] = NOTHING_KNOWN
+    return labels

@@ -14,6 +14,8 @@ from fedefm.data.survey.notices import Grouped, grouped, notices
 from fedefm.data.survey.run import Progress
 from fedefm.data.survey.seen import Seen
 
+MOST_ALIKE = 3
+"""Lines for files that have the same wrong with them; of more of them there is one line."""
 STOPS = "; training would stop here"
 """Ends an anomaly with which nothing can be trained."""
 
@@ -121,6 +123,7 @@ def describe(inspection: Inspection) -> FolderSummary:
             tally.note(f"{IMAGES}/{image.name} has no mask{STOPS}", f"an image has no mask{STOPS}")
             continue
         _add(tally, inspection.seen[stem], inspection.split_of.get(stem))
+    tally.tell_refused()
     for text, nameless in _late_anomalies(tally, inspection):
         tally.note(text, nameless)
     return tally.summary(inspection)
@@ -143,11 +146,27 @@ class _Tally:
     splits: Counter[str] = field(default_factory=Counter)
     pixels_of: Counter[int] = field(default_factory=Counter)
     frames_of: Counter[int] = field(default_factory=Counter)
+    refused: dict[str, list[str]] = field(default_factory=dict)
 
     def note(self, anomaly: str, nameless: str | None = None) -> None:
         """Keep what should be looked at; `nameless` says the same without a file's name, where it holds one."""
         self.anomalies.append(anomaly)
         self.nameless.append(anomaly if nameless is None else nameless)
+
+    def refuse(self, seen: Seen) -> None:
+        """Count a file that cannot be used, by what is wrong with it."""
+        self.unreadable += 1
+        reason = str(seen.problem)
+        cause = reason.replace(seen.pair.mask.name, "").replace(seen.pair.image.name, "")
+        self.refused.setdefault(cause, []).append(reason)
+
+    def tell_refused(self) -> None:
+        """Note the files that cannot be used; those with the same wrong with them in one line, where they are many."""
+        for reasons in self.refused.values():
+            one_line = len(reasons) > MOST_ALIKE
+            for reason in reasons[:1] if one_line else reasons:
+                more = f" (and {len(reasons) - 1} more files)" if one_line else ""
+                self.note(reason + more, f"a file cannot be used{more}")
 
     def summary(self, inspection: Inspection) -> FolderSummary:
         pixels = sum(self.pixels_of.values())
@@ -178,8 +197,7 @@ class _Tally:
 
 def _add(tally: _Tally, seen: Seen, split: str | None) -> None:
     if seen.problem is not None:
-        tally.unreadable += 1
-        tally.note(seen.problem, "a file cannot be used")
+        tally.refuse(seen)
         return
     count, rows, columns = seen.shape
     tally.frames += count

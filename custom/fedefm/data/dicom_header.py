@@ -10,7 +10,7 @@ length is believed before it is compared with the file, and what is refused stan
 import mmap
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,39 +22,66 @@ Dataset = dict[int, Any]
 
 SOP_CLASS = 0x0008_0016
 SOP_INSTANCE = 0x0008_0018
+REFERENCED_SERIES = 0x0008_1115
+REFERENCED_INSTANCES = 0x0008_114A
+REFERENCED_INSTANCE = 0x0008_1155
+REFERENCED_FRAME = 0x0008_1160
+SOURCE_IMAGES = 0x0008_2112
+DERIVATION = 0x0008_9124
 IMAGER_SPACING = 0x0018_1164
+CALIBRATION = 0x0018_9401
+OBJECT_SPACING = 0x0018_9404
 SERIES = 0x0020_000E
 INSTANCE_NUMBER = 0x0020_0013
 SAMPLES = 0x0028_0002
 PHOTOMETRIC = 0x0028_0004
+PLANAR = 0x0028_0006
 FRAMES = 0x0028_0008
 ROWS = 0x0028_0010
 COLUMNS = 0x0028_0011
 PIXEL_SPACING = 0x0028_0030
 BITS_ALLOCATED = 0x0028_0100
 BITS_STORED = 0x0028_0101
+HIGH_BIT = 0x0028_0102
 SIGNED = 0x0028_0103
 PADDING = 0x0028_0120
+PADDING_LIMIT = 0x0028_0121
 INTERCEPT = 0x0028_1052
 SLOPE = 0x0028_1053
+LOSSY = 0x0028_2110
+MODALITY_LUT = 0x0028_3000
+LUT_DESCRIPTOR = 0x0028_3002
+LUT_DATA = 0x0028_3006
+PIXEL_MEASURES = 0x0028_9110
+VALUE_TRANSFORMATION = 0x0028_9145
+FRAME_PIXELS = 0x0028_9443
 SEGMENTATION_TYPE = 0x0062_0001
 SEGMENTS = 0x0062_0002
 SEGMENT_OF_FRAME = 0x0062_000A
 SEGMENT_NUMBER = 0x0062_000B
+SHARED = 0x5200_9229
 PER_FRAME = 0x5200_9230
 PIXELS = 0x7FE0_0010
 
-SEG_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
+SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # the second holds label maps
 _SYNTAX = 0x0002_0010
+EXPLICIT = "1.2.840.10008.1.2.1"
 _IMPLICIT = "1.2.840.10008.1.2"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD
 _UNDEFINED = 0xFFFF_FFFF
+_COMMA = re.compile(r"^([+-]?[0-9]*),([0-9]+)$")  # as some countries write a fraction
+_VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\..*)?")  # MPEG-2, MPEG-4, HEVC
+_FLOAT_PIXELS = (0x7FE0_0008, 0x7FE0_0009)
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 # In implicit VR nothing marks a sequence of defined length; these are the ones that matter here.
-_SEQUENCES = frozenset({SEGMENTS, SEGMENT_OF_FRAME, PER_FRAME})
-_MAX_VALUE = 1 << 16  # longer values (curves, look-up tables, private data) are stepped over
+_SEQUENCES = frozenset(
+    {SEGMENTS, SEGMENT_OF_FRAME, SHARED, PER_FRAME, DERIVATION, SOURCE_IMAGES, REFERENCED_SERIES, REFERENCED_INSTANCES}
+    | {CALIBRATION, PIXEL_MEASURES, VALUE_TRANSFORMATION, FRAME_PIXELS, MODALITY_LUT}
+)
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_MAX_VALUE = 1 << 17  # longer values (curves, private data) are stepped over; a look-up table is not
 _MAX_DEPTH = 16
 _MAX_ELEMENTS = 1_000_000
 
@@ -79,52 +106,65 @@ class Header:
     fragments: tuple[tuple[int, int], ...]
     big_endian: bool
 
-    def text(self, tag: int) -> str:
-        """A value as text without padding; empty where it is absent."""
-        value = self.values.get(tag, b"")
+    def text(self, tag: int, values: Mapping[int, Any] | None = None) -> str:
+        """A value as text without padding, at the top or of an item; empty where it is absent."""
+        value = (self.values if values is None else values).get(tag, b"")
         return value.decode("latin-1").strip(" \0") if isinstance(value, bytes) else ""
 
     def whole(self, tag: int, default: int = 0, values: Mapping[int, Any] | None = None) -> int:
         """An unsigned 16-bit value."""
-        value = (self.values if values is None else values).get(tag, b"")
-        if not isinstance(value, bytes) or len(value) < 2:
-            return default
-        return int(struct.unpack(">H" if self.big_endian else "<H", value[:2])[0])
+        return next(iter(self.wholes(tag, values)), default)
 
-    def numbers(self, tag: int) -> tuple[float, ...]:
+    def wholes(self, tag: int, values: Mapping[int, Any] | None = None) -> tuple[int, ...]:
+        """Unsigned 16-bit values; empty where they are absent."""
+        value = (self.values if values is None else values).get(tag, b"")
+        if not isinstance(value, bytes):
+            return ()
+        count = len(value) // 2
+        return struct.unpack_from(f"{'>' if self.big_endian else '<'}{count}H", value)
+
+    def numbers(self, tag: int, values: Mapping[int, Any] | None = None) -> tuple[float, ...]:
         """A decimal string (several numbers between backslashes); empty where it is absent or no number."""
         try:
-            return tuple(float(part) for part in self.text(tag).split("\\") if part.strip())
+            parts = self.text(tag, values).split("\\")
+            return tuple(float(_COMMA.sub(r"\1.\2", part.strip())) for part in parts if part.strip())
         except ValueError:
             return ()
 
-    def items(self, tag: int) -> list[Dataset]:
-        """The items of a top-level sequence."""
-        value = self.values.get(tag, [])
+    def items(self, tag: int, values: Mapping[int, Any] | None = None) -> list[Dataset]:
+        """The items of a sequence, at the top or within an item."""
+        value = (self.values if values is None else values).get(tag, [])
         return value if isinstance(value, list) else []
 
     @property
-    def frames(self) -> int:
-        """Number of frames, 1 where it is not stated."""
+    def stated_frames(self) -> int | None:
+        """Number of frames; None where it is absent or 0, which some writers put for one image."""
         stated = self.text(FRAMES)
-        return int(stated) if re.fullmatch(r"[0-9]{1,9}", stated) else 1
+        return int(stated) or None if re.fullmatch(r"[0-9]{1,9}", stated) else None
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Frames, rows and columns as declared."""
-        return self.frames, self.whole(ROWS), self.whole(COLUMNS)
+    def is_encapsulated(self) -> bool:
+        """Whether the transfer syntax is one of compressed pixels."""
+        return self.syntax not in ("", _IMPLICIT, EXPLICIT, _BIG_ENDIAN)
+
+    @property
+    def pixel_span(self) -> tuple[int, int]:
+        """Where the value of the pixel data starts and ends in the file, in bytes."""
+        return self.value_starts[PIXELS], self.spans[PIXELS][1]
 
     @property
     def frame_bits(self) -> int:
         """Bits of one uncompressed frame."""
-        return self.whole(ROWS) * self.whole(COLUMNS) * self.whole(SAMPLES, 1) * self.whole(BITS_ALLOCATED, 8)
+        bits = self.whole(ROWS) * self.whole(COLUMNS) * self.whole(SAMPLES, 1) * self.whole(BITS_ALLOCATED, 8)
+        return bits * 2 // 3 if self.text(PHOTOMETRIC) == "YBR_FULL_422" else bits  # two pixels share their colour
 
 
 def read_header(path: Path) -> Header:
-    """Read the header of a DICOM file (Part 10, with `DICM` at byte 128).
+    """Read the header of a DICOM file, with or without a preamble and file meta information.
 
     Raises:
-        DataError: where an element runs past the end of the file, there are no pixels, or the file is deflated.
+        DataError: where an element runs past the end of the file, there are no pixels, or they are of a kind that is
+            not read.
         OSError: where the file cannot be opened.
     """
     try:
@@ -134,6 +174,37 @@ def read_header(path: Path) -> Header:
         raise DataError(f"cannot read {path.name}: truncated or not a DICOM file; re-export it or remove it") from error
     except DataError as error:
         raise DataError(f"cannot read {path.name}: {error}") from error
+
+
+def first_element(head: bytes) -> int | None:
+    """Where the elements of a DICOM file begin; None where these are not the first bytes of one.
+
+    Old exports have neither the preamble nor the letters `DICM`: then the first two elements must look like those of a
+    data set.
+    """
+    for start in (128, 0):
+        if head[start : start + 4] == b"DICM":
+            return start + 4
+    for order in "<>":
+        first = _plausible(head, 0, order)
+        if first is not None and first[0] in (2, 8) and (second := _plausible(head, first[1], order)) is not None:
+            return 0 if first[0] <= second[0] <= 0x10 else None
+    return None
+
+
+def _plausible(head: bytes, position: int, order: str) -> tuple[int, int] | None:
+    """Group and end of what may be an element."""
+    if position + 8 > len(head):
+        return None
+    group, number = struct.unpack_from(order + "HH", head, position)
+    kind = head[position + 4 : position + 6]
+    if kind in _SHORT:
+        length, start = struct.unpack_from(order + "H", head, position + 6)[0], 8
+    elif kind in _LONG and position + 12 <= len(head):
+        length, start = struct.unpack_from(order + "I", head, position + 8)[0], 12
+    else:
+        length, start = struct.unpack_from(order + "I", head, position + 4)[0], 8
+    return (group, position + start + length) if number < 0x2000 and length < 1 << 16 else None
 
 
 class _TruncatedError(Exception):
@@ -154,23 +225,28 @@ class _Walk:
         spans: dict[int, tuple[int, int]] = {}
         starts: dict[int, int] = {}
         values: Dataset = {}
-        position, in_meta = 132, True
+        start, in_meta = first_element(self._data[:352]), True
+        position = 132 if start is None else start
         while position < len(self._data) and PIXELS not in values:
             if in_meta and self._unpack("H", position) != 2:  # after group 2 the stated syntax begins
                 in_meta = False
-                self._switch_syntax(self._text(values, _SYNTAX))
+                self._switch_syntax(self._text(values, _SYNTAX), position)
             tag, value, starts[tag], end = self._element(position, 0)
             spans[tag], values[tag] = (position, end), value
             position = end
         if PIXELS not in values:
-            raise DataError("it holds no image, or is truncated; re-export it or remove it")
+            raise DataError(_without_pixels(values))
         return Header(self._text(values, _SYNTAX), values, spans, starts, self._fragments, self._order == ">")
 
-    def _switch_syntax(self, syntax: str) -> None:
+    def _switch_syntax(self, syntax: str, position: int) -> None:
+        """By what is stated, unless the first element of the data set plainly is of another kind."""
         if syntax == _DEFLATED:
             raise DataError("deflated DICOM is not supported; re-export it uncompressed")
-        self._explicit = syntax != _IMPLICIT
-        self._order = ">" if syntax == _BIG_ENDIAN else "<"
+        if _VIDEO.fullmatch(syntax):
+            raise DataError("it holds a video (MPEG); re-export it as single frames or as an uncompressed cine")
+        kind, group = self._data[position + 4 : position + 6], self._data[position : position + 2]
+        self._order = ">" if group[:1] == b"\0" and group != b"\0\0" else "<"
+        self._explicit = kind in _SHORT or kind in _LONG
 
     def _element(self, position: int, depth: int) -> tuple[int, Any, int, int]:
         """Tag, value, start of the value and end of the element at a position."""
@@ -182,7 +258,7 @@ class _Walk:
         if tag == PIXELS and length == _UNDEFINED:
             self._fragments, end = self._encapsulated(start)
             return tag, b"", start, end
-        if length == _UNDEFINED or kind == b"SQ" or (not self._explicit and tag in _SEQUENCES):
+        if length == _UNDEFINED or kind == b"SQ" or (tag in _SEQUENCES and (not self._explicit or kind == b"UN")):
             items, end = self._sequence(start, length, depth + 1, implicit=kind == b"UN")
             return tag, items, start, end
         end = start + length
@@ -256,9 +332,7 @@ class _Walk:
         return value.decode("latin-1").strip(" \0") if isinstance(value, bytes) else ""
 
 
-def fragment_heads(path: Path, header: Header) -> Iterator[bytes]:
-    """The first bytes of each fragment that starts a compressed stream of its own."""
-    with path.open("rb") as file:
-        for start, end in header.fragments:
-            file.seek(start)
-            yield file.read(min(end - start, 4096))
+def _without_pixels(values: Dataset) -> str:
+    if any(tag in values for tag in _FLOAT_PIXELS):
+        return "it holds pixels of floating point, which are not read; re-export it with whole numbers"
+    return "it holds no image, or is truncated; re-export it or remove it"

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int64, UInt
 from numpy.typing import NDArray
 
 from fedefm.data.folder import Pair
+from fedefm.data.formats.reader import Spacing
 from fedefm.data.letterbox import Letterbox, fit_images, fit_masks
 from fedefm.data.manifest import FILE_NAME, Manifest
 from fedefm.data.normalise import normalise
@@ -26,12 +27,12 @@ class Fitted:
     Attributes:
         images: normalised grey values.
         masks: positions among the values of the hospital's `dataset.json`, 0 for background; None without a mask file.
-        spacing_mm: millimetres a pixel of the square, or None where the file does not state it.
+        spacing_mm: millimetres of a pixel of the square, or None where the file does not state it.
     """
 
     images: Float32[np.ndarray, "f s s"]
     masks: UInt[np.ndarray, "f s s"] | None
-    spacing_mm: float | None
+    spacing_mm: Spacing | None
 
 
 def fit_pair(pair: Pair, manifest: Manifest, size: int) -> Fitted:
@@ -43,11 +44,14 @@ def fit_pair(pair: Pair, manifest: Manifest, size: int) -> Fitted:
     """
     fitted, shape = _fit_image(pair.image, size)
     try:
-        mask = read_mask(pair.mask)
+        mask = read_mask(pair.mask, pair.image)
     except DataError as error:
         raise UnreadableError(str(error)) from error
     pair.check_shapes(shape, mask.shape)
-    masks = fit_masks(_positions(pair, mask, manifest), Letterbox(shape[1], shape[2], size))
+    positions = _positions(pair, mask, manifest)
+    masks = fit_masks(positions, Letterbox(shape[1], shape[2], size))
+    if manifest.ignored is not None:  # a frame that nobody looked at says nothing of its border either
+        masks[(positions == manifest.ignored).all((1, 2))] = manifest.ignored
     return Fitted(fitted.images, masks, fitted.spacing_mm)
 
 
@@ -73,8 +77,12 @@ def _fit_image(path: Path, size: int) -> tuple[Fitted, tuple[int, int, int]]:
     except DataError as error:
         raise UnreadableError(str(error)) from error
     box = Letterbox(frames.shape[1], frames.shape[2], size)
-    spacing_mm = None if image.spacing_mm is None else image.spacing_mm / box.scale
+    spacing_mm = _scaled(image.spacing_mm, box.scale)
     return Fitted(fit_images(frames, box)[:, 0].numpy(), None, spacing_mm), (len(frames), box.height, box.width)
+
+
+def _scaled(spacing_mm: Spacing | None, scale: float) -> Spacing | None:
+    return None if spacing_mm is None else (spacing_mm[0] / scale, spacing_mm[1] / scale)
 
 
 def _positions(pair: Pair, mask: Int64[np.ndarray, "f h w"], manifest: Manifest) -> NDArray[np.unsignedinteger]:

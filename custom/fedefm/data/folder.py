@@ -1,15 +1,29 @@
 """Which files of a hospital's folder are images, and which mask belongs to which image."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedefm.data.readers import stem_of
+from fedefm.data.readers import check_name, stem_of
 from fedefm.errors import DataError
 
 IMAGES = "images"
 MASKS = "masks"
-# Left behind by file managers and DICOM media; never pictures.
-_CLUTTER = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
+# Left behind by file managers, network drives and DICOM media; never pictures.
+_CLUTTER = frozenset(
+    {
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "dicomdir",
+        "lockfile",
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+    }
+    | {"@recycle", "lost+found", "system volume information"}
+)
 
 
 @dataclass(frozen=True)
@@ -57,9 +71,15 @@ def list_pairs(folder: Path) -> tuple[Pair, ...]:
     if lonely := [path for stem, path in images.items() if stem not in masks]:
         raise DataError(
             f"{Path(folder).name}: {IMAGES}/{lonely[0].name} has no mask ({len(lonely)} such); "
-            f"add {MASKS}/{stem_of(lonely[0])}.png or remove the image"
+            f"{_remedy(stem_of(lonely[0]), masks)} or remove the image"
         )
     return tuple(Pair(stem, path, masks[stem]) for stem, path in images.items())
+
+
+def _remedy(stem: str, masks: dict[str, Path]) -> str:
+    """What to do about a missing mask."""
+    near = next((path.name for name, path in masks.items() if re.match(re.escape(stem) + r"[^0-9A-Za-z]", name)), None)
+    return f"add {MASKS}/{stem}.png" if near is None else f"give {MASKS}/{near} the name of its image"
 
 
 def is_clutter(path: Path) -> bool:
@@ -76,6 +96,7 @@ def _by_stem(folder: Path, part: str) -> dict[str, Path]:
     for path in sorted((folder / part).iterdir()):
         if is_clutter(path):
             continue
+        check_name(path)
         if path.is_dir():
             raise DataError(f"{folder.name}: {part}/{path.name} is a folder; put the files directly into {part}/")
         twin = found.setdefault(stem_of(path), path)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from fedefm.data.formats.reader import Spacing
 from fedefm.data.prepared import Prepared
 
 Batch = tuple[Float[Tensor, "b 1 h w"], Int64[Tensor, "b h w"]]
@@ -36,14 +37,14 @@ class Split:
         labels: of each frame, what stands somewhere in its mask, in order.
         names: opaque frame names, unique in the hospital; no file name, which may hold an identifier.
         patients: opaque patient names, one a frame.
-        spacing_mm: millimetres a pixel of the resized frame, or None where the file does not state it.
+        spacing_mm: millimetres of a pixel of the resized frame, or None where the file does not state it.
     """
 
     frames: Frames
     labels: tuple[tuple[int, ...], ...]
     names: tuple[str, ...]
     patients: tuple[str, ...]
-    spacing_mm: tuple[float | None, ...]
+    spacing_mm: tuple[Spacing | None, ...]
 
     def __len__(self) -> int:
         return len(self.names)

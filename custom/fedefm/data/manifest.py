@@ -15,6 +15,8 @@ from fedefm.files import write_whole
 
 FILE_NAME = "dataset.json"
 BACKGROUND = "background"
+IGNORE = "ignore"
+"""Of pixels, or whole frames, that nobody looked at: they are neither a class nor background."""
 SPLIT_NAMES = ("train", "val", "test")
 MAX_VALUE = 65535
 _KEYS = frozenset({"name", "classes", "annotated", "test_annotated", "patients", "splits", "synthetic", "origin"})
@@ -28,7 +30,8 @@ class Manifest:
     Attributes:
         name: the hospital's name, for the hospital itself.
         classes: mask value to class name, background first (value 0 unless stated otherwise), the rest by value;
-            `catheter|guidewire` is a union: a pixel of one of the two, nobody said of which.
+            `catheter|guidewire` is a union: a pixel of one of the two, nobody said of which; `ignore` is of pixels that
+            nobody looked at.
         annotated: class names that this hospital's training masks really annotate, its label corpus;
             empty means every class but background.
         test_annotated: the same for the test masks; empty means `annotated`.
@@ -63,9 +66,15 @@ class Manifest:
 
     @property
     def foreground(self) -> tuple[str, ...]:
-        """Every class but background, in the order of the mask values; those of a union one by one."""
+        """Every class, in the order of the mask values; those of a union one by one."""
         parts = [part for name in self.classes.values() for part in parts_of(name)]
-        return tuple(dict.fromkeys(part for part in parts if part != BACKGROUND))
+        return tuple(dict.fromkeys(part for part in parts if part not in (BACKGROUND, IGNORE)))
+
+    @property
+    def ignored(self) -> int | None:
+        """The position among the mask values that stands for what nobody looked at."""
+        names = list(self.classes.values())
+        return names.index(IGNORE) if IGNORE in names else None
 
     def patient_of(self, stem: str) -> str:
         """The patient of a file.
@@ -117,10 +126,12 @@ def infer_manifest(folder: Path) -> Manifest:
     """
     name = _class_name(Path(folder).resolve().name)
     found: set[int] = set()
+    first: DataError | None = None
     for path in list_masks(Path(folder)).values():
         try:
             found.update(count_values(read_mask(path)))
-        except DataError:
+        except DataError as error:
+            first = first or error
             continue  # counted, and refused above the cap, when the folder is loaded
         if len(found) > _MAX_INFERRED_VALUES:
             raise DataError(
@@ -128,6 +139,8 @@ def infer_manifest(folder: Path) -> Manifest:
                 f"save masks as PNG with one value a class, or name every value in {FILE_NAME}"
             )
     values = sorted(found - {0})
+    if not values and first is not None:
+        raise first
     if not values:
         raise DataError(f"{name}: the masks hold no value but 0; annotate the images or state classes in {FILE_NAME}")
     names = [name] if len(values) == 1 else [f"{name}-{k}" for k in range(1, len(values) + 1)]
@@ -250,7 +263,7 @@ def _checked_classes(classes: Mapping[int, str]) -> Mapping[int, str]:
     for name in [part for one in whole for part in parts_of(one)] + whole:
         if (twin := seen.setdefault(canonical(name), name)) != name or whole.count(name) > 1:
             raise DataError(f"{FILE_NAME}: classes {twin!r} and {name!r} are the same name; give each its own")
-    if len(found) < 2:
+    if not set(found.values()) - {BACKGROUND, IGNORE}:
         raise DataError(f"{FILE_NAME}: classes names nothing but {BACKGROUND}; name what the masks annotate")
     return dict(sorted(found.items(), key=lambda item: item[1] != BACKGROUND))
 
@@ -263,8 +276,10 @@ def _check_unions(manifest: Manifest) -> None:
     """A union has two classes or more, no background, and both corpora annotate all of it or nothing."""
     for union in (name for name in manifest.classes.values() if "|" in name):
         parts = set(parts_of(union))
-        if BACKGROUND in parts or len(parts) < 2:
-            raise DataError(f"{FILE_NAME}: the union {union!r} needs two classes or more, none of them {BACKGROUND}")
+        if parts & {BACKGROUND, IGNORE} or len(parts) < 2:
+            raise DataError(
+                f"{FILE_NAME}: the union {union!r} needs two classes or more, none of them {BACKGROUND} or {IGNORE}"
+            )
         for key, corpus in (("annotated", manifest.annotated), ("test_annotated", manifest.test_annotated)):
             if parts & set(corpus) and parts - set(corpus):
                 raise DataError(

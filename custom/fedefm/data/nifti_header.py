@@ -8,7 +8,10 @@ Layout: https://nifti.nimh.nih.gov, nifti1.h and nifti2.h.
 import math
 import struct
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
 
 from fedefm.errors import DataError
 
@@ -41,12 +44,44 @@ class Geometry:
         """Whether all its numbers mean something."""
         return all(abs(value) < _LARGEST for value in (*self.pixdim, *self.quaternion, *self.affine))  # false for NaN
 
+    @property
+    def matrix(self) -> Float64[np.ndarray, "4 4"] | None:
+        """From (column, row, frame) to millimetres to the right, to the front and up; None where nothing is said.
+
+        `sform` counts before `qform`, as in the standard; spacing alone says nothing of directions.
+        """
+        found = np.eye(4)
+        if not self.is_finite or max(self.codes) <= 0:
+            return None
+        if self.codes[1] > 0:
+            found[:3] = np.reshape(self.affine, (3, 4))
+            return found
+        b, c, d, *offset = self.quaternion
+        a = math.sqrt(max(0.0, 1.0 - b * b - c * c - d * d))
+        turn = np.array(
+            [
+                [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+                [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+                [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+            ]
+        )
+        sign = -1.0 if self.pixdim[0] < 0 else 1.0
+        found[:3, :3] = turn * np.array([self.pixdim[1], self.pixdim[2], sign * self.pixdim[3]])
+        found[:3, 3] = offset
+        return found
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether it says more than what tools write that know nothing: axes of length 1 from the origin."""
+        found = self.matrix
+        return found is not None and not np.array_equal(np.abs(found), np.eye(4))
+
     @staticmethod
-    def flat(spacing_mm: float | None) -> "Geometry":
+    def flat(spacing_mm: tuple[float, float] | None) -> "Geometry":
         """Frames of a run that lies nowhere in particular: the axes of a screen, 1 where the spacing is unknown."""
-        side = spacing_mm or 1.0
-        affine = (-side, 0, 0, 0, 0, -side, 0, 0, 0, 0, 1, 0)  # columns run to the left, rows to the back, as in DICOM
-        return Geometry((1.0, side, side, 1.0), (0, 1), (0.0,) * 6, tuple(map(float, affine)), 2)
+        row, column = spacing_mm or (1.0, 1.0)
+        affine = (-column, 0, 0, 0, 0, -row, 0, 0, 0, 0, 1, 0)  # columns run to the left, rows to the back, as in DICOM
+        return Geometry((1.0, column, row, 1.0), (0, 1), (0.0,) * 6, tuple(map(float, affine)), 2)
 
 
 @dataclass(frozen=True)
@@ -57,7 +92,9 @@ class NiftiHeader:
         order: byte order, `<` or `>`.
         version: 1 or 2.
         shape: frames, rows, columns.
+        kind: of the numbers, NIfTI's `datatype`.
         bits: of one pixel.
+        scale: slope and intercept, not checked.
         planes: values of a pixel that lie in as many stacks, one after the other; 1 for grey.
         offset: where the pixels start, in bytes.
         length: bytes of the file to the end of the pixels.
@@ -65,10 +102,12 @@ class NiftiHeader:
         geometry: how the stack lies in space, not checked.
     """
 
-    order: str
+    order: Literal["<", ">"]
     version: int
     shape: tuple[int, int, int]
+    kind: int
     bits: int
+    scale: tuple[float, float]
     planes: int
     offset: int
     length: int
@@ -86,7 +125,8 @@ def parse_header(name: str, head: bytes) -> NiftiHeader:
     Raises:
         DataError: it is no header, of more than three dimensions, or its pixels start nowhere.
     """
-    for order in "<>":
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for order in orders:
         size = struct.unpack(order + "i", head[:4])[0] if len(head) >= 352 else 0
         if size == 348:
             return _build(name, order, 1, head, _NIFTI_1)
@@ -95,38 +135,29 @@ def parse_header(name: str, head: bytes) -> NiftiHeader:
     raise DataError(f"cannot read {name}: truncated or not a NIFTI file; re-export it or remove it")
 
 
-def one_frame(head: bytes, header: NiftiHeader, frame: bytes) -> bytes:
-    """A file of its own with one frame of a stack."""
-    place, kind, start = (40, "h", 352) if header.version == 1 else (16, "q", HEAD_BYTES)
-    _, rows, columns = header.shape
-    data = bytearray(head[:start].ljust(start, b"\0"))
-    struct.pack_into(header.order + "8" + kind, data, place, 3, columns, rows, 1, 1, 1, 1, 1)
-    struct.pack_into(
-        header.order + ("f" if header.version == 1 else "q"), data, 108 if header.version == 1 else 168, start
-    )
-    data[start - 4 :] = bytes(4)  # no extensions: they may hold anything
-    return bytes(data) + frame
-
-
 class _Layout(NamedTuple):
     """Where a version keeps its fields: the kinds of their numbers, and the first byte."""
 
     dims: str
     intent: str
+    kind: str
     bits: str
     pixdim: str
     offset: str
+    scale: str
     units: str
     codes: str
     quaternion: str
     affine: str
 
 
-_NIFTI_1 = _Layout("8h@40", "h@68", "h@72", "4f@76", "f@108", "B@123", "2h@252", "6f@256", "12f@280")
-_NIFTI_2 = _Layout("8q@16", "i@504", "h@14", "4d@104", "q@168", "i@500", "2i@344", "6d@352", "12d@400")
+_NIFTI_1 = _Layout("8h@40", "h@68", "h@70", "h@72", "4f@76", "f@108", "2f@112", "B@123", "2h@252", "6f@256", "12f@280")
+_NIFTI_2 = _Layout(
+    "8q@16", "i@504", "h@12", "h@14", "4d@104", "q@168", "2d@176", "i@500", "2i@344", "6d@352", "12d@400"
+)
 
 
-def _build(name: str, order: str, version: int, head: bytes, layout: _Layout) -> NiftiHeader:
+def _build(name: str, order: Literal["<", ">"], version: int, head: bytes, layout: _Layout) -> NiftiHeader:
     count, *stated = _take(order, layout.dims, head)
     sides = [max(1, side) if k < count else 1 for k, side in enumerate(stated)]
     planes = sides[4] if _take(order, layout.intent, head)[0] in _VECTORS else 1
@@ -144,7 +175,9 @@ def _build(name: str, order: str, version: int, head: bytes, layout: _Layout) ->
         order=order,
         version=version,
         shape=(sides[2], sides[1], sides[0]),
+        kind=_take(order, layout.kind, head)[0],
         bits=bits,
+        scale=_take(order, layout.scale, head),
         planes=planes,
         offset=start,
         length=start + math.prod(sides) * bits // 8,

@@ -1,17 +1,21 @@
-"""The first bytes of a PNG file (W3C PNG, 11.2.2 IHDR): its size and how its values are stored.
+"""The chunks of a PNG file (W3C PNG, 5.3): its size, how its values are stored, and the stored values alone.
 
 Written by hand: a picture library decides on its own when it decodes, and a file that declares a huge size must be
-refused before that. The few bytes that are needed have one fixed place, and reading them takes less time than a library
-needs to open the file.
+refused before that. It also decides what the values mean (a palette, significant bits, a gamma); of a mask only the
+stored numbers count.
 """
 
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedefm.errors import DataError
 
-_GREY, _PALETTE, _GREY_ALPHA = 0, 3, 4
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
+_BITS = {_GREY: (1, 2, 4, 8, 16), _RGB: (8, 16), _PALETTE: (1, 2, 4, 8), _GREY_ALPHA: (8, 16), _RGBA: (8, 16)}
+_NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 @dataclass(frozen=True)
@@ -21,25 +25,98 @@ class PngHeader:
     Attributes:
         shape: 1, rows, columns.
         bits: of one stored value.
-        grey: one grey value a pixel, not colours or a palette.
+        colour: the colour type.
     """
 
     shape: tuple[int, int, int]
     bits: int
-    grey: bool
+    colour: int
+
+    @property
+    def has_palette(self) -> bool:
+        """Whether a value is the number of a colour."""
+        return self.colour == _PALETTE
+
+    @property
+    def is_grey_with_alpha(self) -> bool:
+        """Whether a pixel is a grey value and an opacity."""
+        return self.colour == _GREY_ALPHA
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether a pixel is one grey value."""
+        return self.colour == _GREY
 
 
 def read_png_header(path: Path) -> PngHeader:
     """Read the size and sample type of a PNG file.
 
     Raises:
-        DataError: where the header is cut off, or declares grey with transparency, which SimpleITK does not read.
+        DataError: where the header is cut off, or declares what PNG does not have.
     """
     with path.open("rb") as file:
         head = file.read(26)
     if len(head) < 26 or head[12:16] != b"IHDR":
         raise DataError(f"cannot read {path.name}: truncated or not a PNG file; re-export it or remove it")
     columns, rows, bits, colour = struct.unpack_from(">IIBB", head, 16)
-    if colour == _GREY_ALPHA:
-        raise DataError(f"{path.name}: grey with an alpha channel; save it without alpha")
-    return PngHeader((1, rows, columns), 8 if colour == _PALETTE else int(bits), colour == _GREY)
+    if bits not in _BITS.get(colour, ()):
+        raise DataError(f"cannot read {path.name}: PNG has no colour type {colour} of {bits} bits; re-export it")
+    return PngHeader((1, rows, columns), int(bits), int(colour))
+
+
+def stored_values(path: Path, *, numbers: bool) -> bytes | None:
+    """A PNG file of the stored values alone, for a decoder that would change them; None where it does not.
+
+    A palette with its colours left out is grey. Two bytes of grey and opacity are one value of 16 bits, four bytes are
+    four values of 8: the layout of the bytes is the same, so the packed data needs no change.
+
+    Args:
+        path: the file.
+        numbers: give the numbers of a palette, not its colours.
+
+    Raises:
+        DataError: the file is cut off.
+    """
+    header = read_png_header(path)
+    kinds = _chunks(path)
+    drop_palette = header.has_palette and numbers
+    remarks = {b"sBIT"} | ({b"tRNS"} if header.is_grey else set())
+    if not (drop_palette or header.is_grey_with_alpha or any(kind in remarks for kind, _ in kinds)):
+        return None
+    colour, bits = header.colour, header.bits
+    if drop_palette:
+        colour = _GREY
+    elif header.is_grey_with_alpha:
+        colour, bits = (_GREY, 16) if bits == 8 else (_RGBA, 8)
+    kept = _NEEDED if header.has_palette and not drop_palette else (b"IHDR", b"IDAT", b"IEND")
+    body = SIGNATURE
+    for kind, data in kinds:
+        if kind == b"IHDR":
+            data = data[:8] + bytes([bits, colour]) + data[10:]
+        if kind in kept:
+            body += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return body
+
+
+def check_chunks(path: Path) -> None:
+    """Refuse a file that ends before its end mark.
+
+    Raises:
+        DataError: it does.
+    """
+    _chunks(path)
+
+
+def _chunks(path: Path) -> list[tuple[bytes, bytes]]:
+    """Kind and content of each chunk up to the end mark; checks of the data are left to the decoder."""
+    data, found, position = path.read_bytes(), [], len(SIGNATURE)
+    while position + 12 <= len(data):
+        length = int(struct.unpack_from(">I", data, position)[0])
+        kind, content = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        if len(content) < length:
+            break
+        found.append((kind, content))
+        if kind == b"IEND":
+            return found
+        position += 12 + length
+    raise DataError(f"cannot read {path.name}: truncated; re-export it or remove it")

@@ -20,13 +20,14 @@ from fedefm.data import letterbox, normalise
 from fedefm.data.cache import Entry, Kept, Made, Parts, Progress, Records, Source, keep
 from fedefm.data.fitted import Fitted, fit_image, fit_pair, mask_type
 from fedefm.data.folder import list_pairs
+from fedefm.data.formats.reader import Spacing
 from fedefm.data.manifest import Manifest, load_manifest
 from fedefm.files import told
 
 FOLDER = ".fedefm-prepared"
 """Within a hospital's folder, beside `images/` and `masks/`; nothing else looks into it."""
 
-_VERSION = 1  # of what stands in a record
+_VERSION = 2  # of what stands in a record, and of how files are read
 # Another version of a library may give another last bit.
 _LIBRARIES = [np.__version__, scipy.__version__, SimpleITK.Version_VersionString(), torch.__version__]
 _TELL = 30.0  # s between two lines of the log
@@ -41,13 +42,13 @@ class File:
     Attributes:
         numbers: of its frames, for `Prepared.read`.
         present: for each frame the mask positions that are somewhere in it.
-        spacing_mm: millimetres a pixel of the square, or None where the file does not state it.
+        spacing_mm: millimetres of a pixel of the square, or None where the file does not state it.
         unreadable: why the file, or its mask, could not be read; None where it was.
     """
 
     numbers: range
     present: tuple[tuple[int, ...], ...]
-    spacing_mm: float | None
+    spacing_mm: Spacing | None
     unreadable: str | None
 
 
@@ -215,7 +216,9 @@ def _made(fitted: Fitted) -> Made:
 def _file(entry: Entry) -> File:
     present = tuple(tuple(frame) for frame in entry.note.get("present", ()))
     numbers = range(entry.first, entry.first + len(entry.digests))
-    return File(numbers, present, entry.note.get("spacing_mm"), entry.unreadable)
+    rows_columns = entry.note.get("spacing_mm")
+    spacing_mm = None if rows_columns is None else (float(rows_columns[0]), float(rows_columns[1]))
+    return File(numbers, present, spacing_mm, entry.unreadable)
 
 
 def _kinds(masks: "np.dtype[Any] | None") -> list["np.dtype[Any]"]:

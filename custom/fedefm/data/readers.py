@@ -4,6 +4,8 @@
 """
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,18 +13,37 @@ import numpy as np
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
+from fedefm.data.formats.bitmap import Bitmap
 from fedefm.data.formats.dicom import Dicom
 from fedefm.data.formats.jpeg import Jpeg
 from fedefm.data.formats.nifti import Nifti
+from fedefm.data.formats.numpy_array import NumpyArray
 from fedefm.data.formats.png import Png
 from fedefm.data.formats.reader import Frame, ImageFrames, Reader
 from fedefm.data.formats.tiff import Tiff
+from fedefm.data.formats.volume import MetaImage, Nrrd
 from fedefm.errors import DataError
 
 # Every format; nothing else in the package lists them.
-READERS: tuple[type[Reader], ...] = (Png, Jpeg, Tiff, Nifti, Dicom)
+READERS: tuple[type[Reader], ...] = (Png, Jpeg, Tiff, Nifti, Bitmap, NumpyArray, Nrrd, MetaImage, Dicom)
 
 HEAD_BYTES = 352
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")
+_ARCHIVE = "an archive; unpack it"
+_VIDEO = "a video, which is not read; export the run as DICOM or its frames as PNG"
+_NOT_READ = {
+    **dict.fromkeys((".avi", ".mp4", ".m4v", ".mov", ".wmv", ".mpg", ".mpeg", ".mkv", ".webm"), _VIDEO),
+    **dict.fromkeys((".zip", ".gz", ".tgz", ".tar", ".rar", ".7z"), _ARCHIVE),
+    ".json": "annotations in JSON; make a folder of them with fedefm data import coco or labelstudio",
+    ".xml": "annotations in XML; make a folder of them with fedefm data import cvat",
+    ".npz": "several arrays of NumPy; save one as .npy",
+    ".mhd": "a MetaImage in two files; save it as one .mha",
+    ".nhdr": "a NRRD in two files; save it as one .nrrd",
+    ".hdr": "NIfTI or Analyze in two files; save it as one .nii",
+    ".img": "NIfTI or Analyze in two files; save it as one .nii",
+    ".mat": "a MATLAB file; save it as PNG or TIFF",
+    ".webp": "a WebP picture, which may have lost values; save it as PNG",
+}
 MAX_SIDE = 8192  # pixels; flat detectors reach about 4300
 MAX_PIXELS = 1 << 28  # a file's frames together: 1024 frames of 512 x 512, 1 GiB as float32
 
@@ -34,14 +55,13 @@ def open_file(path: Path) -> Reader:
         DataError: the file is empty or unreadable, its bytes are not what its ending says, or a side is absurd.
     """
     path, ending = Path(path), _ending(path)
+    check_name(path)
     head = _head(path)
     stated = next(reader for reader in READERS if ending in reader.endings)
     if not stated.recognises(head, ending):
         found = next((reader for reader in READERS if reader.recognises(head, ending)), None)
         if found is None:
-            raise DataError(
-                f"cannot read {path.name}: truncated or not a {stated.format} file; re-export it or remove it"
-            )
+            raise DataError(f"cannot read {path.name}: {_unknown(path, stated, ending)}")
         raise DataError(f"{path.name} holds {found.format}, not {stated.format}; give it the extension of its format")
     file = stated(path)
     _check_size(file, file.shape[1:])
@@ -55,6 +75,15 @@ def read_shape(path: Path) -> tuple[int, int, int]:
         DataError: where the header cannot be read, declares too large a picture or more than the file holds.
     """
     return _open_whole(path).label_shape
+
+
+def read_mask_shape(path: Path, image: Path) -> tuple[int, int, int]:
+    """Frames, rows and columns that `read_mask` will give of a mask and its image, by their headers.
+
+    Raises:
+        DataError: where one of the headers cannot be read, or the mask is of another image.
+    """
+    return _open_whole(path).label_shape_on(open_file(image))
 
 
 def read_image(path: Path) -> ImageFrames:
@@ -72,13 +101,21 @@ def read_image(path: Path) -> ImageFrames:
     return image
 
 
-def read_mask(path: Path) -> Int64[np.ndarray, "f h w"]:
+def read_mask(path: Path, image: Path | None = None) -> Int64[np.ndarray, "f h w"]:
     """Read a mask: its values as stored; of a DICOM segmentation object the segment numbers.
 
+    Args:
+        path: the mask.
+        image: what it is a mask of. Then it is brought onto the image's frames and pixels, by what the headers of both
+            say of where they lie, and by the frames that a segmentation object names. Without it the order is that of
+            the file.
+
     Raises:
-        DataError: where the file cannot be read (see `read_image`), or is in colour or not of whole numbers.
+        DataError: where the file cannot be read (see `read_image`), is in colour or not of whole numbers, or is of
+            another image.
     """
-    return _open_whole(path).labels()
+    file = _open_whole(path)
+    return file.labels() if image is None else file.labels_on(open_file(image))
 
 
 def read_frames(file: Reader, wanted: range | None = None) -> Iterator[Frame]:
@@ -107,8 +144,28 @@ def read_frames(file: Reader, wanted: range | None = None) -> Iterator[Frame]:
 
 
 def stem_of(path: Path) -> str:
-    """A file's name without its ending; a DICOM file may have none, and its name may hold dots."""
-    return path.name[: len(path.name) - len(_ending(path))]
+    """A file's name without its ending; a DICOM file may have none, and its name may hold dots.
+
+    Accents are composed: one system writes them as a letter and a mark, another as one letter, and they look alike.
+    """
+    ending = _ending(path) or _other_ending(path)
+    return unicodedata.normalize("NFC", path.name[: len(path.name) - len(ending)])
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path that libraries cannot open and screens cannot show.
+
+    Raises:
+        DataError: it is not in UTF-8, as names from old systems are not.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = path.name.encode(errors="surrogateescape").decode("latin-1")
+        raise DataError(
+            f"{shown}: the name of this file, or of a folder above it, is not in UTF-8; rename it, as with "
+            "convmv -f latin1 -t utf8 -r --notest FOLDER"
+        ) from None
 
 
 def count_values(mask: Int64[np.ndarray, "..."]) -> dict[int, int]:
@@ -126,12 +183,30 @@ def _ending(path: Path) -> str:
     return max((ending for reader in READERS for ending in reader.endings if name.endswith(ending)), key=len)
 
 
+def _other_ending(path: Path) -> str:
+    """What looks like an ending of no format that is read; numbers behind a dot are part of a DICOM name."""
+    found = _ENDING.search(path.name)
+    return found[0] if found and found.start() else ""
+
+
+def _unknown(path: Path, stated: type[Reader], ending: str) -> str:
+    """Why a file that no format recognises is not read."""
+    if ending:
+        return f"its first bytes are not those of a {stated.format} file; re-export it or remove it"
+    other = _other_ending(path).lower()
+    if other in _NOT_READ:
+        return f"{_NOT_READ[other]}, or remove it"
+    formats = ", ".join(reader.format for reader in READERS)
+    return f"of no format that is read ({formats}); re-export it or remove it"
+
+
 def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        raise DataError(f"cannot open {path.name}: {error.strerror}; check its permissions") from error
+        remedy = "it is a link to nowhere" if path.is_symlink() and not path.exists() else "check its permissions"
+        raise DataError(f"cannot open {path.name}: {error.strerror}; {remedy}") from error
     if not head:
         raise DataError(f"cannot read {path.name}: the file is empty; re-export it or remove it")
     return head

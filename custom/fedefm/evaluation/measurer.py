@@ -105,7 +105,7 @@ class Measurer(Site):
 
 
 def label(model: nn.Module, split: Split, batch: int = BATCH) -> Iterator[ScoredImage]:
-    """What a network marks on every image of a split, beside the truth; one image after another.
+    """What a network marks on every image of a split of which something is known, beside the truth; one after another.
 
     Args:
         model: gives logits of (b, k, s, s) for images of (b, 1, s, s).
@@ -118,6 +118,10 @@ def label(model: nn.Module, split: Split, batch: int = BATCH) -> Iterator[Scored
         with torch.inference_mode():
             confidence, labels = model(images.to(device)).softmax(1).max(1)
         for sure, found, said in zip(confidence.cpu().numpy(), labels.cpu().numpy(), masks.numpy(), strict=True):
+            patient, spacing_mm = next(owners)
             # Of a union's pixels no class is scored, and where nothing is known nothing counts.
-            found, truth = np.where(said == NOTHING_KNOWN, 0, found), said.clip(min=0)
-            yield ScoredImage(found, truth, *next(owners), sure.clip(0, 1))
+            unknown = said == NOTHING_KNOWN
+            if unknown.all():
+                continue
+            found, truth = np.where(unknown, 0, found), said.clip(min=0)
+            yield ScoredImage(found, truth, patient, spacing_mm, np.where(unknown, np.nan, sure.clip(0, 1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,9 @@ from torch import Tensor
 from fedefm.data.dataset import load_site
 from fedefm.data.folder import list_images
 from fedefm.data.frames import Batch, Frames, PreparedFrames, Split
-from fedefm.data.label_sets import leaves_open
+from fedefm.data.label_sets import NOTHING_KNOWN, leaves_open
 from fedefm.data.manifest import FILE_NAME as MANIFEST
-from fedefm.data.manifest import load_manifest
+from fedefm.data.manifest import canonical, load_manifest
 from fedefm.data.prepared import File, Prepared, prepare_images
 from fedefm.data.splits import split_by_hash
 from fedefm.errors import DataError
@@ -25,6 +26,12 @@ FILE_NAME = "labels.csv"
 _IMAGE = ("image", "StudyInstanceUID")  # the second as in RANZCR CLiP
 _PATIENT = ("patient", "PatientID")
 UNKNOWN = float("nan")
+_SEPARATORS = (",", ";", "\t")
+_LABELS = {
+    **dict.fromkeys(("1", "1.0", "1.00", "true"), 1.0),
+    **dict.fromkeys(("0", "0.0", "0.00", "false"), 0.0),
+    "": UNKNOWN,
+}
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,10 @@ def _from_masks(split: Split, classes: Sequence[str], corpus: Sequence[str]) -> 
 
 
 def _presence(labels: Sequence[int], channel: int) -> float:
-    """1 where a class is labelled, 0 where not; not stated where a union leaves it open."""
-    return 1.0 if channel in labels else UNKNOWN if leaves_open(labels, channel) else 0.0
+    """1 where a class is labelled, 0 where not; not stated where a union or what nobody looked at leaves it open."""
+    if channel in labels:
+        return 1.0
+    return UNKNOWN if NOTHING_KNOWN in labels or leaves_open(labels, channel) else 0.0
 
 
 @dataclass(frozen=True)
@@ -127,17 +136,19 @@ def read_table(path: Path, classes: Sequence[str]) -> dict[str, tuple[str, list[
     Raises:
         DataError: a column is missing, an image stands twice, or a label is none of 1, 0 and nothing.
     """
-    columns, lines = _read_csv(path)
+    columns, lines = _read_csv(path, classes)
     image = next((c for c in _IMAGE if c in columns), None)
     patient = next((c for c in _PATIENT if c in columns), image)
     if image is None or patient is None or not set(classes) & set(columns):
         raise DataError(f"{path.name}: needs a column '{_IMAGE[0]}' and one for a class, such as {classes[0]!r}")
     rows: dict[str, tuple[str, list[float]]] = {}
     for row in lines:
-        stem = row[image] or ""
+        stem = unicodedata.normalize("NFC", (row[image] or "").strip())
+        if not stem and not any((value or "").strip() for value in row.values() if not isinstance(value, list)):
+            continue  # a line of separators alone, as spreadsheets leave behind
         if stem in rows:
             raise DataError(f"{path.name}: image {stem!r} stands twice; keep one line")
-        rows[stem] = (row[patient] or stem, [_label(path, row.get(name)) for name in classes])
+        rows[stem] = ((row[patient] or "").strip() or stem, [_label(path, row.get(name)) for name in classes])
     if not rows:
         raise DataError(f"{path.name}: no image in it; add one line for each")
     return rows
@@ -148,20 +159,28 @@ def table_classes(path: Path) -> tuple[str, ...]:
     return tuple(c for c in _read_csv(path)[0] if c not in (*_IMAGE, *_PATIENT))
 
 
-def _read_csv(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    """Columns and lines of a table."""
+def _read_csv(path: Path, classes: Sequence[str] = ()) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """Columns and lines of a table, with commas, semicolons or tabs between its cells.
+
+    Columns that differ from a known name by case, hyphens or spaces alone get that name.
+    """
+    known = {canonical(name): name for name in (*_IMAGE, *_PATIENT, *classes)}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            return tuple(table.fieldnames or ()), list(table)
+            first = file.readline()
+            file.seek(0)
+            separator = max(_SEPARATORS, key=first.count)
+            table = csv.DictReader(file, delimiter=separator, skipinitialspace=True)
+            names = [name.strip() for name in table.fieldnames or ()]
+            table.fieldnames = [known.get(canonical(name), name) for name in names]
+            return tuple(table.fieldnames), list(table)
     except (OSError, ValueError, csv.Error) as error:
         reason = type(error).__name__
         raise DataError(f"{path.name}: cannot be read as a table ({reason}); save it as CSV in UTF-8") from error
 
 
 def _label(path: Path, text: str | None) -> float:
-    known = {"1": 1.0, "0": 0.0, "": UNKNOWN}
-    value = known.get((text or "").strip())
+    value = _LABELS.get((text or "").strip().casefold().replace(",", "."))
     if value is None:
         raise DataError(f"{path.name}: label {text!r:.40} is none of 1, 0 and nothing; correct it")
     return value

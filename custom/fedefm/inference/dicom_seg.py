@@ -145,6 +145,7 @@ class SegObject:
         for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate"):
             if keyword not in data:
                 setattr(data, keyword, "")
+        data.PatientOrientation = None  # of type 2 where no place in the patient is known; C.7.6.1
         for keyword in ("StudyTime", "AccessionNumber", "ReferringPhysicianName"):
             if keyword not in data:
                 setattr(data, keyword, "")
@@ -220,12 +221,14 @@ def _frame_groups(segment: int, number: int, source: tuple[str, str, int | None]
     reference = _reference(sop_class, instance)
     if frame is not None:
         reference.ReferencedFrameNumber = frame
+    reference.SpatialLocationsPreserved = "YES"
     reference.PurposeOfReferenceCodeSequence = DicomSequence(
         [_code("121322", "Source image for image processing operation", "DCM")]
     )
     derivation.SourceImageSequence = DicomSequence([reference])
     derivation.DerivationCodeSequence = DicomSequence([_code("113076", "Segmentation", "DCM")])
     content.DimensionIndexValues = [segment, number]
+    content.TemporalPositionIndex = number
     identity.ReferencedSegmentNumber = segment
     groups.DerivationImageSequence = DicomSequence([derivation])
     groups.FrameContentSequence = DicomSequence([content])
@@ -234,14 +237,19 @@ def _frame_groups(segment: int, number: int, source: tuple[str, str, int | None]
 
 
 def _organise(data: Dataset) -> None:
-    """Frames are ordered by segment and by frame of the source; C.7.6.17."""
+    """Frames are ordered by segment and by their place in the run; C.7.6.17.
+
+    A dimension has to be an attribute with one value in each frame, directly in its functional group: a frame number of
+    a source image, two sequences deeper, is none, and readers look it up in vain.
+    """
     organisation = Dataset()
     organisation.DimensionOrganizationUID = generate_uid(prefix=None)
     indices = []
-    for pointer, group in ((0x0062000B, 0x0062000A), (0x00081160, 0x00089124)):
+    for label, pointer, group in (("Segment", 0x0062000B, 0x0062000A), ("Frame", 0x00209128, 0x00209111)):
         index = Dataset()
         index.DimensionOrganizationUID = organisation.DimensionOrganizationUID
         index.DimensionIndexPointer, index.FunctionalGroupPointer = pointer, group
+        index.DimensionDescriptionLabel = label
         indices.append(index)
     data.DimensionOrganizationSequence = DicomSequence([organisation])
     data.DimensionIndexSequence = DicomSequence(indices)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from fedefm.data.folder import is_clutter
-from fedefm.data.formats.reader import Reader
+from fedefm.data.formats.reader import Reader, Spacing
 from fedefm.data.nifti_header import Geometry
 from fedefm.data.readers import open_file, read_frames
 from fedefm.errors import DataError
@@ -30,8 +30,8 @@ class Run:
     shape: tuple[int, int, int]
 
     @property
-    def spacing_mm(self) -> float | None:
-        """Millimetres a pixel where all files agree, else None."""
+    def spacing_mm(self) -> Spacing | None:
+        """Millimetres of a pixel where all files agree, else None."""
         found = {file.spacing_mm for file in self.files}
         return found.pop() if len(found) == 1 else None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fedefm.data.formats.reader import Spacing
 from fedefm.inference.predict import Labelled
 from fedefm.metrics import Tip, device_tip
 
@@ -36,7 +37,7 @@ class TipTable:
 
     name = "tips.csv"
 
-    def __init__(self, folder: Path, spacing_mm: float | None) -> None:
+    def __init__(self, folder: Path, spacing_mm: Spacing | None) -> None:
         self._file = (folder / self.name).open("w", newline="", encoding="utf-8")
         self._rows, self._spacing = csv.writer(self._file, lineterminator="\n"), spacing_mm
         self._rows.writerow(_COLUMNS)
@@ -44,7 +45,11 @@ class TipTable:
     def add(self, number: int, tips: dict[str, Tip]) -> None:
         """Append the tips of a frame."""
         for name, tip in tips.items():
-            mm = ("", "") if self._spacing is None else (f"{tip.x * self._spacing:.3f}", f"{tip.y * self._spacing:.3f}")
+            mm = (
+                ("", "")
+                if self._spacing is None
+                else (f"{tip.x * self._spacing[1]:.3f}", f"{tip.y * self._spacing[0]:.3f}")
+            )
             self._rows.writerow((number, name, f"{tip.x:g}", f"{tip.y:g}", *mm))
 
     def close(self) -> None:

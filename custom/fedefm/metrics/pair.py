@@ -7,7 +7,7 @@ from functools import cached_property
 
 from fedefm.metrics.overlap import Mask, check_pair
 from fedefm.metrics.surface import hausdorff95
-from fedefm.metrics.tip import device_tip, tip_distance
+from fedefm.metrics.tip import Tip, device_tip, tip_distance
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Pair:
         truth: pixels that show it.
         carrier: pixels that were marked as what the device comes out of, or None; see `device_tip`.
         true_carrier: pixels that show it, or None.
-        spacing_mm: millimetres a pixel, or None where nobody knows.
+        spacing_mm: millimetres from row to row and from column to column, or None where nobody knows.
 
     Raises:
         DataError: the masks differ in shape.
@@ -29,7 +29,7 @@ class Pair:
     truth: Mask
     carrier: Mask | None = None
     true_carrier: Mask | None = None
-    spacing_mm: float | None = None
+    spacing_mm: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         check_pair(self.prediction, self.truth)
@@ -49,11 +49,32 @@ class Pair:
         """`hausdorff95`, in pixels."""
         return hausdorff95(self.prediction, self.truth)
 
-    @cached_property
+    @property
+    def surface_mm(self) -> float | None:
+        """`hausdorff95`, in millimetres; None where it or the spacing is not known."""
+        if self.spacing_mm is None or self._is_square:
+            return self._in_mm(self.surface_px)
+        return hausdorff95(self.prediction, self.truth, self.spacing_mm)
+
+    @property
     def tip_px(self) -> float | None:
         """From the tip that was marked to the true one, in pixels."""
-        return tip_distance(device_tip(self.prediction, self.carrier), device_tip(self.truth, self.true_carrier))
+        return tip_distance(*self._tips)
 
-    def in_mm(self, pixels: float | None) -> float | None:
-        """A distance in millimetres; None where it or the spacing is not known."""
-        return None if pixels is None or self.spacing_mm is None else pixels * self.spacing_mm
+    @property
+    def tip_mm(self) -> float | None:
+        """The same in millimetres; None where it or the spacing is not known."""
+        if self.spacing_mm is None or self._is_square:
+            return self._in_mm(self.tip_px)
+        return tip_distance(*self._tips, self.spacing_mm)
+
+    @cached_property
+    def _tips(self) -> tuple[Tip | None, Tip | None]:
+        return device_tip(self.prediction, self.carrier), device_tip(self.truth, self.true_carrier)
+
+    @property
+    def _is_square(self) -> bool:
+        return self.spacing_mm is not None and self.spacing_mm[0] == self.spacing_mm[1]
+
+    def _in_mm(self, pixels: float | None) -> float | None:
+        return None if pixels is None or self.spacing_mm is None else pixels * self.spacing_mm[0]

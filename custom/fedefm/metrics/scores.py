@@ -23,14 +23,14 @@ class ScoredImage:
         prediction: label map, 0 for background and k for the k-th class.
         truth: likewise.
         patient: whose image it is; intervals draw patients.
-        spacing_mm: millimetres a pixel, or None where nobody knows.
-        confidence: the probability of each pixel's predicted class, or None.
+        spacing_mm: millimetres from row to row and from column to column, or None where nobody knows.
+        confidence: the probability of each pixel's predicted class, NaN where nobody knows the truth; or None.
     """
 
     prediction: Labels
     truth: Labels
     patient: str = ""
-    spacing_mm: float | None = None
+    spacing_mm: tuple[float, float] | None = None
     confidence: Float[np.ndarray, "h w"] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -135,7 +135,8 @@ class _Together:
         self._ious.append(_mean(iou(case.prediction == label, case.truth == label) for label in self._labels))
         if case.confidence is not None:
             self._confident += 1
-            self._calibration.add(case.confidence.ravel(), (case.prediction == case.truth).ravel())
+            known = ~np.isnan(case.confidence)
+            self._calibration.add(case.confidence[known], (case.prediction == case.truth)[known])
 
     def found(self, patients: Sequence[str], seed: int) -> dict[str, Any]:
         names = tuple(self._authors[0]) if self._authors else ()

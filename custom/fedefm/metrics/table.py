@@ -138,7 +138,7 @@ METRICS: tuple[Metric, ...] = (
         "Surface distance (HD95), mm",
         "HD95 mm",
         Over.BOTH,
-        lambda pair: pair.in_mm(pair.surface_px),
+        lambda pair: pair.surface_mm,
         False,
     ),
     Metric(
@@ -157,7 +157,7 @@ METRICS: tuple[Metric, ...] = (
         "Tip error, mm",
         "Tip mm",
         Over.BOTH,
-        lambda pair: pair.in_mm(pair.tip_px),
+        lambda pair: pair.tip_mm,
         False,
         False,
         _MATRIX_AND_CARD,

@@ -46,11 +46,20 @@ def device_tip(mask: Bool[np.ndarray, "h w"], carrier: Bool[np.ndarray, "h w"] |
     return Tip(float(column), float(row))
 
 
-def tip_distance(prediction: Tip | None, truth: Tip | None) -> float | None:
-    """Pixels between two tips; None where either is missing: a device that was not found has no tip error."""
+def tip_distance(prediction: Tip | None, truth: Tip | None, spacing: tuple[float, float] = (1.0, 1.0)) -> float | None:
+    """Distance of two tips, in the units of `spacing`.
+
+    Args:
+        prediction: where it was marked.
+        truth: where it is.
+        spacing: of rows and columns, such as millimetres a pixel.
+
+    Returns:
+        None where either is missing: a device that was not found has no tip error.
+    """
     if prediction is None or truth is None:
         return None
-    return float(np.hypot(prediction.x - truth.x, prediction.y - truth.y))
+    return float(np.hypot(spacing[1] * (prediction.x - truth.x), spacing[0] * (prediction.y - truth.y)))
 
 
 def _ends(line: Bool[np.ndarray, "h w"]) -> Integer[np.ndarray, "n 2"]:

@@ -35,19 +35,37 @@ def build_model(spec: ModelSpec, classes: int, size: int, *, fetch: bool = False
     architecture = getattr(smp, spec.architecture, None)
     if not (isinstance(architecture, type) and issubclass(architecture, nn.Module)):
         raise ConfigError(f"model: '{spec.architecture}' is no architecture of segmentation-models-pytorch; try Unet")
-    options = _encoder_options(spec.encoder, size) | dict(spec.options)
     published = spec.pretrained if fetch else None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = architecture(
-                encoder_name=spec.encoder, encoder_weights=published, in_channels=1, classes=classes, **options
-            )
-    except Exception as error:  # smp and timm raise many kinds
-        reason = (str(error).splitlines() or ["no reason given"])[0][:160]
-        raise ConfigError(f"model: {spec.architecture} with '{spec.encoder}' cannot be built: {reason}") from error
-    _replace_batch_norm(model)
-    return model
+    tries = _encoder_options(spec.encoder, size)
+    for options in tries:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = architecture(
+                    encoder_name=spec.encoder,
+                    encoder_weights=published,
+                    in_channels=1,
+                    classes=classes,
+                    **options | dict(spec.options),
+                )
+        except Exception as error:  # smp and timm raise many kinds
+            if options is not tries[-1] and _is_of_options(error, options):
+                continue  # this encoder takes any size, or is told in another word
+            raise _refused(spec, error) from error
+        _replace_batch_norm(model)
+        return model
+    raise AssertionError  # the last try has no option that could be unexpected
+
+
+def _is_of_options(error: Exception, options: dict[str, Any]) -> bool:
+    """Whether an option of ours is what a network does not take, or a depth that its decoder was not made for."""
+    unexpected = isinstance(error, TypeError) and any(f"argument '{name}'" in str(error) for name in options)
+    return unexpected or ("encoder_depth" in options and "Model depth" in str(error))
+
+
+def _refused(spec: ModelSpec, error: Exception) -> ConfigError:
+    reason = (str(error).splitlines() or ["no reason given"])[0][:160]
+    return ConfigError(f"model: {spec.architecture} with '{spec.encoder}' cannot be built: {reason}")
 
 
 def initial_weights(spec: ModelSpec, classes: int, size: int, seed: int) -> Weights:
@@ -95,13 +113,16 @@ def feature_maps(output: Any) -> list[Tensor]:
     return [m for m in maps if m.ndim == 4 and m.shape[1] > 0]
 
 
-def _encoder_options(encoder: str, size: int) -> dict[str, Any]:
-    """What timm's transformer encoders need to know beyond their name."""
+def _encoder_options(encoder: str, size: int) -> list[dict[str, Any]]:
+    """What an encoder of timm may need to know beyond its name, to be tried in this order.
+
+    A transformer is built for one size of images unless it is told another; a name does not say what is one.
+    """
+    if not encoder.startswith("tu-"):
+        return [{}]
     if "swin" in encoder:
-        return {"encoder_depth": 4, "img_size": size}
-    if "vit" in encoder and encoder.startswith("tu-") and "mobilevit" not in encoder:
-        return {"dynamic_img_size": True}
-    return {}
+        return [{"encoder_depth": 4, "img_size": size}, {"img_size": size}, {}]
+    return [{"dynamic_img_size": True}, {"img_size": size}, {}]
 
 
 def _replace_batch_norm(module: nn.Module) -> None:

@@ -43,7 +43,7 @@ def permitted(inspection: Inspection, least: int) -> dict[str, Any]:
         "formats": _shown(Counter(one.format for one in used.values()), least),
         "bits": _shown(Counter(str(one.bits) for one in used.values()), least),
         "sizes": _shown(Counter(f"{one.shape[2]} x {one.shape[1]}" for one in used.values()), least),
-        "spacing_mm": _spread([one.spacing_mm for one in used.values() if one.spacing_mm is not None], least),
+        "spacing_mm": _spread([sum(one.spacing_mm) / 2 for one in used.values() if one.spacing_mm is not None], least),
         "grey": {
             name: _spread([one.grey[k] for one in used.values()], least)
             for k, name in enumerate(("percentile_1", "median", "percentile_99"))

@@ -127,7 +127,7 @@ class _Painter:
     def shot(self, place: Place, why: Iterable[str] = ()) -> Shot:
         stem, k = place
         seen = self._inspection.seen[stem]
-        frame, labels = frame_of(seen.pair.image, k), labels_of(seen.pair.mask)
+        frame, labels = frame_of(seen.pair.image, k), labels_of(seen.pair)
         title = seen.pair.image.name + (f", frame {k + 1} of {seen.shape[0]}" if seen.shape[0] > 1 else "")
         patient = self._inspection.patient_of.get(stem, stem)
         note = f"patient {patient}, {self._inspection.split_of.get(stem, 'no split')}"

@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int64, UInt8
 from PIL import Image
 from scipy import ndimage
 
+from fedefm.data.folder import Pair
 from fedefm.data.readers import open_file, read_frames, read_mask
 from fedefm.errors import DataError
 from fedefm.report.overlay import png_address
@@ -57,10 +58,10 @@ def frame_of(path: Path, frame: int) -> Float32[np.ndarray, "h w"] | None:
 
 
 @lru_cache(maxsize=1)
-def labels_of(path: Path) -> Int64[np.ndarray, "f h w"] | None:
-    """The mask of a file; None where it cannot be read. The last one is kept: frames of a cine follow one another."""
+def labels_of(pair: Pair) -> Int64[np.ndarray, "f h w"] | None:
+    """The mask of an image, as it lies on it; None where it cannot be read. The last one is kept: frames of a cine follow one another."""
     try:
-        return read_mask(path)
+        return read_mask(pair.mask, pair.image)
     except (DataError, OSError):
         return None
 

@@ -37,7 +37,7 @@ def overlap_scores(
     Pooled figures count the pixels of all images together, not image by image: an image without the class then weighs
     only by its false positives. A class that is neither there nor predicted scores 1. `support` says how many images
     hold it. Images with pixels of which nobody said whether they are of this class or another are left out; a class
-    that no image can score is missing. Pixels of which nothing is known do not count.
+    that no image can score is missing. Pixels of which nothing is known do not count, nor do images without any other.
 
     Args:
         prediction: label maps, 0 for background and k for the k-th class.
@@ -74,7 +74,7 @@ class _Scores:
 
     def add(self, prediction: Int64[Tensor, "n h w"], truth: Int64[Tensor, "n h w"]) -> None:
         for channel, (_, tally) in self._of.items():
-            kept = ~is_unsure(truth, channel)
+            kept = ~is_unsure(truth, channel) & (truth != NOTHING_KNOWN).flatten(1).any(1)
             known = truth[kept]
             marked = ((prediction[kept] == channel) & (known != NOTHING_KNOWN)).numpy()
             for p, t in zip(marked, (known == channel).numpy(), strict=True):

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from fedefm.data.dicom_header import read_header
-from fedefm.data.formats.dicom import stream_size
+from fedefm.data.formats.dicom_frames import stream_size
 from fedefm.data.readers import open_file, read_frames, read_image, read_mask, read_shape
 from fedefm.errors import DataError
 from support.dicom_files import (
@@ -102,14 +102,15 @@ def test_padding_is_black(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "spacing"),
     [
-        (text(0x00181164, "DS", "0.2\\0.2"), 0.2),
-        (text(0x00181164, "DS", "0.2\\0.3"), None),
+        (text(0x00181164, "DS", "0.2\\0.2"), (0.2, 0.2)),
+        (text(0x00181164, "DS", "0.2\\0.3"), (0.2, 0.3)),
+        (text(0x00181164, "DS", "0,25\\0,25"), (0.25, 0.25)),
         (text(0x00181164, "DS", "0.2\\0"), None),
         (text(0x00181164, "DS", "wide\\0.2"), None),
         (b"", None),
     ],
 )
-def test_spacing_is_what_is_stated(tmp_path: Path, extra: bytes, spacing: float | None) -> None:
+def test_spacing_is_what_is_stated(tmp_path: Path, extra: bytes, spacing: tuple[float, float] | None) -> None:
     path = write(tmp_path / "a.dcm", dicom(values(8, signed=False), before=extra))
     assert read_image(path).spacing_mm == spacing
 
@@ -118,7 +119,9 @@ def test_the_calibrated_spacing_counts_before_the_detectors(tmp_path: Path) -> N
     both = text(0x00181164, "DS", "0.2\\0.2")
     path = tmp_path / "a.dcm"
     write(path, dicom(values(8, signed=False), before=both, between=text(0x00280030, "DS", "0.15\\0.15")))
-    assert read_image(path).spacing_mm == 0.15
+    assert read_image(path).spacing_mm == (0.15, 0.15)
+    write(path, dicom(values(8, signed=False), before=both, between=text(0x00280030, "DS", "0.2\\0.4")))
+    assert read_image(path).spacing_mm == (0.2, 0.4)
 
 
 def test_a_window_changes_nothing(tmp_path: Path) -> None:
@@ -290,9 +293,7 @@ def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
         read_header(write(tmp_path / "a.dcm", dicom(values(8, signed=False), before=deep)))
 
 
-def test_names_and_dates_do_not_reach_the_copy_that_turns_monochrome1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_and_dates_do_not_reach_the_copy_that_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
     execute = sitk.ImageFileReader.Execute
     monkeypatch.setattr(
@@ -302,9 +303,11 @@ def test_names_and_dates_do_not_reach_the_copy_that_turns_monochrome1(
     )
     secret = text(0x00080080, "LO", "SECRET-CLINIC") + text(0x00100010, "PN", "SECRET^NAME")
     private = element(0x00291010, "UN", b"SECRET-PRIVATE")
-    pixels = values(12, signed=False)
-    path = write(tmp_path / "a.dcm", dicom(pixels, 12, "MONOCHROME1", before=secret, between=private))
-    np.testing.assert_array_equal(read_image(path).frames[0], (4095 - pixels).astype(np.float32))
+    pixels = values(8, signed=False)
+    packed = encapsulated(rle(pixels))
+    data = dicom(pixels, 8, "MONOCHROME1", before=secret, between=private, syntax=RLE, pixel_element=packed)
+    path = write(tmp_path / "a.dcm", data)
+    np.testing.assert_array_equal(read_image(path).frames[0], (255 - pixels).astype(np.float32))
     assert len(seen) == 1
     assert b"SECRET" not in seen[0]
     assert b"SECRET" in path.read_bytes()

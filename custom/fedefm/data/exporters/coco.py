@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from fedefm.data.exporters.frames import SiteFrame, class_names, site_frames
 from fedefm.data.importers.coco_rle import encode_coco
-from fedefm.data.manifest import SPLIT_NAMES, load_manifest
+from fedefm.data.manifest import IGNORE, SPLIT_NAMES, load_manifest
 from fedefm.data.png_file import write_png
 from fedefm.files import new_folder
 
@@ -26,7 +26,7 @@ def write(site: Path, out: Path) -> Mapping[str, int]:
         ConfigError: the place is taken.
     """
     manifest = load_manifest(site)
-    names = class_names(manifest)
+    names = tuple(name for name in class_names(manifest) if name != IGNORE)  # the last, which COCO does not have
     categories = [{"id": k, "name": name} for k, name in enumerate(names, 1)]
     parts: dict[str, dict[str, list[Any]]] = {
         split: {"images": [], "annotations": [], "categories": categories} for split in SPLIT_NAMES

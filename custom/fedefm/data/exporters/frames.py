@@ -9,7 +9,7 @@ from jaxtyping import Float32, Integer, UInt
 
 from fedefm.data.folder import list_pairs
 from fedefm.data.grouped import place_once
-from fedefm.data.manifest import BACKGROUND, FILE_NAME, Manifest, parts_of
+from fedefm.data.manifest import BACKGROUND, FILE_NAME, IGNORE, Manifest, parts_of
 from fedefm.data.readers import read_image, read_mask
 from fedefm.errors import DataError
 
@@ -34,8 +34,9 @@ class SiteFrame:
 
 
 def class_names(manifest: Manifest) -> tuple[str, ...]:
-    """The classes of the masks in order of their values, without background."""
-    return tuple(name for name in manifest.classes.values() if name != BACKGROUND)
+    """The classes of the masks in order of their values, without background; `ignore` is the last."""
+    names = [name for name in manifest.classes.values() if name not in (BACKGROUND, IGNORE)]
+    return (*names, *([] if manifest.ignored is None else [IGNORE]))
 
 
 def site_frames(folder: Path, manifest: Manifest) -> Iterator[SiteFrame]:
@@ -48,7 +49,7 @@ def site_frames(folder: Path, manifest: Manifest) -> Iterator[SiteFrame]:
     placed = place_once(folder, manifest)
     for pair in pairs:
         split = placed.split_of[placed.patient_of[pair.stem]]
-        image, mask = read_image(pair.image), read_mask(pair.mask)
+        image, mask = read_image(pair.image), read_mask(pair.mask, pair.image)
         pair.check_shapes(image.frames.shape, mask.shape)
         labels = _numbered(mask, manifest, split, pair.mask.name)
         for k, (frame, label) in enumerate(zip(image.frames, labels, strict=True)):
@@ -63,7 +64,7 @@ def _numbered(
     table = np.full(max(manifest.classes) + 2, -1, np.int64)
     names = class_names(manifest)
     for value, one in manifest.classes.items():
-        table[value] = names.index(one) + 1 if set(parts_of(one)) <= set(corpus) else 0
+        table[value] = names.index(one) + 1 if set(parts_of(one)) <= {*corpus, IGNORE} else 0
     labels = table[mask.clip(-1, len(table) - 1)]
     if labels.min() < 0:
         raise DataError(f"{name}: value {mask[labels < 0][0]} is not in the classes of {FILE_NAME}; declare it there")

@@ -1,25 +1,31 @@
-"""NIfTI, plain or packed: one slice, or a stack as frames, in the order stored."""
+"""NIfTI, plain or packed: one slice, or a stack as frames, in the order stored.
+
+Its pixels lie one after the other, so they are taken as they are: what the header says of space may be more than a
+library accepts (a matrix with shear), and is not needed to read a stack.
+"""
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from jaxtyping import Int64
+from numpy.typing import NDArray
 
-from fedefm.data.formats.decode import decode, picture, raster_shape, to_labels
-from fedefm.data.formats.frame_copy import frame_copy
-from fedefm.data.formats.reader import Frame, ImageFrames, Reader
-from fedefm.data.nifti_header import HEAD_BYTES, Geometry, one_frame, parse_header
+from fedefm.data.formats.decode import picture, to_labels
+from fedefm.data.formats.reader import Frame, ImageFrames, Reader, Spacing
+from fedefm.data.nifti_header import HEAD_BYTES, Geometry, parse_header
 from fedefm.errors import DataError
 
-_IMAGE_IO = "NiftiImageIO"
 _MAGIC = (b"n+1\0", b"n+2\0")
 _CHUNK = 1 << 20
 _MAX_BYTES = 1 << 32  # of the largest readable stack, 16 bytes a pixel
+# Data types of nifti1.h; the colour ones have 3 or 4 bytes a pixel.
+_KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+_COLOURS = {128: 3, 2304: 4}
 
 
 class Nifti(Reader):
@@ -38,9 +44,13 @@ class Nifti(Reader):
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._open() as file:
-            self._head = file.read(HEAD_BYTES)
-        self._header = parse_header(path.name, self._head)
+            self._header = parse_header(path.name, file.read(HEAD_BYTES))
         self.shape, self.spacing_mm = self._header.shape, _spacing(*self._header.pixel_mm)
+
+    @property
+    def lies(self) -> Geometry | None:
+        """By the matrix or the quaternion of the header."""
+        return self._header.geometry
 
     def geometry(self) -> Geometry:
         """The orientation as it stands in the header; pixels are read without it."""
@@ -49,39 +59,69 @@ class Nifti(Reader):
         return self._header.geometry
 
     def check_whole(self) -> None:
-        """SimpleITK fills what is missing with zeros, silently."""
+        """Count the bytes, and refuse kinds of pixels that no image or mask has."""
+        kind, bits = self._header.kind, self._header.bits
+        if kind not in _KINDS and kind not in _COLOURS:
+            raise DataError(
+                f"{self.path.name}: pixels of NIfTI's type {kind} are not read; save it as int16 or float32"
+            )
+        if self._header.planes not in (1, 3, 4):
+            raise DataError(f"{self.path.name} has {self._header.planes} values a pixel; save it as grey or RGB")
+        if bits != 8 * (_COLOURS.get(kind) or np.dtype(_KINDS[kind]).itemsize):
+            raise DataError(f"cannot read {self.path.name}: its type and its bits a pixel differ; re-export it")
         if not self._reaches(self._header.length):
             raise self._truncated()
-        raster_shape(self.path, _IMAGE_IO, self.format)  # refuses what SimpleITK would not decode
 
     def image(self) -> ImageFrames:
         """All frames; slope and intercept are applied."""
-        return picture(decode(self.path, _IMAGE_IO, self.format), self.format, self.spacing_mm)
+        return picture(self._scaled(self._stored(range(self.shape[0]))), self.format, self.spacing_mm)
 
     def labels(self) -> Int64[np.ndarray, "f h w"]:
-        """The numbers of all frames."""
-        return to_labels(decode(self.path, _IMAGE_IO, self.format), self.path.name)
+        """The numbers of all frames; scaled ones may miss whole numbers by what rounding left."""
+        stored = self._stored(range(self.shape[0]))
+        scaled = self._scaled(stored)
+        if scaled is stored:
+            return to_labels(stored, self.path.name)
+        values = scaled.astype(np.float64)
+        whole = np.round(values)
+        return to_labels(whole if (np.abs(values - whole) < 1e-3).all() else values, self.path.name)
 
     def stream(self, wanted: range) -> Iterator[Frame] | None:
-        """Each frame as a file of its own: SimpleITK would unpack a `.nii.gz` as a whole for each of them."""
-        if self._header.planes > 1 or self._header.bits < 8:
-            return None
-        return self._frames(wanted)
+        """One frame at a time."""
+        return None if self._header.planes > 1 else self._frames(wanted)
 
     def _frames(self, wanted: range) -> Iterator[Frame]:
-        _, rows, columns = self.shape
-        length = rows * columns * self._header.bits // 8
+        self.check_whole()
+        for number in wanted:
+            yield picture(self._scaled(self._stored((number,))), self.format).frames[0]
+
+    def _stored(self, wanted: Sequence[int]) -> NDArray[np.generic]:
+        """Frames as they are stored: (n, h, w), and a fourth axis for colour."""
+        header = self._header
+        frames, rows, columns = self.shape
+        samples = _COLOURS.get(header.kind, 1)
+        kind = np.dtype(_KINDS.get(header.kind, "u1")).newbyteorder(header.order)
+        length = rows * columns * samples * kind.itemsize
+        planes = []
         with self._open() as file:
-            for number in wanted:
-                file.seek(self._header.offset + number * length)
-                pixels = file.read(length)
-                if len(pixels) < length:
+            for plane in range(header.planes):
+                data = bytearray()
+                for number in wanted:
+                    file.seek(header.offset + (plane * frames + number) * length)
+                    data += file.read(length)
+                if len(data) < length * len(wanted):
                     raise self._truncated()
-                with frame_copy(one_frame(self._head, self._header, pixels), ".nii", self.path) as copy:
-                    file_of_one = Nifti(copy)
-                    file_of_one.check_whole()
-                    frame = file_of_one.image().frames[0]
-                yield frame
+                planes.append(np.frombuffer(data, kind).reshape(len(wanted), rows, columns, samples))
+        whole = np.concatenate(planes, axis=-1) if len(planes) > 1 else planes[0]
+        pixels: NDArray[np.generic] = whole.astype(whole.dtype.newbyteorder("="), copy=False)
+        return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+    def _scaled(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
+        """A slope of 0 means none, and so do numbers that mean nothing."""
+        slope, intercept = self._header.scale
+        if slope == 0 or not np.isfinite((slope, intercept)).all() or (slope, intercept) == (1, 0) or stored.ndim == 4:
+            return stored
+        return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
 
     @property
     def _packed(self) -> bool:
@@ -109,8 +149,8 @@ class Nifti(Reader):
         return DataError(f"cannot read {self.path.name}: truncated; re-export it or remove it")
 
 
-def _spacing(columns: float, rows: float) -> float | None:
-    """Millimetres a pixel where both directions agree; 1 exactly is what writers put that know nothing."""
-    if not 0 < columns < float("inf") or columns == rows == 1 or not abs(rows - columns) <= 0.01 * columns:
+def _spacing(columns: float, rows: float) -> Spacing | None:
+    """Millimetres of a pixel; 1 exactly is what writers put that know nothing."""
+    if not 0 < columns < float("inf") or not 0 < rows < float("inf") or columns == rows == 1:
         return None
-    return float(columns)
+    return float(rows), float(columns)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
+from numpy.typing import NDArray
 
-from fedefm.data.formats.decode import decode, picture, to_labels
+from fedefm.data.formats.decode import decode, decode_bytes, picture, to_labels
 from fedefm.data.formats.reader import ImageFrames, Reader
-from fedefm.data.png_header import read_png_header
+from fedefm.data.png_header import SIGNATURE, check_chunks, read_png_header, stored_values
 
 _IMAGE_IO = "PNGImageIO"
 
@@ -21,20 +22,39 @@ class Png(Reader):
     @staticmethod
     def recognises(head: bytes, ending: str) -> bool:
         """By its signature."""
-        return head.startswith(b"\x89PNG\r\n\x1a\n")
+        return head.startswith(SIGNATURE)
 
     def __init__(self, path: Path) -> None:
         self.path, self._header = path, read_png_header(path)
         self.shape = self._header.shape
 
     def check_whole(self) -> None:
-        """The decoder notices what is missing."""
+        """Walk the chunks up to the end mark."""
+        check_chunks(self.path)
 
     def image(self) -> ImageFrames:
-        """The one frame."""
-        return picture(decode(self.path, _IMAGE_IO, self.format), self.format)
+        """The one frame; opacity is left out."""
+        pixels = self._decoded(numbers=False)
+        return picture(pixels[..., 0] if self._header.is_grey_with_alpha else pixels, self.format)
 
     def labels(self) -> Int64[np.ndarray, "f h w"]:
-        """The stored numbers: 1, 2 or 4 bits are stretched to 0 ... 255 when they are decoded, and shrunk here."""
-        labels, bits = to_labels(decode(self.path, _IMAGE_IO, self.format), self.path.name), self._header.bits
-        return labels // (255 // ((1 << bits) - 1)) if self._header.grey and bits < 8 else labels
+        """The stored numbers, of a palette those of its colours.
+
+        Values of 1, 2 or 4 bits are stretched to 0 ... 255 when they are decoded, and shrunk here.
+        """
+        labels, bits = to_labels(self._decoded(numbers=True), self.path.name), self._header.bits
+        one_number = self._header.is_grey or self._header.has_palette
+        return labels // (255 // ((1 << bits) - 1)) if one_number and bits < 8 else labels
+
+    def _decoded(self, *, numbers: bool) -> NDArray[np.generic]:
+        """Values as they are stored: no significant bits, no gamma; grey and opacity as two channels."""
+        data = stored_values(self.path, numbers=numbers)
+        if data is None:
+            return decode(self.path, _IMAGE_IO, self.format)
+        pixels = decode_bytes(data, ".png", self.path, _IMAGE_IO, self.format)
+        if not self._header.is_grey_with_alpha:
+            return pixels
+        if self._header.bits == 8:
+            return np.stack([pixels >> 8, pixels & 0xFF], axis=-1).astype(np.uint8)  # type: ignore[operator]
+        high, low = pixels[..., 0::2].astype(np.uint16), pixels[..., 1::2].astype(np.uint16)
+        return high << 8 | low

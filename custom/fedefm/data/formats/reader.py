@@ -10,8 +10,11 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from fedefm.data.nifti_header import Geometry
+from fedefm.data.placing import Placing, placing
 
 Frame = Float32[np.ndarray, "h w"]
+Spacing = tuple[float, float]
+"""Millimetres from row to row, and from column to column."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +23,15 @@ class ImageFrames:
 
     Attributes:
         frames: grey values as the device means them (rescaled, not windowed), (f, h, w), float32.
-        spacing_mm: millimetres a pixel, or None where the file does not state them.
+        spacing_mm: millimetres of a pixel, or None where the file does not state them.
         bits: bits that a value was stored with.
         low: least value that those bits can express.
         high: greatest value that those bits can express; for floating point both are those of the file.
-        format: PNG, JPEG, TIFF, NIFTI or DICOM.
+        format: PNG, JPEG, TIFF, NIFTI, DICOM ...
     """
 
     frames: Float32[np.ndarray, "f h w"]
-    spacing_mm: float | None
+    spacing_mm: Spacing | None
     bits: int
     low: float
     high: float
@@ -46,7 +49,8 @@ class Reader(ABC):
         endings: of its files' names, in lower case; an empty one takes every name that ends like no other format.
         path: the file.
         shape: frames, rows and columns that are stored.
-        spacing_mm: millimetres a pixel, or None where the file does not state them.
+        spacing_mm: millimetres of a pixel, or None where the file does not state them.
+        instance: its own unique name, by which a segmentation may refer to it; empty where it has none.
         segmentation: whether the file holds a mask and cannot be an image.
         padded: whether `stream` gives NaN where the file says that there is no picture.
         series: which series it belongs to; empty where it does not say.
@@ -57,7 +61,8 @@ class Reader(ABC):
     endings: ClassVar[tuple[str, ...]]
     path: Path
     shape: tuple[int, int, int]
-    spacing_mm: float | None = None
+    spacing_mm: Spacing | None = None
+    instance: str = ""
     segmentation: bool = False
     padded: bool = False
     series: str = ""
@@ -86,8 +91,13 @@ class Reader(ABC):
         """Frames, rows and columns of `labels`."""
         return self.shape
 
+    @property
+    def lies(self) -> Geometry | None:
+        """How the frames lie in space; None where the format, or this file, does not say."""
+        return None
+
     def geometry(self) -> Geometry:
-        """How the frames lie in space.
+        """How the frames lie in space, or those of a screen where nothing is said.
 
         Raises:
             DataError: the file says so in numbers that mean nothing.
@@ -119,6 +129,29 @@ class Reader(ABC):
         Raises:
             DataError: the pixels cannot be decoded, or are no whole numbers in one channel.
         """
+
+    def label_shape_on(self, image: "Reader") -> tuple[int, int, int]:
+        """Frames, rows and columns of `labels_on`.
+
+        Raises:
+            DataError: this is no mask of that image.
+        """
+        found = self._placing(image)
+        return self.label_shape if found is None else found.shape
+
+    def labels_on(self, image: "Reader") -> Int64[np.ndarray, "f h w"]:
+        """The numbers of a mask on the pixels of its image, by what both say of where they lie.
+
+        Raises:
+            DataError: as `labels`, or this is no mask of that image.
+        """
+        found = self._placing(image)
+        return self.labels() if found is None else found.place(self.labels())
+
+    def _placing(self, image: "Reader") -> Placing | None:
+        if self.lies is None:
+            return None
+        return placing(self.path.name, self.lies, self.label_shape, image.lies, image.shape)
 
     def stream(self, wanted: range) -> Iterator[Frame] | None:
         """Some frames of several, one at a time and no more of the file in memory; None where the format cannot do it.

@@ -10,7 +10,7 @@ from fedefm.data.grouping.groups import UNREAD, Evidence, Facts, find_evidence, 
 from fedefm.data.manifest import FILE_NAME, Manifest, load_manifest
 from fedefm.data.splits import assign_splits
 from fedefm.data.survey.run import Progress, see_all
-from fedefm.data.survey.seen import Seen
+from fedefm.data.survey.seen import Plain, Seen
 from fedefm.errors import DataError
 
 
@@ -45,14 +45,10 @@ class Inspection:
     misfit: DataError | None
 
     @property
-    def background(self) -> int:
-        """The mask value of nothing."""
-        return next(iter(self.manifest.classes))
-
-    @property
     def class_names(self) -> dict[int, str]:
-        """The class of each mask value but the background's."""
-        return {value: name for value, name in self.manifest.classes.items() if value != self.background}
+        """The class of each mask value that is one."""
+        plain = plain_values(self.manifest)
+        return {value: name for value, name in self.manifest.classes.items() if value not in plain}
 
 
 def inspect_folder(folder: Path, *, processes: int = 1, progress: Progress | None = None) -> Inspection:
@@ -72,8 +68,8 @@ def inspect_folder(folder: Path, *, processes: int = 1, progress: Progress | Non
         manifest = load_manifest(folder)
     images, masks = list_images(folder), list_masks(folder)
     pairs = [Pair(stem, image, masks[stem]) for stem, image in images.items() if stem in masks]
-    background = next(iter(manifest.classes))
-    seen = {one.pair.stem: one for one in see_all(pairs, background, processes=processes, progress=progress)}
+    plain = plain_values(manifest)
+    seen = {one.pair.stem: one for one in see_all(pairs, plain, processes=processes, progress=progress)}
     facts = {stem: Facts(one.looks, one.identity) for stem, one in seen.items()}
     evidence = find_evidence({stem: facts.get(stem, UNREAD) for stem in images})
     patient_of, split_of, misfit = _placed(manifest, images, evidence)
@@ -90,6 +86,12 @@ def inspect_folder(folder: Path, *, processes: int = 1, progress: Progress | Non
         split_of=split_of,
         misfit=misfit,
     )
+
+
+def plain_values(manifest: Manifest) -> Plain:
+    """The mask values that are no class."""
+    values = list(manifest.classes)
+    return Plain(values[0], None if manifest.ignored is None else values[manifest.ignored])
 
 
 def _placed(

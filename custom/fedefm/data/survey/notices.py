@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedefm.data.grouping.groups import is_stated, reasons
-from fedefm.data.manifest import FILE_NAME
+from fedefm.data.manifest import FILE_NAME, IGNORE
 from fedefm.data.survey.inspection import Inspection
 from fedefm.data.survey.leaks import contradictions, doubles, offer, parted
 from fedefm.data.survey.suspects import sparse, turned
@@ -117,13 +117,16 @@ def _turned(inspection: Inspection) -> list[Notice]:
 def _sparse(inspection: Inspection) -> list[Notice]:
     """One notice a class: there may be a thousand cines."""
     found: dict[int, list[tuple[str, int, int]]] = {}
-    for one in sparse(inspection.seen, inspection.evidence.links, inspection.background):
+    for one in sparse(inspection.seen, inspection.class_names, inspection.evidence.links):
         found.setdefault(one.value, []).append((one.stem, one.frames, one.of))
     notes = []
     for value, cines in found.items():
         name, (stem, frames, of) = inspection.manifest.classes.get(value, value), cines[0]
         text = f"class {name!r} is in few frames of {len(cines)} cines or series"
-        more = "frames that nobody looked at count as background: annotate them or leave them out"
+        more = (
+            "frames that nobody looked at count as background: annotate them, or give them a value of their own and "
+            f'declare it in {FILE_NAME}, as "255": "{IGNORE}"'
+        )
         notes.append((f"{text}, first {stem}: {frames} of {of}; {more}", f"{text}; {more}"))
     return notes
 

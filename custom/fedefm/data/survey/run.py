@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 from fedefm.data.folder import Pair
-from fedefm.data.survey.seen import Seen, see
+from fedefm.data.survey.seen import Plain, Seen, see
 from fedefm.errors import DataError
 
 FEW = 64
@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 
 
 def see_all(
-    pairs: Sequence[Pair], background: int, *, processes: int = 1, progress: Progress | None = None
+    pairs: Sequence[Pair], plain: Plain, *, processes: int = 1, progress: Progress | None = None
 ) -> Iterator[Seen]:
     """What is noted of each pair, in order.
 
@@ -28,14 +28,14 @@ def see_all(
 
     Args:
         pairs: the files.
-        background: the mask value of nothing.
+        plain: mask values that are no class.
         processes: at work at the same time.
         progress: called with (pairs done, pairs in all).
 
     Raises:
         DataError: a process ended while it read a file.
     """
-    one = partial(see, background=background, salt=secrets.token_bytes(16))
+    one = partial(see, plain=plain, salt=secrets.token_bytes(16))
     for done, seen in enumerate(_mapped(one, pairs, processes), start=1):
         if progress is not None:
             progress(done, len(pairs))

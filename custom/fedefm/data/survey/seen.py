@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fedefm.data.folder import Pair
+from fedefm.data.formats.reader import Spacing
 from fedefm.data.grouping.headers import NOBODY, Identity, identity_of
 from fedefm.data.grouping.looks import looks_of
 from fedefm.data.manifest import MAX_VALUE
@@ -32,6 +33,22 @@ TURNS = {
 """How a mask may lie on its image: swap x and y, then mirror rows, then columns. The last four need a square."""
 _SIDE = 256  # pictures are made smaller for this
 _WIDTH = 16  # of the surroundings of a pixel: this part of the side
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Mask values that are no class.
+
+    Attributes:
+        background: of what holds nothing.
+        ignored: of what nobody looked at; None where no value says so.
+    """
+
+    background: int
+    ignored: int | None = None
+
+    def __contains__(self, value: int) -> bool:
+        return value in (self.background, self.ignored)
 
 
 @dataclass(frozen=True)
@@ -65,11 +82,12 @@ class Seen:
         mask_shape: those of the mask.
         format: of the image.
         bits: of its values.
-        spacing_mm: millimetres a pixel, or None.
+        spacing_mm: millimetres of a pixel, or None.
         grey: percentiles 1, 50 and 99 of the values.
         constant: the image has one value.
         values: pixels of each mask value, one mapping a frame; empty where the shapes differ.
-        marks: mask values but the background's, frame by frame.
+        looked_at: frames of which the mask says something.
+        marks: mask values that are a class, frame by frame.
         looks: of some frames.
         identity: hashes of its header.
         picture: checksum of the pixels and hash of the looks: equal for equal pictures.
@@ -82,10 +100,11 @@ class Seen:
     mask_shape: tuple[int, ...] = ()
     format: str = ""
     bits: int = 0
-    spacing_mm: float | None = None
+    spacing_mm: Spacing | None = None
     grey: tuple[float, float, float] = (0.0, 0.0, 0.0)
     constant: bool = False
     values: tuple[Mapping[int, int], ...] = ()
+    looked_at: tuple[int, ...] = ()
     marks: tuple[Mark, ...] = ()
     looks: Int8[np.ndarray, "k 1024"] | None = None
     identity: Identity = NOBODY
@@ -93,16 +112,16 @@ class Seen:
     labels: bytes = b""
 
 
-def see(pair: Pair, background: int, salt: bytes) -> Seen:
+def see(pair: Pair, plain: Plain, salt: bytes) -> Seen:
     """Read an image and its mask.
 
     Args:
         pair: the files.
-        background: the mask value of nothing.
+        plain: mask values that are no class.
         salt: see `identity_of`.
     """
     try:
-        image, mask = read_image(pair.image), read_mask(pair.mask)
+        image, mask = read_image(pair.image), read_mask(pair.mask, pair.image)
         identity = identity_of(pair.image, salt)
     except DataError as error:
         return Seen(pair, str(error))
@@ -118,10 +137,11 @@ def see(pair: Pair, background: int, salt: bytes) -> Seen:
         grey=_grey(image),
         constant=bool(np.ptp(image.frames) < np.finfo(np.float32).tiny),  # then `normalise` gives zeros
         values=values,
+        looked_at=tuple(k for k, found in enumerate(values) if set(found) - {plain.ignored}),
         marks=tuple(
             mark
             for k, found in enumerate(values)
-            for mark in _marks(k, image.frames[k], mask[k], [value for value in found if value != background])
+            for mark in _marks(k, image.frames[k], mask[k], [value for value in found if value not in plain])
         ),
         looks=looks,
         identity=identity,

@@ -10,10 +10,15 @@ Place = tuple[str, int]
 
 
 def sequences(seen: Mapping[str, Seen], links: Iterable[Link]) -> list[list[Place]]:
-    """Each cine, and each chain of files of one frame that are a series by name; of what could be read and compared."""
+    """Each cine, and each chain of files of one frame that are a series by name; of what could be read and compared.
+
+    Frames that nobody looked at are left out.
+    """
     usable = {stem: one for stem, one in seen.items() if one.values}
     cines = [[(stem, k) for k in range(len(one.values))] for stem, one in usable.items() if len(one.values) > 1]
-    return cines + _chains({stem for stem, one in usable.items() if len(one.values) == 1}, links)
+    chains = _chains({stem for stem, one in usable.items() if len(one.values) == 1}, links)
+    looked_at = [[(stem, k) for stem, k in places if k in seen[stem].looked_at] for places in (*cines, *chains)]
+    return [places for places in looked_at if places]
 
 
 def _chains(stems: set[str], links: Iterable[Link]) -> list[list[Place]]:

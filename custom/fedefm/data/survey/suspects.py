@@ -1,7 +1,7 @@
 """What an eye should see first, and why: rules of thumb that say nothing of which mask is right."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -15,7 +15,7 @@ OFF_LINE = "lies on no dark line, as it does elsewhere"
 DARK = 0.4
 """From this median darkness on a class is one of dark lines: devices, vessels with contrast."""
 FEW_OF_CINE = 0.25
-SHORT_CINE = 8
+SHORT_CINE = 4
 _FAINT = 0.25  # of the class's median darkness
 _TURN_GAIN = 0.5  # darkness that a mask wins when it is turned
 _TURNED_SHARE = 0.5  # of a class's frames
@@ -79,17 +79,20 @@ def turned(seen: Mapping[str, Seen]) -> list[Turned]:
     return found
 
 
-def sparse(seen: Mapping[str, Seen], links: Iterable[Link], background: int) -> list[Sparse]:
-    """Classes that are in less than a quarter of the frames of a cine or series of 8 frames or more, but in some."""
+def sparse(seen: Mapping[str, Seen], names: Mapping[int, str], links: Sequence[Link]) -> list[Sparse]:
+    """Classes that are in at most a quarter of a cine's or series' frames, but in some.
+
+    Only frames count that somebody looked at; there must be four or more. See `suspects`.
+    """
     found = []
     for sequence in sequences(seen, links):
         if len(sequence) < SHORT_CINE:
             continue
-        counts = Counter(value for stem, k in sequence for value in seen[stem].values[k] if value != background)
+        counts = Counter(value for stem, k in sequence for value in seen[stem].values[k] if value in names)
         found += [
             Sparse(value, sequence[0][0], count, len(sequence))
             for value, count in sorted(counts.items())
-            if count < FEW_OF_CINE * len(sequence)
+            if count <= FEW_OF_CINE * len(sequence)
         ]
     return found
 
@@ -99,7 +102,7 @@ def suspects(seen: Mapping[str, Seen], names: Mapping[int, str], links: Sequence
 
     Args:
         seen: all files by stem.
-        names: class of each mask value but the background's.
+        names: class of each mask value that is one.
         links: what belongs together.
     """
     found = [*_of_marks(seen, names), *_of_sequences(seen, names, links), *_of_files(seen)]
@@ -149,7 +152,7 @@ def _of_sequences(seen: Mapping[str, Seen], names: Mapping[int, str], links: Seq
             has = [value in seen[stem].values[k] for stem, k in sequence]
             for k in gaps(has):
                 yield Suspect(sequence[k], value, f"{name} is missing between two frames that have it", 7)
-            if len(has) >= SHORT_CINE and 0 < sum(has) < FEW_OF_CINE * len(has):
+            if len(has) >= SHORT_CINE and 0 < sum(has) <= FEW_OF_CINE * len(has):
                 why = f"{name} is in {sum(has)} of {len(has)} frames; were the others looked at?"
                 yield Suspect(sequence[has.index(True)], value, why, 6)
 
