@@ -1,4 +1,4 @@
-"""`fedefm data synth`, `check`, `cache`, `import` and `export`."""
+"""`fedefm data synth`, `check`, `cache`, `import` and `export`; `prepare` is in `data_prepare.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedefm.commands import data_prepare
 from fedefm.commands.parser import add_command
+from fedefm.commands.renames import renames
 
 SYNTH_EXAMPLES = """examples:
   fedefm data synth --out runs/demo-data
@@ -46,6 +48,7 @@ def add(commands: Any) -> None:
     _add_check(kinds)
     _add_cache(kinds)
     _add_import(kinds)
+    data_prepare.add(kinds)
     _add_export(kinds)
 
 
@@ -197,7 +200,7 @@ def _import(options: argparse.Namespace) -> int:
     said = Options(
         part=options.part,
         width=options.width,
-        classes=_renames(options.classes),
+        classes=renames(options.classes),
         images=options.images,
         masks=options.masks,
         patients=options.patients,
@@ -210,23 +213,6 @@ def _import(options: argparse.Namespace) -> int:
     print(f"next:  fedefm data check {options.out}")
     print(f"then:  fedefm simulate --site {imported.name}={options.out} --site OTHER=FOLDER --out runs/first")
     return 0
-
-
-def _renames(text: str | None) -> dict[str, str]:
-    """`OLD=NEW,...` as a mapping.
-
-    Raises:
-        ConfigError: a piece has no equals sign, no name, or stands twice.
-    """
-    from fedefm.errors import ConfigError
-
-    pairs = [] if text is None else [piece.partition("=") for piece in text.split(",")]
-    if wrong := ["".join(pair) for pair in pairs if not pair[0].strip() or not pair[2].strip()]:
-        raise ConfigError(f"--classes: {wrong[0]!r} is not OLD=NEW, as in 1=catheter,2=guidewire")
-    found = {old.strip(): new.strip() for old, _, new in pairs}
-    if len(found) < len(pairs):
-        raise ConfigError(f"--classes {text}: something is named twice; name each once")
-    return found
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -8,6 +8,8 @@ from fedefm.errors import DataError
 
 IMAGES = "images"
 MASKS = "masks"
+UNLABELLED = "unlabelled"
+"""Images without masks, for hospitals that have some."""
 # Left behind by file managers and DICOM media; never pictures.
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
 
