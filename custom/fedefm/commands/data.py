@@ -1,4 +1,4 @@
-"""`fedefm data synth`, `check`, `cache`, `import` and `export`; `prepare` is in `data_prepare.py`."""
+"""`fedefm data synth`, `check`, `cache`, `import` and `export`; `prepare` and `report` have files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedefm.commands import data_prepare
+from fedefm.commands import data_prepare, data_report
 from fedefm.commands.parser import add_command
 from fedefm.commands.renames import renames
 
@@ -49,6 +49,7 @@ def add(commands: Any) -> None:
     _add_cache(kinds)
     _add_import(kinds)
     data_prepare.add(kinds)
+    data_report.add(kinds)
     _add_export(kinds)
 
 
