@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedefm.data.dataset import MAX_QUARANTINED, check_quarantine
-from fedefm.data.folder import list_pairs
+from fedefm.data.folder import list_pairs, list_unlabelled
 from fedefm.data.manifest import BACKGROUND, FILE_NAME, Manifest, canonical, load_manifest
 from fedefm.data.readers import read_shape
 from fedefm.data.splits import assign_splits
@@ -41,6 +41,8 @@ def _checked_folder(site: str, folder: Path) -> Manifest:
         pairs = list_pairs(folder)
         manifest = load_manifest(folder)
         assign_splits(manifest, [manifest.patient_of(pair.stem) for pair in pairs])
+        if manifest.unlabelled:
+            list_unlabelled(folder)
         bad: list[DataError] = []
         for pair in pairs:
             try:

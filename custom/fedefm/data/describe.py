@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.data.dataset import MAX_QUARANTINED
-from fedefm.data.folder import IMAGES, MASKS, Pair, list_images, list_masks
+from fedefm.data.folder import IMAGES, MASKS, UNLABELLED, Pair, list_images, list_masks, list_unlabelled
 from fedefm.data.manifest import FILE_NAME, SPLIT_NAMES, Manifest, load_manifest
 from fedefm.data.normalise import normalise
-from fedefm.data.readers import ImageFrames, count_values, read_image, read_mask
+from fedefm.data.readers import ImageFrames, count_values, read_image, read_mask, stem_of
 from fedefm.data.splits import assign_splits
 from fedefm.errors import DataError
 
@@ -114,6 +114,8 @@ def describe_folder(folder: Path) -> FolderSummary:
             tally.note(f"{IMAGES}/{image.name} has no mask{STOPS}", f"an image has no mask{STOPS}")
             continue
         _add(tally, Pair(stem, image, masks[stem]), split_of.get(stem))
+    if manifest.unlabelled:
+        _look_at_unlabelled(tally, folder)
     return tally.summary(len(images), not (folder / FILE_NAME).is_file())
 
 
@@ -178,6 +180,21 @@ def _split_of(manifest: Manifest, images: Mapping[str, Path], tally: _Tally) -> 
         tally.note(f"{error}{STOPS}", f"patients or splits do not fit the files{STOPS}")
         return {}
     return {stem: split_of[patient] for stem, patient in patients.items()}
+
+
+def _look_at_unlabelled(tally: _Tally, folder: Path) -> None:
+    """Images without masks are counted nowhere; what is wrong with them is told."""
+    try:
+        paths = list_unlabelled(folder)
+    except DataError as error:
+        tally.note(f"{error}{STOPS}", f"images without masks are declared and cannot be found{STOPS}")
+        return
+    for path in paths.values():
+        try:
+            tally.manifest.patient_of(stem_of(path))
+            read_image(path)
+        except DataError as error:
+            tally.note(f"{UNLABELLED}/: {error}", "a file without a mask cannot be used")
 
 
 def _add(tally: _Tally, pair: Pair, split: str | None) -> None:

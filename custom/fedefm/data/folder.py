@@ -49,6 +49,11 @@ def list_masks(folder: Path) -> dict[str, Path]:
     return _by_stem(Path(folder), MASKS)
 
 
+def list_unlabelled(folder: Path) -> dict[str, Path]:
+    """The image files without masks of a hospital's folder by stem; see `list_images`."""
+    return _by_stem(Path(folder), UNLABELLED)
+
+
 def list_pairs(folder: Path) -> tuple[Pair, ...]:
     """Every image of a hospital's folder with its mask, in order of the stem.
 
@@ -84,7 +89,7 @@ def _by_stem(folder: Path, part: str) -> dict[str, Path]:
         if twin is not path:
             raise DataError(f"{folder.name}: {part}/{twin.name} and {path.name} share one stem; keep one of them")
     if not found:
-        raise DataError(f"{folder.name}: {part}/ is empty; put {'images' if part == IMAGES else 'masks'} into it")
+        raise DataError(f"{folder.name}: {part}/ is empty; put {'masks' if part == MASKS else 'images'} into it")
     return dict(sorted(found.items()))
 
 
