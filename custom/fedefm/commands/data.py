@@ -16,6 +16,7 @@ from fedefm.commands.renames import renames
 SYNTH_EXAMPLES = """examples:
   fedefm data synth --out runs/demo-data
   fedefm data synth --out data/small --frames 24 --size 64 --unseen 0.5 --seed 3
+  fedefm data synth --background data/hospital-a/unlabelled --out data/hospital-a-drawn --frames 200
 """
 CHECK_EXAMPLES = """examples:
   fedefm data check data/hospital-a
@@ -55,7 +56,15 @@ def add(commands: Any) -> None:
 
 def _add_synth(commands: Any) -> None:
     parser = add_command(commands, "synth", "make labelled synthetic fluoroscopy in four looks", SYNTH_EXAMPLES)
-    parser.add_argument("--out", type=Path, required=True, help="folder that gets one folder for each hospital")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder that gets one for each hospital; with --background the silo"
+    )
+    parser.add_argument(
+        "--background",
+        type=Path,
+        metavar="DIR",
+        help="draw catheters and guidewires on these images of your own, which must show none; in place of all looks",
+    )
     parser.add_argument("--frames", type=int, default=80, help="frames a hospital (default: %(default)s)")
     parser.add_argument("--size", type=int, default=96, help="side in pixels (default: %(default)s)")
     parser.add_argument(
@@ -142,7 +151,20 @@ def _layouts(kinds: Mapping[str, str]) -> str:
 def _synth(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import counter
     from fedefm.data.synth import write_consortium
+    from fedefm.data.synth.on_background import draw_on
 
+    if options.background is not None:
+        bad = draw_on(
+            options.background,
+            options.out,
+            frames=options.frames,
+            seed=options.seed,
+            progress=counter("frames drawn"),
+        )
+        left = f"; {bad} files could not be used" if bad else ""
+        print(f"{options.out}: {options.frames} frames with catheters and guidewires{left}")
+        print(f"next:  fedefm data check {options.out}")
+        return 0
     folders = write_consortium(
         options.out,
         frames_per_site=options.frames,
