@@ -72,5 +72,6 @@ def _prepare(options: argparse.Namespace) -> int:
         print(f"next:  fedefm data check {options.out}")
         return 0
     print(f"next:  annotate {options.out}/unlabelled and put images and masks into images/ and masks/,")
+    print(f"   or  fedefm data synth --background {options.out} --out {options.out}-drawn   where no device is in them")
     print(f"then:  fedefm data check {options.out}")
     return 0

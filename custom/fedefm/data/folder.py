@@ -78,7 +78,10 @@ def _by_stem(folder: Path, part: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the folder that holds {IMAGES}/ and {MASKS}/")
     if not (folder / part).is_dir():
-        raise DataError(f"{folder.name}: no folder {part}/; the layout is {IMAGES}/, {MASKS}/ and dataset.json")
+        hint = f"the layout is {IMAGES}/, {MASKS}/ and dataset.json"
+        if part != UNLABELLED and (folder / UNLABELLED).is_dir():
+            hint = f"annotate {UNLABELLED}/, or draw on it: fedefm data synth --background {folder} --out NEW"
+        raise DataError(f"{folder.name}: no folder {part}/; {hint}")
     found: dict[str, Path] = {}
     for path in sorted((folder / part).iterdir()):
         if is_clutter(path):

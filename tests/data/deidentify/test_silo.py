@@ -178,6 +178,12 @@ def test_places_that_lie_within_each_other_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "dst").exists()
 
 
+def test_a_silo_without_masks_says_at_the_check_what_comes_next(tmp_path: Path) -> None:
+    prepare_silo(export(tmp_path / "src"), tmp_path / "dst", NOTHING)
+    with pytest.raises(DataError, match="annotate unlabelled/, or draw on it: fedefm data synth --background"):
+        describe_folder(tmp_path / "dst")
+
+
 def test_patients_are_found_again_in_the_new_names(tmp_path: Path) -> None:
     prepare_silo(export(tmp_path / "src"), tmp_path / "dst", NOTHING)
     manifest = load_manifest(tmp_path / "dst")
