@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 PLANTED = ("QUIXOTE", "ALONSO", "19470523", "MRN-88412", "ACC-5561", "LA MANCHA", "CERVANTES", "WINDMILL", "SANCHO")
 """Name, birth date, numbers, hospital, doctor, and words in a private group, in comments and in names of files."""
@@ -82,6 +84,17 @@ def planted(grey: np.ndarray, instance: int = 1, *, mrn: str = "MRN-88412", burn
     meta.TransferSyntaxUID, meta.SourceApplicationEntityTitle = ExplicitVRLittleEndian, "LA MANCHA"
     one.file_meta, one.preamble = meta, b"QUIXOTE ALONSO".ljust(128, b"\0")
     return one
+
+
+def with_comment(dataset: Dataset, comment: bytes) -> Dataset:
+    """The data set with its first frame as a JPEG, in which a comment stands."""
+    stream = io.BytesIO()
+    grey = np.frombuffer(dataset.PixelData, "<u2").reshape(-1, dataset.Rows, dataset.Columns)[0]
+    Image.fromarray((grey >> 4).astype(np.uint8)).save(stream, "JPEG", comment=comment)
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.NumberOfFrames = 8, 8, 7, 1
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.PixelData = encapsulate([stream.getvalue()])
+    return dataset
 
 
 def save(dataset: Dataset, path: Path) -> Path:

@@ -4,15 +4,12 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit
 
 from fedefm.data.deidentify import header
 from fedefm.data.deidentify.secret import Secret
 from fedefm.data.readers import read_image
-from support.exports import PLANTED, frames, planted, save
+from support.exports import PLANTED, frames, planted, save, with_comment
 
 SECRET = Secret(bytes(32))
 
@@ -67,12 +64,7 @@ def test_it_says_that_and_how_it_was_cleaned(tmp_path: Path) -> None:
 
 def test_a_name_in_the_comment_of_a_jpeg_is_found(tmp_path: Path) -> None:
     def compressed(comment: bytes) -> Path:
-        dataset = planted(frames(0))
-        Image.fromarray((frames(0)[0] >> 4).astype(np.uint8)).save(tmp_path / "a.jpg", comment=comment)
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-        dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-        dataset.PixelData = encapsulate([(tmp_path / "a.jpg").read_bytes()])
-        return cleaned(dataset, tmp_path)
+        return cleaned(with_comment(planted(frames(0)), comment), tmp_path)
 
     telling = header.identifiers_of(planted(frames(0)))
     assert header.left_over(compressed(b"seen by QUIXOTE"), telling)

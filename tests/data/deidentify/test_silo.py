@@ -19,7 +19,7 @@ from fedefm.data.manifest import load_manifest
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import folder_sha256
 from support.dicom_files import segmentation
-from support.exports import PLANTED, frames, planted, save, write_text
+from support.exports import PLANTED, frames, planted, save, with_comment, write_text
 
 NOTHING = Options()
 WITH_MASKS = Options(images="img/*.dcm", masks="mask/*.png", classes={"1": "catheter"})
@@ -167,6 +167,23 @@ def test_a_killed_process_goes_on_where_it_stopped_and_ends_with_the_same_folder
     prepare_silo(source, tmp_path / "in one go" / "dst", NOTHING, private=tmp_path / "own")
     assert folder_sha256(tmp_path / "dst") == folder_sha256(tmp_path / "in one go" / "dst")
     assert not (tmp_path / ".dst.preparing").exists()
+
+
+def test_a_name_that_is_left_in_a_file_holds_it_back(tmp_path: Path) -> None:
+    save(with_comment(planted(frames(0, 1, 96)), b"seen by QUIXOTE"), tmp_path / "src" / "a.dcm")
+    save(with_comment(planted(frames(1, 1, 96)), b"quality 75"), tmp_path / "src" / "b.dcm")
+    assert prepare_silo(tmp_path / "src", tmp_path / "dst", NOTHING).held_back == 1
+    assert "elsewhere in it too" in reasons(tmp_path / "dst-private")["a.dcm"]
+
+
+def test_an_expression_for_patients_that_does_not_fit_a_name_holds_that_file_back(tmp_path: Path) -> None:
+    for name in ("p1_QUIXOTE", "p2_QUIXOTE", "QUIXOTE"):
+        (tmp_path / "src").mkdir(exist_ok=True)
+        Image.fromarray((frames(len(name) + ord(name[1]))[0] >> 4).astype(np.uint8)).save(
+            tmp_path / "src" / f"{name}.png"
+        )
+    silo = prepare_silo(tmp_path / "src", tmp_path / "dst", Options(images="*.png", patients="^(?P<patient>p[0-9])_"))
+    assert (silo.unlabelled, silo.patients, silo.held_back) == (2, 2, 1)
 
 
 def test_places_that_lie_within_each_other_are_refused(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ come from the hospital's secret. More than the profile asks: sequences that it n
 that it does not name, for an image needs none.
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ _TELLING = frozenset(
     {0x0010_0020, 0x0010_1000, 0x0010_0030, 0x0008_0050, 0x0008_0080, 0x0008_0081, 0x0020_0010, 0x0010_1040}
 )
 _SHORTEST, _SHORTEST_IN_PIXELS = 4, 6  # letters: shorter ones are found by chance
+_MOST = 500  # looked for; a header with more names of persons than that is a forged one
+_PYDICOM = logging.getLogger("pydicom")
 
 Action = Callable[[Dataset, tuple[int, int]], None]
 
@@ -77,7 +81,7 @@ def says_text(dataset: Dataset) -> bool:
 def identifiers_of(dataset: Dataset) -> frozenset[str]:
     """Names and numbers of the header that must not be left anywhere in what is written."""
     with _silence():
-        return frozenset(part for part in _telling(dataset) if len(part) >= _SHORTEST)
+        return frozenset(islice((part for part in _telling(dataset) if len(part) >= _SHORTEST), _MOST))
 
 
 def clean(dataset: Dataset, secret: Secret, patient: str) -> None:
@@ -130,12 +134,17 @@ def left_over(path: Path, identifiers: frozenset[str]) -> bool:
 
 
 class _silence(warnings.catch_warnings):  # noqa: N801 a context manager, named as what it does
-    """Warnings of pydicom repeat values of the header."""
+    """Warnings of pydicom, and its log, repeat values of the header."""
 
     def __enter__(self) -> Any:
         found = super().__enter__()
         warnings.simplefilter("ignore")
+        _PYDICOM.disabled = True
         return found
+
+    def __exit__(self, *error: Any) -> None:
+        _PYDICOM.disabled = False
+        super().__exit__(*error)
 
 
 @cache

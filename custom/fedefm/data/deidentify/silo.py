@@ -168,7 +168,7 @@ def _done(work: _Work, file: str, stamp: list[list[int]], owner: dict[str, str])
     try:
         if file in work.plan.lonely:
             raise HeldBackError("a mask without an image; change the patterns, or add the image")
-        group = work.options.patient_of(Path(file).stem) or str(Path(file).parent)
+        group = _group_of(work, Path(file))
         cleaned = clean_image(path, group, work.secret, part, named=file in work.plan.named)
         crops = _keep_crops(work, cleaned)
         if (cleaned.crops or cleaned.says_text) and not work.accept_text:
@@ -188,6 +188,14 @@ def _done(work: _Work, file: str, stamp: list[list[int]], owner: dict[str, str])
     finally:
         part.unlink(missing_ok=True)
         mask_part.unlink(missing_ok=True)
+
+
+def _group_of(work: _Work, file: Path) -> str:
+    """Whose image it is where its header is silent: as its name says by the expression, else all of its folder's."""
+    try:
+        return work.options.patient_of(file.stem) or str(file.parent)
+    except ConfigError as error:
+        raise HeldBackError("--patients does not match its name; correct the expression") from error
 
 
 def _keep_crops(work: _Work, cleaned: Cleaned) -> list[str]:
