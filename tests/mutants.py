@@ -53,6 +53,7 @@ TRUST, DOCTOR, LOCAL = "custom/fedefm/trust/", "custom/fedefm/doctor/", "workspa
 EXCHANGE = "custom/fedefm/exchange/"
 FEDERATION = "tests/federation/test_"
 GUARD, KEPT = "custom/fedefm/flare/job_guard.py", "custom/fedefm/training/kept.py"
+DEIDENTIFY = "custom/fedefm/data/deidentify/"
 CACHE, PREPARED = "custom/fedefm/data/cache.py", "tests/data/test_prepared.py"
 REFUSED, KITS, TLS = f"{FEDERATION}refused_jobs.py", f"{FEDERATION}altered_kits.py", f"{FEDERATION}mutual_tls.py"
 NO_MANIFEST_OF_A_KIT = (f"{DOCTOR}manifest.py", '        yield failed_with("kit", error)\n', "        error.args\n")
@@ -509,6 +510,16 @@ MUTANTS = (
         "control characters of a peer",
         (("custom/fedefm/errors.py", "c if c.isprintable() else", "c if True else"),),
         ("tests/flare/test_progress.py",),
+    ),
+    Mutant(
+        "D7 a name that is left in a cleaned file holds it back",
+        ((f"{DEIDENTIFY}one_file.py", "if header.left_over(part, telling):", "if False:"),),
+        ("tests/data/deidentify/test_silo.py::test_a_name_that_is_left_in_a_file_holds_it_back",),
+    ),
+    Mutant(
+        "D7 what may be burned-in text holds a file back",
+        ((f"{DEIDENTIFY}silo.py", "and not work.accept_text:", "and work.accept_text:"),),
+        ("tests/data/deidentify/test_silo.py::test_good_files_are_taken_and_each_other_one_has_its_reason",),
     ),
 )
 

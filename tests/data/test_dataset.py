@@ -276,6 +276,7 @@ def test_the_interface_that_training_relies_on() -> None:
         "test",
         "quarantined",
         "synthetic",
+        "unlabelled",
     ]
 
 

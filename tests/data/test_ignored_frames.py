@@ -134,8 +134,10 @@ def test_a_class_in_few_frames_of_a_cine_is_told(site: Path) -> None:
         sitk.WriteImage(sitk.GetImageFromArray(masks), str(site / f"masks/p{k}.nii.gz"))
     found = describe_folder(site)
     told = [line for line in found.anomalies if "in few frames" in line]
-    assert [line.startswith(f"class {name!r} is in few frames of 8 cines or series, first p0: 2 of 8; ")
-            for name, line in zip(CLASSES, told, strict=True)] == [True, True]
+    assert [
+        line.startswith(f"class {name!r} is in few frames of 8 cines or series, first p0: 2 of 8; ")
+        for name, line in zip(CLASSES, told, strict=True)
+    ] == [True, True]
     assert all('declare it in dataset.json, as "255": "ignore"' in line for line in told)
     assert not any("p0" in line for line in found.nameless)
 

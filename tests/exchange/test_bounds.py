@@ -85,6 +85,25 @@ GOOD: dict[Stage, dict[str, Any]] = {
     Stage.MEASURE: {
         "scores": {"by_class": {"vessel": {**dict.fromkeys(METRICS, FIGURE), "support": 7}}, "all": OVER_ALL}
     },
+    Stage.DESCRIBE: {
+        "summary": {
+            "corpus": ["vessel"],
+            "test_corpus": [],
+            "synthetic": False,
+            "trains": True,
+            "frames": {"train": 12, "val": None, "test": 0},
+            "patients": 7,
+            "cines": None,
+            "unreadable": 0,
+            "sizes": [{"columns": 512, "rows": 512, "files": 19}],
+            "bits": [{"bits": 12, "files": 19}],
+            "grey": {"dark": 0.1, "middle": 0.5, "bright": None},
+            "spacing_mm": {"median": 0.2, "files": 19},
+            "classes": {"vessel": {"train": 12, "val": None, "test": 0, "undecided": 0, "share": 0.03}},
+            "others": 1,
+            "respelled": 0,
+        }
+    },
 }
 
 

@@ -27,12 +27,15 @@ from fedefm.flare.job_controller import JobController
 from fedefm.flare.job_executor import JobExecutor
 from fedefm.flare.job_files import output_folder, write_record
 from fedefm.flare.progress import FAILED, FINISHED, failure_in, finished_line, from_line, is_finished
+from fedefm.flare.survey_controller import SurveyController
+from fedefm.flare.survey_executor import SurveyExecutor
 from support.flare_site import job_context
 
 JOBS = (
     (FoundationController, FoundationExecutor),
     (FineTuneController, FineTuneExecutor),
     (EvaluationController, EvaluationExecutor),
+    (SurveyController, SurveyExecutor),
 )
 FORMAT = "%(asctime)s %(name)s %(levelname)s %(fl_ctx)s %(message)s"  # of log_config.json
 EVENT = StageStarted(0, 1, Stage.LOCAL, 2)

@@ -41,7 +41,7 @@ def workspace(tmp_path):
 
 
 def test_there_are_jobs():
-    assert [job.name for job in JOBS] == ["evaluation", "finetune", "foundation"]
+    assert [job.name for job in JOBS] == ["data_report", "evaluation", "finetune", "foundation"]
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)

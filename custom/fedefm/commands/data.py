@@ -1,4 +1,4 @@
-"""`fedefm data synth`, `check`, `overlap`, `cache`, `import` and `export`."""
+"""`fedefm data synth`, `check`, `overlap`, `cache`, `import` and `export`; `prepare` and `report` have files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedefm.commands import data_prepare, data_report
 from fedefm.commands.parser import add_command
+from fedefm.commands.renames import renames
 
 SYNTH_EXAMPLES = """examples:
   fedefm data synth --out runs/demo-data
   fedefm data synth --out data/small --frames 24 --size 64 --unseen 0.5 --seed 3
+  fedefm data synth --background data/hospital-a/unlabelled --out data/hospital-a-drawn --frames 200
 """
 CHECK_EXAMPLES = """examples:
   fedefm data check data/hospital-a
@@ -53,12 +56,22 @@ def add(commands: Any) -> None:
     _add_overlap(kinds)
     _add_cache(kinds)
     _add_import(kinds)
+    data_prepare.add(kinds)
+    data_report.add(kinds)
     _add_export(kinds)
 
 
 def _add_synth(commands: Any) -> None:
     parser = add_command(commands, "synth", "make labelled synthetic fluoroscopy in four looks", SYNTH_EXAMPLES)
-    parser.add_argument("--out", type=Path, required=True, help="folder that gets one folder for each hospital")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder that gets one for each hospital; with --background the silo"
+    )
+    parser.add_argument(
+        "--background",
+        type=Path,
+        metavar="DIR",
+        help="draw catheters and guidewires on these images of your own, which must show none; in place of all looks",
+    )
     parser.add_argument("--frames", type=int, default=80, help="frames a hospital (default: %(default)s)")
     parser.add_argument("--size", type=int, default=96, help="side in pixels (default: %(default)s)")
     parser.add_argument(
@@ -167,7 +180,20 @@ def _layouts(kinds: Mapping[str, str]) -> str:
 def _synth(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import counter
     from fedefm.data.synth import write_consortium
+    from fedefm.data.synth.on_background import draw_on
 
+    if options.background is not None:
+        bad = draw_on(
+            options.background,
+            options.out,
+            frames=options.frames,
+            seed=options.seed,
+            progress=counter("frames drawn"),
+        )
+        left = f"; {bad} files could not be used" if bad else ""
+        print(f"{options.out}: {options.frames} frames with catheters and guidewires{left}")
+        print(f"next:  fedefm data check {options.out}")
+        return 0
     folders = write_consortium(
         options.out,
         frames_per_site=options.frames,
@@ -271,7 +297,7 @@ def _import(options: argparse.Namespace) -> int:
     said = Options(
         part=options.part,
         width=options.width,
-        classes=_renames(options.classes),
+        classes=renames(options.classes),
         images=options.images,
         masks=options.masks,
         patients=options.patients,
@@ -284,23 +310,6 @@ def _import(options: argparse.Namespace) -> int:
     print(f"next:  fedefm data check {options.out}")
     print(f"then:  fedefm simulate --site {imported.name}={options.out} --site OTHER=FOLDER --out runs/first")
     return 0
-
-
-def _renames(text: str | None) -> dict[str, str]:
-    """`OLD=NEW,...` as a mapping.
-
-    Raises:
-        ConfigError: a piece has no equals sign, no name, or stands twice.
-    """
-    from fedefm.errors import ConfigError
-
-    pairs = [] if text is None else [piece.partition("=") for piece in text.split(",")]
-    if wrong := ["".join(pair) for pair in pairs if not pair[0].strip() or not pair[2].strip()]:
-        raise ConfigError(f"--classes: {wrong[0]!r} is not OLD=NEW, as in 1=catheter,2=guidewire")
-    found = {old.strip(): new.strip() for old, _, new in pairs}
-    if len(found) < len(pairs):
-        raise ConfigError(f"--classes {text}: something is named twice; name each once")
-    return found
 
 
 def _export(options: argparse.Namespace) -> int:

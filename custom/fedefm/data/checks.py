@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fedefm.data.folder import list_pairs
+from fedefm.data.folder import list_pairs, list_unlabelled
 from fedefm.data.manifest import BACKGROUND, FILE_NAME, Manifest, canonical, load_manifest
 from fedefm.data.quarantine import MAX_QUARANTINED, check_quarantine
 from fedefm.data.readers import read_mask_shape, read_shape
@@ -41,6 +41,8 @@ def _checked_folder(site: str, folder: Path) -> Manifest:
         pairs = list_pairs(folder)
         manifest = load_manifest(folder)
         assign_splits(manifest, [manifest.patient_of(pair.stem) for pair in pairs])
+        if manifest.unlabelled:
+            list_unlabelled(folder)
         bad: list[DataError] = []
         for pair in pairs:
             try:

@@ -1,17 +1,18 @@
 """A hospital's folder as splits of frames with the labels of a job."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from fedefm.data.cache import Progress
+from fedefm.data.folder import list_unlabelled
 from fedefm.data.formats.reader import Spacing
 from fedefm.data.frames import PreparedFrames, Split
 from fedefm.data.grouped import place_images
 from fedefm.data.label_sets import NOTHING_KNOWN, leaves_open, set_label
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, load_manifest, parts_of
-from fedefm.data.prepared import Prepared, prepare_pairs
+from fedefm.data.prepared import Prepared, prepare_images, prepare_pairs
 from fedefm.data.quarantine import MAX_QUARANTINED, check_quarantine
 from fedefm.errors import DataError
 
@@ -28,6 +29,8 @@ class SiteData:
         test: frames of the final score.
         quarantined: files that could not be read and were left out.
         synthetic: whether the images are generated.
+        unlabelled: frames without masks, in which nothing is known of any pixel; empty unless they were asked for and
+            the hospital declares some. They are in no other split, and no patient of `val` or `test` is among theirs.
     """
 
     corpus: tuple[str, ...]
@@ -37,6 +40,7 @@ class SiteData:
     test: Split
     quarantined: int
     synthetic: bool = False
+    unlabelled: Split | None = None
 
 
 def load_site(
@@ -48,6 +52,7 @@ def load_site(
     threads: int = 1,
     max_quarantined: float = MAX_QUARANTINED,
     progress: Progress | None = None,
+    unlabelled: bool = False,
 ) -> SiteData:
     """Open a hospital's folder; what is not prepared yet is prepared first (`fedefm.data.prepared`).
 
@@ -62,6 +67,7 @@ def load_site(
         threads: files at work at the same time while they are prepared.
         max_quarantined: the largest share of files that may be left out.
         progress: called with (files done, files in all) while they are prepared.
+        unlabelled: open the frames without masks too, where the hospital declares them.
 
     Raises:
         DataError: where the folder or its manifest is wrong, an image has no mask or one of another size, a mask holds
@@ -75,6 +81,7 @@ def load_site(
     prepared = prepare_pairs(folder, manifest, size, cache=cache, threads=threads, progress=progress)
     bad = [file.unreadable for file in prepared.files.values() if file.unreadable is not None]
     check_quarantine(bad, len(patients), max_quarantined)
+    extra, worse = _unlabelled(folder, manifest, split_of, size, cache, threads) if unlabelled else (None, [])
     opaque = {patient: f"patient-{k:04d}" for k, patient in enumerate(sorted(set(patients.values())))}
     found: dict[str, list[_Frame]] = {name: [] for name in SPLIT_NAMES}
     names = (f"frame-{k:06d}" for k in count())
@@ -92,8 +99,9 @@ def load_site(
             if name in manifest.test_annotated
             and not any(leaves_open(labels, index[name]) for labels in splits["test"].labels)
         ),
-        quarantined=len(bad),
+        quarantined=len(bad) + len(worse),
         synthetic=manifest.synthetic,
+        unlabelled=extra,
         **splits,
     )
 
@@ -107,6 +115,29 @@ class _Frame:
     name: str
     patient: str
     spacing_mm: Spacing | None
+
+
+def _unlabelled(
+    folder: Path, manifest: Manifest, split_of: Mapping[str, str], size: int, cache: Path | None, threads: int
+) -> tuple[Split | None, list[str]]:
+    """Frames without masks, and why some cannot be read; a patient who is validated or tested on teaches nothing."""
+    if not manifest.unlabelled:
+        return None, []
+    patients = {stem: manifest.patient_of(stem) for stem in list_unlabelled(folder)}
+    paths = {
+        stem: path for stem, path in list_unlabelled(folder).items() if split_of.get(patients[stem], "train") == "train"
+    }
+    prepared = prepare_images(folder, paths, size, cache=cache, threads=threads)
+    bad = [file.unreadable for file in prepared.files.values() if file.unreadable is not None]
+    check_quarantine(bad, len(paths), MAX_QUARANTINED)
+    opaque = {patient: f"unlabelled-{k:04d}" for k, patient in enumerate(sorted(set(patients.values())))}
+    names = (f"unlabelled-{k:06d}" for k in count())
+    frames = [
+        _Frame(number, (0,), next(names), opaque[patients[stem]], file.spacing_mm)
+        for stem, file in prepared.files.items()
+        for number in file.numbers
+    ]
+    return _split(prepared, frames, [NOTHING_KNOWN]), bad
 
 
 def _split(prepared: Prepared, frames: Sequence[_Frame], labels: Sequence[int]) -> Split:

@@ -6,13 +6,15 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fedefm.data.folder import IMAGES, MASKS
+from fedefm.data.folder import IMAGES, MASKS, UNLABELLED, list_unlabelled
 from fedefm.data.manifest import FILE_NAME, SPLIT_NAMES, Manifest
 from fedefm.data.quarantine import MAX_QUARANTINED
+from fedefm.data.readers import read_image, stem_of
 from fedefm.data.survey.inspection import Inspection, inspect_folder
 from fedefm.data.survey.notices import Grouped, grouped, notices
 from fedefm.data.survey.run import Progress
 from fedefm.data.survey.seen import Seen
+from fedefm.errors import DataError
 
 MOST_ALIKE = 3
 """Lines for files that have the same wrong with them; of more of them there is one line."""
@@ -124,6 +126,8 @@ def describe(inspection: Inspection) -> FolderSummary:
             continue
         _add(tally, inspection.seen[stem], inspection.split_of.get(stem))
     tally.tell_refused()
+    if inspection.manifest.unlabelled:
+        _look_at_unlabelled(tally, inspection.folder)
     for text, nameless in _late_anomalies(tally, inspection):
         tally.note(text, nameless)
     return tally.summary(inspection)
@@ -193,6 +197,21 @@ class _Tally:
             anomalies=tuple(self.anomalies),
             nameless=tuple(self.nameless),
         )
+
+
+def _look_at_unlabelled(tally: _Tally, folder: Path) -> None:
+    """Images without masks are counted nowhere; what is wrong with them is told."""
+    try:
+        paths = list_unlabelled(folder)
+    except DataError as error:
+        tally.note(f"{error}{STOPS}", f"images without masks are declared and cannot be found{STOPS}")
+        return
+    for path in paths.values():
+        try:
+            tally.manifest.patient_of(stem_of(path))
+            read_image(path)
+        except DataError as error:
+            tally.note(f"{UNLABELLED}/: {error}", "a file without a mask cannot be used")
 
 
 def _add(tally: _Tally, seen: Seen, split: str | None) -> None:

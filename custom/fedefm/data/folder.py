@@ -9,6 +9,8 @@ from fedefm.errors import DataError
 
 IMAGES = "images"
 MASKS = "masks"
+UNLABELLED = "unlabelled"
+"""Images without masks, for hospitals that have some."""
 # Left behind by file managers, network drives and DICOM media; never pictures.
 _CLUTTER = frozenset(
     {
@@ -61,6 +63,11 @@ def list_masks(folder: Path) -> dict[str, Path]:
     return _by_stem(Path(folder), MASKS)
 
 
+def list_unlabelled(folder: Path) -> dict[str, Path]:
+    """The image files without masks of a hospital's folder by stem; see `list_images`."""
+    return _by_stem(Path(folder), UNLABELLED)
+
+
 def list_pairs(folder: Path) -> tuple[Pair, ...]:
     """Every image of a hospital's folder with its mask, in order of the stem.
 
@@ -91,7 +98,10 @@ def _by_stem(folder: Path, part: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the folder that holds {IMAGES}/ and {MASKS}/")
     if not (folder / part).is_dir():
-        raise DataError(f"{folder.name}: no folder {part}/; the layout is {IMAGES}/, {MASKS}/ and dataset.json")
+        hint = f"the layout is {IMAGES}/, {MASKS}/ and dataset.json"
+        if part != UNLABELLED and (folder / UNLABELLED).is_dir():
+            hint = f"annotate {UNLABELLED}/, or draw on it: fedefm data synth --background {folder} --out NEW"
+        raise DataError(f"{folder.name}: no folder {part}/; {hint}")
     found: dict[str, Path] = {}
     for path in sorted((folder / part).iterdir()):
         if is_clutter(path):
@@ -103,7 +113,7 @@ def _by_stem(folder: Path, part: str) -> dict[str, Path]:
         if twin is not path:
             raise DataError(f"{folder.name}: {part}/{twin.name} and {path.name} share one stem; keep one of them")
     if not found:
-        raise DataError(f"{folder.name}: {part}/ is empty; put {'images' if part == IMAGES else 'masks'} into it")
+        raise DataError(f"{folder.name}: {part}/ is empty; put {'masks' if part == MASKS else 'images'} into it")
     return dict(sorted(found.items()))
 
 

@@ -84,10 +84,43 @@ class PreparedFrames:
         self._labels = np.array(labels, np.int64)
 
     def batch(self, picked: Sequence[int]) -> Batch:
-        """Some of them; without masks all is background."""
+        """Some of them; without masks every pixel has the first label, which is background unless others are given."""
         images, *masks = self._prepared.read(self._numbers[list(picked)].tolist())
-        labels = self._labels[masks[0]] if masks else np.zeros(images.shape, np.int64)
+        labels = self._labels[masks[0]] if masks else np.full(images.shape, self._labels[0])
         return torch.from_numpy(images)[:, None], torch.from_numpy(labels)
+
+
+def joined(first: Split, second: Split) -> Split:
+    """Two splits as one, the frames of the first before those of the second."""
+    return Split(
+        frames=_Joined(first, second),
+        labels=first.labels + second.labels,
+        names=first.names + second.names,
+        patients=first.patients + second.patients,
+        spacing_mm=first.spacing_mm + second.spacing_mm,
+    )
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The frames of two splits."""
+
+    first: Split
+    second: Split
+
+    def batch(self, picked: Sequence[int]) -> Batch:
+        """Some of them, in the order in which they are asked for."""
+        count = len(self.first)
+        here = [row for row, k in enumerate(picked) if k < count]
+        there = [row for row, k in enumerate(picked) if k >= count]
+        if not there:
+            return self.first.batch(picked)
+        parts = [self.second.batch([picked[row] - count for row in there])]
+        if here:
+            parts.insert(0, self.first.batch([picked[row] for row in here]))
+        back = torch.tensor([*here, *there]).argsort()
+        images, masks = (torch.cat(tensors)[back] for tensors in zip(*parts, strict=True))
+        return images, masks
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ IGNORE = "ignore"
 """Of pixels, or whole frames, that nobody looked at: they are neither a class nor background."""
 SPLIT_NAMES = ("train", "val", "test")
 MAX_VALUE = 65535
-_KEYS = frozenset({"name", "classes", "annotated", "test_annotated", "patients", "splits", "synthetic", "origin"})
+_KEYS = frozenset(
+    {"name", "classes", "annotated", "test_annotated", "patients", "splits", "synthetic", "unlabelled", "origin"}
+)
 _MAX_INFERRED_VALUES = 9  # more values than this is a grey picture, not a label map
 
 
@@ -39,6 +41,8 @@ class Manifest:
             other stem is a patient of its own; None for the stem itself.
         splits: `train`, `val`, `test` to patient names; None for a split by hash of the patient name.
         synthetic: whether the images are generated; every report on them then says so.
+        unlabelled: whether the images in `unlabelled/`, which have no masks, take part: they are taught, and nothing
+            else.
 
     Raises:
         DataError: for any statement that contradicts another.
@@ -51,6 +55,7 @@ class Manifest:
     patients: str | Mapping[str, tuple[str, ...]] | None = None
     splits: Mapping[str, tuple[str, ...]] | None = None
     synthetic: bool = False
+    unlabelled: bool = False
     _pattern: "re.Pattern[str] | None" = field(init=False, repr=False, compare=False, default=None)
     _listed: Mapping[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -169,6 +174,8 @@ def write_manifest(manifest: Manifest, folder: Path, origin: Mapping[str, Any] |
         fields["splits"] = {split: list(names) for split, names in manifest.splits.items()}
     if manifest.synthetic:
         fields["synthetic"] = True
+    if manifest.unlabelled:
+        fields["unlabelled"] = True
     if origin is not None:
         fields["origin"] = dict(origin)
     path = Path(folder) / FILE_NAME
@@ -207,6 +214,7 @@ def _from_json(fields: Any, default_name: str) -> Manifest:
         patients=_patients(fields.get("patients")),
         splits=None if splits is None else {split: _names(split, splits) for split in splits},
         synthetic=_flag("synthetic", fields.get("synthetic", False)),
+        unlabelled=_flag("unlabelled", fields.get("unlabelled", False)),
     )
 
 

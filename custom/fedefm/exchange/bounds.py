@@ -291,6 +291,29 @@ _TRAINED: dict[str, Part] = {"loss": Number(), "val_dice": Number(SHARE)}
 _AGREEMENT = Number(SHARE, known=True)
 _OWN = Group(_TRAINED, {"rate_sum": Number((0.0, MAX_NUMBER))})
 
+_IMAGES = group(**dict.fromkeys(SPLITS, Count()))
+_SIDE, _KINDS = Count(2**16), 8
+_SUMMARY = group(
+    corpus=Names(_classes),
+    test_corpus=Names(_classes),
+    synthetic=Flag(),
+    trains=Flag(),
+    frames=_IMAGES,
+    patients=Count(),
+    cines=Count(),
+    unreadable=Count(),
+    sizes=Many(group(columns=_SIDE, rows=_SIDE, files=Count()), most=_KINDS),
+    bits=Many(group(bits=Count(64), files=Count()), most=_KINDS),
+    grey=group(dark=Number(SHARE), middle=Number(SHARE), bright=Number(SHARE)),
+    spacing_mm=group(median=Number((0.0, 1000.0)), files=Count()),
+    classes=Each(
+        "CLASS", _classes, lambda *_: Group({**_IMAGES.needed, "undecided": Count(), "share": Number(SHARE)}, {})
+    ),
+    others=Count(2**16),
+    respelled=Count(2**16),
+)
+"""What a hospital tells of its folder (`data/summary.py`), of the classes that the job knows."""
+
 REPORTS: Mapping[Stage, Group] = {
     Stage.PREPARE: Group(
         {"corpus": Names(_classes, least=1), "images": Group({}, dict.fromkeys(SPLITS, Count()))},
@@ -330,6 +353,7 @@ REPORTS: Mapping[Stage, Group] = {
             ),
         )
     ),
+    Stage.DESCRIBE: group(summary=_SUMMARY),
 }
 """What each stage's report holds. A stage that is not here has a check of its own, or its reports are refused."""
 

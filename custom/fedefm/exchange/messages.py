@@ -31,7 +31,7 @@ class Stage(StrEnum):
     """The steps of a run, in the paper's order; prepare, lone and evaluate frame the rounds.
 
     Assess follows distil where silos can be compared: hosts hold a silo's weights against their own labels. Tune and
-    validate are the rounds of a fine-tune job, measure is all of an evaluation job.
+    validate are the rounds of a fine-tune job, measure is all of an evaluation job, describe all of a data report.
     """
 
     PREPARE = "prepare"
@@ -45,6 +45,7 @@ class Stage(StrEnum):
     TUNE = "tune"
     VALIDATE = "validate"
     MEASURE = "measure"
+    DESCRIBE = "describe"
 
 
 TRAVELS = (Stage.OVERSEAS, Stage.ASSESS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fedefm.data.dataset import SiteData, load_site
+from fedefm.data.frames import Split, joined
 from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import STUDENT, Stage, Task
 from fedefm.foundation.agreement import agreement
@@ -23,7 +24,7 @@ from fedefm.losses.corpus import corpus_channels
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.metrics.suppression import rounded, told_count, told_scores
 from fedefm.models.build import Weights, build_model, forward_with_features, take_weights
-from fedefm.training.loop import Batch, draw_batches, optimise, rate_sum
+from fedefm.training.loop import draw_batches, optimise, rate_sum
 from fedefm.training.scores import mean_dice, score
 from fedefm.training.site import OnStep, Site, Work
 
@@ -70,7 +71,12 @@ class Hospital(Site):
         """The site's images, prepared when first wanted."""
         if self._data is None:
             self._data = load_site(
-                self._folder, self._settings.classes, self._settings.size, cache=self._cache, threads=self._threads
+                self._folder,
+                self._settings.classes,
+                self._settings.size,
+                cache=self._cache,
+                threads=self._threads,
+                unlabelled=True,
             )
         return self._data
 
@@ -166,7 +172,9 @@ class Hospital(Site):
         found = self._compare(models) if limit and self._can_judge(task) else {}
         shares = shares_of(task, found, limit)
         models = {**models, STUDENT: start_of(task, models, distillation, shares)}
-        lessons = Lessons(lambda host: self._teacher(models[host]), task.teachers, self._batches(task), task.steps)
+        taught = self._taught(task)
+        batches = draw_batches(taught, self._settings.optimisation, task.seed, self._device)
+        lessons = Lessons(lambda host: self._teacher(models[host]), task.teachers, batches, task.steps)
         teachers = {
             host: Teacher(
                 partial(lessons.answer, host),
@@ -179,7 +187,7 @@ class Hospital(Site):
         objective = DistillationObjective(student, teachers, corpus_channels(self.data.corpus, classes), distillation)
         loss = optimise(
             student,
-            self.data.train,
+            taught,
             task,
             self._settings.optimisation,
             objective,
@@ -196,9 +204,17 @@ class Hospital(Site):
         }
         return take_weights(student), report
 
-    def _batches(self, task: Task) -> Iterator[Batch]:
-        """The batches that `optimise` draws for the task."""
-        return draw_batches(self.data.train, self._settings.optimisation, task.seed, self._device)
+    def _taught(self, task: Task) -> Split:
+        """The frames that teachers are asked of: those of training, and no more than as many without masks.
+
+        So at least half of what is drawn has labels, however many frames have none. Which of these take part is drawn
+        anew for every task.
+        """
+        train, extra = self.data.train, self.data.unlabelled
+        if extra is None or not task.teachers:
+            return train
+        drawn = torch.randperm(len(extra), generator=torch.Generator().manual_seed(task.seed)).tolist()
+        return joined(train, extra.only(sorted(drawn[: len(train)])))
 
     def _teacher(self, weights: Weights) -> Ask:
         """How to ask a teacher, until the next one is opened: all share one network."""

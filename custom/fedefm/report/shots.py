@@ -59,7 +59,10 @@ def frame_of(path: Path, frame: int) -> Float32[np.ndarray, "h w"] | None:
 
 @lru_cache(maxsize=1)
 def labels_of(pair: Pair) -> Int64[np.ndarray, "f h w"] | None:
-    """The mask of an image, as it lies on it; None where it cannot be read. The last one is kept: frames of a cine follow one another."""
+    """The mask of an image, as it lies on it; None where it cannot be read.
+
+    The last one is kept: frames of a cine follow one another.
+    """
     try:
         return read_mask(pair.mask, pair.image)
     except (DataError, OSError):

@@ -34,7 +34,7 @@ def read(source: Path, options: Options) -> Collection:
         raise ConfigError("folders: say what the mask values mean, as in --classes 1=catheter,2=guidewire")
     if options.images.count("*") != options.masks.count("*") or "*" not in options.images:
         raise ConfigError("folders: --images and --masks need the same number of *, at least one; it pairs the files")
-    images, masks = _matched(source, options.images, "--images"), _matched(source, options.masks, "--masks")
+    images, masks = matched(source, options.images, "--images"), matched(source, options.masks, "--masks")
     if not images.keys() & masks.keys():
         raise DataError(
             f"{source.name}: no image has a mask; * stands for {_some(images)} in --images and for {_some(masks)} in "
@@ -44,8 +44,12 @@ def read(source: Path, options: Options) -> Collection:
     return Collection(classes, _frames(images, masks, options, remarks), remarks)
 
 
-def _matched(source: Path, pattern: str, option: str) -> Matches:
-    """What the stars stand for, to the file, its split and its patient."""
+def matched(source: Path, pattern: str, option: str) -> Matches:
+    """What the stars of a pattern stand for, to the file, its split and its patient.
+
+    Raises:
+        ConfigError: two files are the same to it. DataError: no file fits.
+    """
     text = re.escape(pattern.removeprefix("./"))
     for place, group in _PLACES.items():
         text = text.replace(place, group)

@@ -1,0 +1,101 @@
+"""The page of a data report: who labels what, and what every hospital's images are like; and its table on the terminal.
+
+It is made from `report.json`, or from the `record.json` that the server of a federation leaves.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fedefm.report import text
+from fedefm.report.bars import stage_bars, total
+from fedefm.report.page import environment
+from fedefm.report.view import flatten
+
+LABELLED, UNSEEN = "●", "○"
+FIGURES = ("patients", "cines", "unreadable")
+
+
+def render_survey(record: Mapping[str, Any]) -> str:
+    """The page of a record of a data report."""
+    return (
+        environment()
+        .get_template("survey.html")
+        .render(
+            run={
+                "source": {"versions": {}, **record},
+                "seconds": stage_bars(record["seconds"], text.seconds),
+                "seconds_total": total(record["seconds"]),
+                "sizes": stage_bars(record["bytes"], text.data_size),
+                "size_total": total(record["bytes"]),
+            },
+            corpora=corpus_rows(record),
+            counts=count_rows(record),
+            looks=look_rows(record),
+            config=flatten(record["config"]),
+        )
+    )
+
+
+def corpus_rows(record: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """For each hospital and class a mark, whether it labels the class, and the training frames that hold it."""
+    rows = []
+    for site, told in record["summaries"].items():
+        cells = []
+        for name in record["classes"]:
+            own = name in told["corpus"]
+            frames = text.count(told["classes"][name]["train"]) if own and name in told["classes"] else ""
+            cells.append((LABELLED if own else UNSEEN, frames))
+        rows.append((site, cells))
+    return rows
+
+
+def count_rows(record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """For each hospital: frames by split, patients, cines, files that cannot be read, whether it could train."""
+    return [
+        (
+            site,
+            [
+                *(text.count(told["frames"][split]) for split in ("train", "val", "test")),
+                *(text.count(told[name]) for name in FIGURES),
+                "yes" if told["trains"] else "no",
+            ],
+        )
+        for site, told in record["summaries"].items()
+    ]
+
+
+def look_rows(record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """For each hospital: sizes, bits, greys and millimetres a pixel."""
+    return [
+        (
+            site,
+            [
+                ", ".join(f"{one['columns']} x {one['rows']} ({one['files']})" for one in told["sizes"]) or "–",
+                ", ".join(f"{one['bits']} ({one['files']})" for one in told["bits"]) or "–",
+                *(text.decimals(told["grey"][name]) for name in ("dark", "middle", "bright")),
+                text.decimals(told["spacing_mm"]["median"]),
+            ],
+        )
+        for site, told in record["summaries"].items()
+    ]
+
+
+def print_survey(record: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print who labels what, and what stands out."""
+    console = console or Console()
+    console.print(Text.assemble((record["name"], "bold"), f"  {text.hospitals(len(record['sites']))}"))
+    table = Table(title=f"Who labels what ({LABELLED} with training frames, {UNSEEN} unseen)", title_justify="left")
+    for heading in ("hospital", *record["classes"], "train", "val", "test"):
+        table.add_column(heading, no_wrap=True)
+    counts = dict(count_rows(record))
+    for site, cells in corpus_rows(record):
+        table.add_row(site, *(f"{mark} {frames}" for mark, frames in cells), *counts[site][:3])
+    console.print(table)
+    for remark in record["remarks"]:
+        console.print(f"look at: {remark['site'] or 'all'}: {remark['text']}", soft_wrap=True, highlight=False)
+    for item in record["lost"]:
+        console.print(f"Lost     {item['site']}: {item['reason']}", soft_wrap=True, highlight=False)
