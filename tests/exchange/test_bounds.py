@@ -87,6 +87,7 @@ GOOD: dict[Stage, dict[str, Any]] = {
     },
     Stage.DESCRIBE: {
         "summary": {
+            "least": 5,
             "corpus": ["vessel"],
             "test_corpus": [],
             "synthetic": False,
@@ -95,6 +96,7 @@ GOOD: dict[Stage, dict[str, Any]] = {
             "patients": 7,
             "cines": None,
             "unreadable": 0,
+            "formats": {"DICOM": 19},
             "sizes": [{"columns": 512, "rows": 512, "files": 19}],
             "bits": [{"bits": 12, "files": 19}],
             "grey": {"dark": 0.1, "middle": 0.5, "bright": None},

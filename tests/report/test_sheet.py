@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fedefm.data.describe import describe
-from fedefm.data.survey.inspection import inspect_folder
+from fedefm.data.inspection.whole import inspect_folder
 from fedefm.report.palette import class_colours, rgb
 from fedefm.report.sheet import MOST_SUSPECTS, MOST_USUAL, sheet, write_sheet
 from fedefm.report.shots import SIDE, contours, grey_address

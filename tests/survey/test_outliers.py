@@ -8,6 +8,7 @@ FRAMES = {"train": 40, "val": 8, "test": 8}
 
 def told(**changes: Any) -> dict[str, Any]:
     plain = {
+        "least": 5,
         "corpus": list(CLASSES),
         "test_corpus": list(CLASSES),
         "synthetic": False,
@@ -16,6 +17,7 @@ def told(**changes: Any) -> dict[str, Any]:
         "patients": 9,
         "cines": 0,
         "unreadable": 0,
+        "formats": {"PNG": 56},
         "sizes": [{"columns": 512, "rows": 512, "files": 56}],
         "bits": [{"bits": 8, "files": 56}],
         "grey": {"dark": 0.1, "middle": 0.5, "bright": 0.9},

@@ -209,7 +209,7 @@ def _synth(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import counter, processors
     from fedefm.data.describe import describe
-    from fedefm.data.survey.inspection import inspect_folder
+    from fedefm.data.inspection.whole import inspect_folder
     from fedefm.errors import ConfigError, DataError
 
     if (options.least is not None and options.least < 1) or (options.threads is not None and options.threads < 1):

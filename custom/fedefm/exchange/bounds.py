@@ -293,7 +293,11 @@ _OWN = Group(_TRAINED, {"rate_sum": Number((0.0, MAX_NUMBER))})
 
 _IMAGES = group(**dict.fromkeys(SPLITS, Count()))
 _SIDE, _KINDS = Count(2**16), 8
+FORMATS = ("PNG", "JPEG", "TIFF", "NIFTI", "bitmap", "NPY", "NRRD", "MetaImage", "DICOM")
+"""The formats of images (`data/readers.py`), by which a hospital may count its files."""
+
 _SUMMARY = group(
+    least=Count(),
     corpus=Names(_classes),
     test_corpus=Names(_classes),
     synthetic=Flag(),
@@ -302,6 +306,7 @@ _SUMMARY = group(
     patients=Count(),
     cines=Count(),
     unreadable=Count(),
+    formats=Each("FORMAT", lambda _: FORMATS, lambda *_: Count()),
     sizes=Many(group(columns=_SIDE, rows=_SIDE, files=Count()), most=_KINDS),
     bits=Many(group(bits=Count(64), files=Count()), most=_KINDS),
     grey=group(dark=Number(SHARE), middle=Number(SHARE), bright=Number(SHARE)),
@@ -312,7 +317,7 @@ _SUMMARY = group(
     others=Count(2**16),
     respelled=Count(2**16),
 )
-"""What a hospital tells of its folder (`data/summary.py`), of the classes that the job knows."""
+"""What a hospital tells of its folder (`report/permitted.py`), of the classes that the job knows."""
 
 REPORTS: Mapping[Stage, Group] = {
     Stage.PREPARE: Group(

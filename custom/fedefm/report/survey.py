@@ -69,11 +69,12 @@ def count_rows(record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def look_rows(record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """For each hospital: sizes, bits, greys and millimetres a pixel."""
+    """For each hospital: formats, sizes, bits, greys and millimetres a pixel."""
     return [
         (
             site,
             [
+                ", ".join(f"{name} ({files})" for name, files in told["formats"].items()) or "–",
                 ", ".join(f"{one['columns']} x {one['rows']} ({one['files']})" for one in told["sizes"]) or "–",
                 ", ".join(f"{one['bits']} ({one['files']})" for one in told["bits"]) or "–",
                 *(text.decimals(told["grey"][name]) for name in ("dark", "middle", "bright")),

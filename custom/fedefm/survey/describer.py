@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.data.manifest import canonical
-from fedefm.data.summary import site_summary
+from fedefm.data.inspection.whole import inspect_folder
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import Stage, Task
+from fedefm.report.permitted import permitted
 from fedefm.survey.settings import Survey
 from fedefm.training.site import Site, Work
 
@@ -54,7 +55,8 @@ class Describer(Site):
     def _describe(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
         if models:
             raise ProtocolError(f"task {task.id}: a data report needs no weights")
-        return None, {"summary": known_only(site_summary(self._folder, self.least), self._settings.classes)}
+        summary = permitted(inspect_folder(self._folder), self.least)
+        return None, {"summary": known_only(summary, self._settings.classes)}
 
 
 def known_only(summary: Mapping[str, Any], classes: tuple[str, ...]) -> dict[str, Any]:

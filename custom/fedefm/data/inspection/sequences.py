@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from fedefm.data.grouping.groups import Link, Why
-from fedefm.data.survey.seen import Seen
+from fedefm.data.inspection.seen import Seen
 
 Place = tuple[str, int]
 """A stem, and a frame of its file."""

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import fft
 
-from fedefm.data.survey.seen import surroundings
+from fedefm.data.inspection.seen import surroundings
 
 FAR = 3
 """Pixels; a mask that lies less far away was drawn so."""

@@ -9,7 +9,7 @@ import numpy as np
 from fedefm.data.grouping.groups import Link, Why, joined
 from fedefm.data.grouping.looks import SAME, cosine
 from fedefm.data.grouping.offer import lines_for
-from fedefm.data.survey.inspection import Inspection
+from fedefm.data.inspection.whole import Inspection
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from statistics import median
 import numpy as np
 
 from fedefm.data.grouping.groups import Link
-from fedefm.data.survey.seen import SPECK, TURNS, Mark, Seen
-from fedefm.data.survey.sequences import Place, gaps, sequences
+from fedefm.data.inspection.seen import SPECK, TURNS, Mark, Seen
+from fedefm.data.inspection.sequences import Place, gaps, sequences
 
 OFF_LINE = "lies on no dark line, as it does elsewhere"
 DARK = 0.4

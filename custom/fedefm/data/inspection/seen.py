@@ -84,6 +84,7 @@ class Seen:
         bits: of its values.
         spacing_mm: millimetres of a pixel, or None.
         grey: percentiles 1, 50 and 99 of the values.
+        levels: least and greatest value that the stored bits can express.
         constant: the image has one value.
         values: pixels of each mask value, one mapping a frame; empty where the shapes differ.
         looked_at: frames of which the mask says something.
@@ -102,6 +103,7 @@ class Seen:
     bits: int = 0
     spacing_mm: Spacing | None = None
     grey: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    levels: tuple[float, float] = (0.0, 0.0)
     constant: bool = False
     values: tuple[Mapping[int, int], ...] = ()
     looked_at: tuple[int, ...] = ()
@@ -135,6 +137,7 @@ def see(pair: Pair, plain: Plain, salt: bytes) -> Seen:
         bits=image.bits,
         spacing_mm=image.spacing_mm,
         grey=_grey(image),
+        levels=(image.low, image.high),
         constant=bool(np.ptp(image.frames) < np.finfo(np.float32).tiny),  # then `normalise` gives zeros
         values=values,
         looked_at=tuple(k for k, found in enumerate(values) if set(found) - {plain.ignored}),

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 from fedefm.data.folder import Pair
-from fedefm.data.survey.seen import Plain, Seen, see
+from fedefm.data.inspection.seen import Plain, Seen, see
 from fedefm.errors import DataError
 
 FEW = 64
