@@ -13,9 +13,12 @@ from fedefm.data.dataset import SiteData, load_site
 from fedefm.data.describe import describe_folder
 from fedefm.data.folder import IMAGES, MASKS, UNLABELLED
 from fedefm.data.frames import joined
+from fedefm.data.grouped import place_images, place_unlabelled
 from fedefm.data.label_sets import NOTHING_KNOWN
+from fedefm.data.manifest import load_manifest
 from fedefm.data.png_file import write_png
 from fedefm.errors import DataError
+from support.angiograms import angiogram, site
 from support.splits import images_of, masks_of
 
 SAID = {
@@ -71,6 +74,24 @@ def test_the_other_splits_are_the_same_to_the_last_bit(tmp_path: Path) -> None:
         one, other = getattr(with_them, name), getattr(without, name)
         assert one.names == other.names and one.patients == other.patients
         assert torch.equal(images_of(one), images_of(other)) and torch.equal(masks_of(one), masks_of(other))
+
+
+def test_neighbours_of_who_is_tested_are_left_out_where_nothing_is_stated(tmp_path: Path) -> None:
+    pictures = {f"run{r}_f{k}": angiogram(r, shift=k) for r in range(8) for k in range(2)}
+    folder = site(tmp_path / "a", pictures, unlabelled=True)
+    (folder / UNLABELLED).mkdir()
+    for r in range(9):
+        write_png(folder / UNLABELLED / f"run{r}_f9.png", angiogram(r, shift=9)[0])
+    write_png(folder / UNLABELLED / "copy.png", angiogram(0)[0])
+    manifest = load_manifest(folder)
+    placed = place_images(folder, manifest)
+    split_of = {stem: placed.split_of[patient] for stem, patient in placed.patient_of.items()}
+    taught = place_unlabelled(folder, manifest, placed)
+    expected = {f"run{r}_f9" for r in range(8) if split_of[f"run{r}_f0"] == "train"} | {"run8_f9"}
+    assert set(taught) - {"copy"} == expected and ("copy" in taught) == (split_of["run0_f0"] == "train")
+    assert place_images(folder, manifest) == placed and len(expected) < 8
+    data = load_site(folder, ["catheter", "guidewire"], 32, unlabelled=True)
+    assert data.unlabelled is not None and len(data.unlabelled) == len(taught)
 
 
 def test_two_splits_as_one_give_their_frames_in_any_order(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A hospital's folder as splits of frames with the labels of a job."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -9,7 +9,7 @@ from fedefm.data.cache import Progress
 from fedefm.data.folder import list_unlabelled
 from fedefm.data.formats.reader import Spacing
 from fedefm.data.frames import PreparedFrames, Split
-from fedefm.data.grouped import place_images
+from fedefm.data.grouped import Placed, place_images, place_unlabelled
 from fedefm.data.label_sets import NOTHING_KNOWN, leaves_open, set_label
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, load_manifest, parts_of
 from fedefm.data.prepared import Prepared, prepare_images, prepare_pairs
@@ -81,7 +81,7 @@ def load_site(
     prepared = prepare_pairs(folder, manifest, size, cache=cache, threads=threads, progress=progress)
     bad = [file.unreadable for file in prepared.files.values() if file.unreadable is not None]
     check_quarantine(bad, len(patients), max_quarantined)
-    extra, worse = _unlabelled(folder, manifest, split_of, size, cache, threads) if unlabelled else (None, [])
+    extra, worse = _unlabelled(folder, manifest, placed, size, cache, threads) if unlabelled else (None, [])
     opaque = {patient: f"patient-{k:04d}" for k, patient in enumerate(sorted(set(patients.values())))}
     found: dict[str, list[_Frame]] = {name: [] for name in SPLIT_NAMES}
     names = (f"frame-{k:06d}" for k in count())
@@ -118,15 +118,13 @@ class _Frame:
 
 
 def _unlabelled(
-    folder: Path, manifest: Manifest, split_of: Mapping[str, str], size: int, cache: Path | None, threads: int
+    folder: Path, manifest: Manifest, placed: Placed, size: int, cache: Path | None, threads: int
 ) -> tuple[Split | None, list[str]]:
     """Frames without masks, and why some cannot be read; a patient who is validated or tested on teaches nothing."""
     if not manifest.unlabelled:
         return None, []
-    patients = {stem: manifest.patient_of(stem) for stem in list_unlabelled(folder)}
-    paths = {
-        stem: path for stem, path in list_unlabelled(folder).items() if split_of.get(patients[stem], "train") == "train"
-    }
+    patients = place_unlabelled(folder, manifest, placed, cache=cache, threads=threads)
+    paths = {stem: path for stem, path in list_unlabelled(folder).items() if stem in patients}
     prepared = prepare_images(folder, paths, size, cache=cache, threads=threads)
     bad = [file.unreadable for file in prepared.files.values() if file.unreadable is not None]
     check_quarantine(bad, len(paths), MAX_QUARANTINED)

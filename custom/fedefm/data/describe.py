@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.data.folder import IMAGES, MASKS, UNLABELLED, list_unlabelled
-from fedefm.data.manifest import FILE_NAME, SPLIT_NAMES, Manifest
-from fedefm.data.quarantine import MAX_QUARANTINED
-from fedefm.data.readers import read_image, stem_of
-from fedefm.data.inspection.whole import Inspection, inspect_folder
 from fedefm.data.inspection.notices import Grouped, grouped, notices
 from fedefm.data.inspection.run import Progress
 from fedefm.data.inspection.seen import Seen
+from fedefm.data.inspection.whole import Inspection, inspect_folder
+from fedefm.data.manifest import FILE_NAME, SPLIT_NAMES, Manifest
+from fedefm.data.quarantine import MAX_QUARANTINED
+from fedefm.data.readers import read_image, stem_of
 from fedefm.errors import DataError
 
 MOST_ALIKE = 3

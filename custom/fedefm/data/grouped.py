@@ -10,8 +10,8 @@ from jaxtyping import Int8
 
 from fedefm.data.cache import Made, Progress, Records, Source, keep
 from fedefm.data.fitted import UnreadableError
-from fedefm.data.folder import list_pairs
-from fedefm.data.grouping.groups import UNREAD, Facts, find_evidence, is_stated, patients_by
+from fedefm.data.folder import UNLABELLED, list_pairs, list_unlabelled
+from fedefm.data.grouping.groups import UNREAD, Facts, find_evidence, is_stated, joined, patients_by
 from fedefm.data.grouping.headers import identity_of
 from fedefm.data.grouping.looks import SIDE, VERSION, looks_of
 from fedefm.data.manifest import Manifest
@@ -66,6 +66,39 @@ def place_images(
     return _placed(images, manifest, facts)
 
 
+def place_unlabelled(
+    folder: Path, manifest: Manifest, placed: Placed, *, cache: Path | None = None, threads: int = 1
+) -> dict[str, str]:
+    """The patient of each image without a mask that may be taught: none that belongs to one who is validated or tested.
+
+    What belongs together is found as in `place_images`, among images with masks and without; where those with masks are
+    does not hang on the others.
+
+    Args:
+        folder: holds `unlabelled/`.
+        manifest: its own.
+        placed: its images with masks.
+        cache: see `fedefm.data.prepared.prepare`.
+        threads: files at work at the same time.
+
+    Raises:
+        DataError: there is no image, or `patients` does not fit one.
+        ConfigError: there is no place for what is kept.
+    """
+    paths = list_unlabelled(folder)
+    named = {stem: manifest.patient_of(stem) for stem in paths}
+    if is_stated(manifest):
+        return {stem: name for stem, name in named.items() if placed.split_of.get(name, "train") == "train"}
+    images = {pair.stem: pair.image for pair in list_pairs(folder)}
+    facts = {
+        **_kept_facts(folder, paths, cache, threads, None, f"{LOOKS}-{UNLABELLED}"),
+        **_kept_facts(folder, images, cache, threads, None),
+    }
+    group_of = joined({**named, **{stem: manifest.patient_of(stem) for stem in images}}, find_evidence(facts).links)
+    kept_apart = {group_of[stem] for stem in images if placed.split_of[placed.patient_of[stem]] != "train"}
+    return {stem: group_of[stem] for stem in paths if group_of[stem] not in kept_apart}
+
+
 def place_once(folder: Path, manifest: Manifest) -> Placed:
     """The same, but nothing is kept: for import and export, which write nothing into a folder but what was asked for.
 
@@ -90,7 +123,12 @@ def _read_facts(path: Path, salt: bytes) -> Facts:
 
 
 def _kept_facts(
-    folder: Path, images: Mapping[str, Path], cache: Path | None, threads: int, progress: Progress | None
+    folder: Path,
+    images: Mapping[str, Path],
+    cache: Path | None,
+    threads: int,
+    progress: Progress | None,
+    kept_as: str = LOOKS,
 ) -> dict[str, Facts]:
     def make(stem: str) -> Made:
         try:
@@ -100,7 +138,7 @@ def _kept_facts(
         return Made([(look,) for look in looks], {})
 
     kept = keep(
-        [place / LOOKS for place in places(folder, cache)],
+        [place / kept_as for place in places(folder, cache)],
         {"version": VERSION},
         SIDE * SIDE,
         [Source(stem, (path,)) for stem, path in images.items()],

@@ -13,10 +13,10 @@ import numpy as np
 
 from fedefm.data.describe import STOPS, FolderSummary
 from fedefm.data.folder import IMAGES, MASKS
-from fedefm.data.inspection.whole import Inspection
 from fedefm.data.inspection.sequences import Place
 from fedefm.data.inspection.shift import better_place, in_words
 from fedefm.data.inspection.suspects import OFF_LINE, suspects
+from fedefm.data.inspection.whole import Inspection
 from fedefm.files import write_whole
 from fedefm.report.overlay import evenly
 from fedefm.report.page import environment

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedefm.data.manifest import canonical
 from fedefm.data.inspection.whole import inspect_folder
+from fedefm.data.manifest import canonical
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import Stage, Task
 from fedefm.report.permitted import permitted

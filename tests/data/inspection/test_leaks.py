@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from fedefm.data.describe import describe_folder
-from fedefm.data.inspection.whole import inspect_folder
 from fedefm.data.inspection.leaks import contradictions, doubles, parted
+from fedefm.data.inspection.whole import inspect_folder
 from support.angiograms import angiogram, put, site
 from support.dicom_files import dicom, text
 

@@ -7,9 +7,9 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from fedefm.data.describe import describe, describe_folder
-from fedefm.data.inspection.whole import Inspection, inspect_folder
 from fedefm.data.inspection.shift import better_place, in_words
 from fedefm.data.inspection.suspects import OFF_LINE, suspects
+from fedefm.data.inspection.whole import Inspection, inspect_folder
 from support.angiograms import angiogram, put, site
 from support.dicom_files import dicom
 

@@ -88,13 +88,14 @@ def clean_image(path: Path, group: str, secret: Secret, part: Path, *, named: bo
     return Cleaned(patient, name, ending, frames, crops, says_text)
 
 
-def clean_mask(path: Path, shape: tuple[int, ...], classes: Sequence[int], part: Path) -> str:
-    """Write the numbers of a mask and nothing else of its file; its ending.
+def clean_mask(path: Path, image: Path, classes: Sequence[int], part: Path) -> str:
+    """Write the numbers of a mask, on the pixels of its image, and nothing else of its file; its ending.
 
     Raises:
         HeldBackError: it cannot be read, or does not fit the image or the classes.
     """
-    labels: Integer[np.ndarray, "f h w"] = read_labels(path)
+    labels: Integer[np.ndarray, "f h w"] = read_labels(path, image)
+    shape = read_shape(image)
     if labels.shape != shape:
         raise HeldBackError(f"its mask {path.name} is of another size: {labels.shape} against {shape}; correct it")
     if strange := sorted(set(count_values(labels)) - set(classes)):

@@ -76,4 +76,4 @@ def _below(source: Path, found: Matches) -> dict[tuple[str, ...], str]:
 
 
 def _is_left_behind(inside: Path) -> bool:
-    return any(is_clutter(Path(part)) or part in ("__MACOSX", "@eaDir") for part in inside.parts)
+    return any(is_clutter(Path(part)) for part in inside.parts)

@@ -14,7 +14,6 @@ from fedefm.data.deidentify.secret import Secret, read_secret
 from fedefm.data.folder import IMAGES, MASKS, UNLABELLED
 from fedefm.data.importers.collection import Options
 from fedefm.data.manifest import Manifest, write_manifest
-from fedefm.data.readers import read_shape
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import check_free, is_refused_write, told
 
@@ -175,7 +174,7 @@ def _done(work: _Work, file: str, stamp: list[list[int]], owner: dict[str, str])
             raise HeldBackError(SAID if cleaned.says_text else TEXT)
         ending = None
         if file in work.plan.masks:
-            ending = clean_mask(work.plan.masks[file], read_shape(path), list(work.plan.classes), mask_part)
+            ending = clean_mask(work.plan.masks[file], path, list(work.plan.classes), mask_part)
         outs = _placed(work, cleaned, ending, part, mask_part, owner)
         return Entry(file, stamp, outs, cleaned.patient, cleaned.frames, crops=crops)
     except DataError as error:

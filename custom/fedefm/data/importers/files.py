@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Integer
 from PIL import Image, UnidentifiedImageError
 
-from fedefm.data.readers import check_declared, read_mask
+from fedefm.data.readers import check_declared, open_file, read_mask
 from fedefm.errors import DataError
 
 PICTURES = frozenset(
@@ -195,13 +195,17 @@ def open_picture(path: Path) -> Image.Image:
         raise DataError(f"cannot read {path.name}: damaged or cut off; get it again") from error
 
 
-def read_labels(path: Path) -> Integer[np.ndarray, "f h w"]:
-    """The stored numbers of a mask file, those of a GIF or BMP too."""
+def read_labels(path: Path, image: Path) -> Integer[np.ndarray, "f h w"]:
+    """The stored numbers of a mask file, those of a GIF or BMP too, on the pixels of its image (see `read_mask`)."""
     if path.suffix.lower() == ".npy":
         return read_npy(path)[None].astype(np.int64)
     if path.suffix.lower() in _BY_PILLOW:
         return np.asarray(open_picture(path)).astype(np.int64)[None]
-    return read_mask(path)
+    try:
+        open_file(image)
+    except DataError:  # of a kind that only Pillow reads, which says nothing of where it lies
+        return read_mask(path)
+    return read_mask(path, image)
 
 
 def ending_of(path: Path) -> str:

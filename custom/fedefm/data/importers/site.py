@@ -136,7 +136,10 @@ def _write_frame(frame: Frame, folder: Path, collection: Collection, written: _W
     except DataError as error:
         written.bad.append(error)
         return
-    labels = read_labels(frame.mask) if isinstance(frame.mask, Path) else np.asarray(frame.mask, np.int64)[None]
+    if isinstance(frame.mask, Path):
+        labels = read_labels(frame.mask, frame.image)
+    else:
+        labels = np.asarray(frame.mask, np.int64)[None]
     if labels.shape != shape:
         raise DataError(
             f"{frame.image.name} is {_size(shape)} but its labels are {_size(labels.shape)}; "

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedefm.data.grouping.groups import is_stated, reasons
-from fedefm.data.manifest import FILE_NAME, IGNORE
-from fedefm.data.inspection.whole import Inspection
 from fedefm.data.inspection.leaks import contradictions, doubles, offer, parted
 from fedefm.data.inspection.suspects import sparse, turned
+from fedefm.data.inspection.whole import Inspection
+from fedefm.data.manifest import FILE_NAME, IGNORE
 
 _SHOWN = 300  # letters of a line for dataset.json; --json has all of it
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fedefm.data.folder import Pair, list_images, list_masks
 from fedefm.data.grouping.groups import UNREAD, Evidence, Facts, find_evidence, patients_by
-from fedefm.data.manifest import FILE_NAME, Manifest, load_manifest
-from fedefm.data.splits import assign_splits
 from fedefm.data.inspection.run import Progress, see_all
 from fedefm.data.inspection.seen import Plain, Seen
+from fedefm.data.manifest import FILE_NAME, Manifest, load_manifest
+from fedefm.data.splits import assign_splits
 from fedefm.errors import DataError
 
 
