@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+import SimpleITK as sitk  # noqa: N813
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -101,3 +102,12 @@ def save(dataset: Dataset, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pydicom.dcmwrite(path, dataset, enforce_file_format=True)
     return path
+
+
+def turned(labels: np.ndarray, path: Path) -> None:
+    """A mask of (1, h, w) as NIfTI, stored from right to left with the header that says so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(labels[:, :, ::-1]))
+    image.SetDirection((-1, 0, 0, 0, 1, 0, 0, 0, 1))
+    image.SetOrigin((labels.shape[2] - 1, 0, 0))
+    sitk.WriteImage(image, str(path))

@@ -14,12 +14,14 @@ from PIL import Image
 from fedefm.data.dataset import load_site
 from fedefm.data.deidentify.silo import SAID, TEXT, Silo, prepare_silo
 from fedefm.data.describe import describe_folder
+from fedefm.data.folder import list_pairs
 from fedefm.data.importers.collection import Options
 from fedefm.data.manifest import load_manifest
+from fedefm.data.readers import read_mask
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import folder_sha256
 from support.dicom_files import segmentation
-from support.exports import PLANTED, frames, planted, save, with_comment, write_text
+from support.exports import PLANTED, frames, planted, save, turned, with_comment, write_text
 
 NOTHING = Options()
 WITH_MASKS = Options(images="img/*.dcm", masks="mask/*.png", classes={"1": "catheter"})
@@ -128,6 +130,17 @@ def test_cines_with_masks_of_all_frames(tmp_path: Path) -> None:
     prepare_silo(tmp_path / "src", tmp_path / "dst", options)
     summary = describe_folder(tmp_path / "dst")
     assert [(one.value, one.frames) for one in summary.mask_values] == [(0, 2), (1, 1)]
+
+
+def test_a_mask_stored_from_another_corner_lies_on_its_image(tmp_path: Path) -> None:
+    labels = np.zeros((1, 64, 64), np.uint8)
+    labels[0, 10:14, 2:20] = 1
+    save(planted(frames(1, 1, 64)), tmp_path / "src" / "img" / "a.dcm")
+    turned(labels, tmp_path / "src" / "mask" / "a.nii.gz")
+    options = Options(images="img/*.dcm", masks="mask/*.nii.gz", classes={"1": "catheter"})
+    prepare_silo(tmp_path / "src", tmp_path / "dst", options)
+    (pair,) = list_pairs(tmp_path / "dst")
+    assert (read_mask(pair.mask, pair.image) == labels).all()
 
 
 def test_pictures_that_a_person_names_lose_all_but_their_pixels(tmp_path: Path) -> None:

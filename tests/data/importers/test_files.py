@@ -2,10 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fedefm.data.folder import list_pairs
+from fedefm.data.importers.collection import Options
 from fedefm.data.importers.files import Pictures, bare_name, ending_of, list_files, split_in
+from fedefm.data.importers.run import import_source
+from fedefm.data.png_file import write_png
+from fedefm.data.readers import read_mask
 from fedefm.errors import DataError
+from support.exports import turned
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -68,3 +75,15 @@ def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
 def test_names_and_endings() -> None:
     assert [ending_of(Path(name)) for name in ("a.nii.gz", "a.b.NPY", "a")] == [".nii.gz", ".npy", ""]
     assert [bare_name(Path(name)) for name in ("a.nii.gz", "a.b.NPY", "a")] == ["a", "a.b", "a"]
+
+
+def test_a_mask_stored_from_another_corner_lies_on_its_image(tmp_path: Path) -> None:
+    labels = np.zeros((1, 20, 30), np.uint8)
+    labels[0, 4:6, 2:20] = 1
+    (tmp_path / "src/img").mkdir(parents=True)
+    write_png(tmp_path / "src/img/a.png", np.arange(600).reshape(20, 30).astype(np.uint16))
+    turned(labels, tmp_path / "src/mask/a.nii.gz")
+    said = Options(images="img/*.png", masks="mask/*.nii.gz", classes={"1": "catheter"})
+    import_source("folders", tmp_path / "src", tmp_path / "dst", said)
+    (pair,) = list_pairs(tmp_path / "dst")
+    assert pair.mask.suffix == ".png" and (read_mask(pair.mask) == labels).all()
