@@ -43,7 +43,7 @@ def test_pixels_grid_and_spacing_stay(tmp_path: Path) -> None:
     grey = frames(1, count=3)
     image = read_image(cleaned(planted(grey), tmp_path))
     np.testing.assert_array_equal(image.frames, grey)
-    assert image.spacing_mm == 0.3
+    assert image.spacing_mm == (0.3, 0.3)
 
 
 def test_uids_are_new_the_same_everywhere_and_other_ones_with_another_salt(tmp_path: Path) -> None:

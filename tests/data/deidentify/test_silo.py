@@ -60,7 +60,7 @@ def test_good_files_are_taken_and_each_other_one_has_its_reason(tmp_path: Path) 
     why = reasons(tmp_path / "dst-private")
     assert why["IM9"] == TEXT and why["IM10"] == SAID
     assert why["copy of SANCHO"] == "the same bytes as QUIXOTE/0/ALONSO0.dcm; keep one of them"
-    assert "truncated" in why["cut"] and "not a DICOM" in why["report.pdf"] and "segmentation" in why["seg.dcm"]
+    assert "truncated" in why["cut"] and "of no format" in why["report.pdf"] and "segmentation" in why["seg.dcm"]
 
 
 def test_the_source_is_not_touched(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def _marks(k: int, frame: Float32[np.ndarray, "h w"], mask: Int64[np.ndarray, "h
     return found
 
 
-def _smaller(frame: Float32[np.ndarray, "h w"], step: int) -> Float32[np.ndarray, "h w"]:
+def _smaller(frame: Float32[np.ndarray, "h w"], step: int) -> Float32[np.ndarray, "i j"]:
     """The means of tiles; what is left over at the right and below is left out."""
     rows, columns = (length // step * step for length in frame.shape)
     found = np.zeros((rows // step, columns // step), np.float32)
