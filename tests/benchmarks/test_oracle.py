@@ -1,6 +1,7 @@
 """The oracle of the teachers' weights: it knows the truth, and uses it for nothing but the weights."""
 
 import importlib.util
+import sys
 from types import ModuleType
 
 import pytest
@@ -23,6 +24,7 @@ def oracle() -> ModuleType:
     spec = importlib.util.spec_from_file_location("oracle_of_weights", REAL / "oracle.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look their types up
     spec.loader.exec_module(module)
     return module
 

@@ -595,7 +595,6 @@ class Rounds(RuleBasedStateMachine):
     def round_is_played(self, crash: bool) -> None:
         at, plan = len(self.run.network.asked), self.run.plan
         present = set(self.state.present(plan.max_misses))
-        present |= set(self.state.away(plan.max_misses)) if self.state.round else set()  # they may come back
         try:
             after = self.server.one_round(self.state)
         except QuorumError:

@@ -17,6 +17,7 @@ from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.simulation.run import resume
 from fedefm.training.kept import FOLDER, is_kept
 
+pytestmark = pytest.mark.timeout(900)  # each case starts the command twice or more
 TESTS = Path(__file__).parents[1]
 KILLER = TESTS / "support" / "killer"
 SHORT = ["--rounds", "3", "--size", "32", "--no-lone", "--json"]
@@ -35,7 +36,7 @@ def command(arguments: list[str], kill_at: str = "") -> subprocess.CompletedProc
     """The real command in a process of its own, killed there."""
     variables = os.environ | {"KILL_AT": kill_at, "PYTHONPATH": str(KILLER)}
     line = [sys.executable, "-m", "fedefm.cli", *arguments]
-    return subprocess.run(line, env=variables, capture_output=True, text=True, timeout=280)
+    return subprocess.run(line, env=variables, capture_output=True, text=True, timeout=400)
 
 
 @pytest.fixture(scope="module")
