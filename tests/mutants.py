@@ -521,6 +521,17 @@ MUTANTS = (
         ((f"{DEIDENTIFY}silo.py", "and not work.accept_text:", "and work.accept_text:"),),
         ("tests/data/deidentify/test_silo.py::test_good_files_are_taken_and_each_other_one_has_its_reason",),
     ),
+    Mutant(
+        "images without masks of a patient who is tested are found by their header",
+        (
+            (
+                "custom/fedefm/data/grouped.py",
+                "identity_of(images[stem], _SALT))",
+                "identity_of(images[stem], secrets.token_bytes(16)))",
+            ),
+        ),
+        ("tests/data/test_unlabelled.py::test_another_picture_of_a_patient_who_is_tested_is_left_out_by_the_header",),
+    ),
 )
 
 

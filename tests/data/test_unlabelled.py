@@ -19,6 +19,7 @@ from fedefm.data.manifest import load_manifest
 from fedefm.data.png_file import write_png
 from fedefm.errors import DataError
 from support.angiograms import angiogram, site
+from support.dicom_files import dicom, text
 from support.splits import images_of, masks_of
 
 SAID = {
@@ -92,6 +93,30 @@ def test_neighbours_of_who_is_tested_are_left_out_where_nothing_is_stated(tmp_pa
     assert place_images(folder, manifest) == placed and len(expected) < 8
     data = load_site(folder, ["catheter", "guidewire"], 32, unlabelled=True)
     assert data.unlabelled is not None and len(data.unlabelled) == len(taught)
+
+
+def test_another_picture_of_a_patient_who_is_tested_is_left_out_by_the_header(tmp_path: Path) -> None:
+    """No name and no look says that they belong together: Patient ID alone does."""
+    random, folder = np.random.default_rng(1), tmp_path / "a"
+    for part in (IMAGES, MASKS, UNLABELLED):
+        (folder / part).mkdir(parents=True)
+
+    def image(patient: int) -> bytes:
+        own = text(0x00100020, "LO", f"HOSPITAL-NUMBER-{patient:04d} ")
+        return dicom(random.integers(0, 4096, (32, 32)).astype(np.uint16), between=own)
+
+    stems = dict(enumerate(("oak", "elm", "ash", "fir", "yew", "bay", "box", "fig")))
+    for patient, stem in stems.items():
+        (folder / IMAGES / f"{stem}.dcm").write_bytes(image(patient))
+        write_png(folder / MASKS / f"{stem}.png", random.integers(0, 2, (32, 32)).astype(np.uint8))
+        (folder / UNLABELLED / f"new{stem}.dcm").write_bytes(image(patient))
+    said = {"classes": SAID["classes"], "unlabelled": True}
+    (folder / "dataset.json").write_text(json.dumps(said))
+    manifest = load_manifest(folder)
+    placed = place_images(folder, manifest)
+    trained = {stem for stem in stems.values() if placed.split_of[placed.patient_of[stem]] == "train"}
+    assert 0 < len(trained) < 8
+    assert set(place_unlabelled(folder, manifest, placed)) == {f"new{stem}" for stem in trained}
 
 
 def test_two_splits_as_one_give_their_frames_in_any_order(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from fedefm.errors import DataError
 
 LOOKS = "looks"
 """Within the folder for prepared images."""
+_SALT = secrets.token_bytes(16)  # of this process: what it hashes of headers compares with each other, and is not kept
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,12 @@ class Placed:
     Attributes:
         patient_of: stem to patient.
         split_of: patient to `train`, `val` or `test`.
+        facts: stem to what is known of the image; empty where `dataset.json` states what is asked.
     """
 
     patient_of: Mapping[str, str]
     split_of: Mapping[str, str]
+    facts: Mapping[str, Facts] = field(default_factory=dict, compare=False, repr=False)
 
 
 def place_images(
@@ -53,7 +56,7 @@ def place_images(
     Args:
         folder: holds `images/` and `masks/`.
         manifest: its own.
-        cache: see `fedefm.data.prepared.prepare`.
+        cache: see `fedefm.data.prepared.prepare_pairs`.
         threads: files at work at the same time.
         progress: called with (files done, files in all).
 
@@ -77,8 +80,8 @@ def place_unlabelled(
     Args:
         folder: holds `unlabelled/`.
         manifest: its own.
-        placed: its images with masks.
-        cache: see `fedefm.data.prepared.prepare`.
+        placed: its images with masks, of `place_images` in this process.
+        cache: see `fedefm.data.prepared.prepare_pairs`.
         threads: files at work at the same time.
 
     Raises:
@@ -89,13 +92,10 @@ def place_unlabelled(
     named = {stem: manifest.patient_of(stem) for stem in paths}
     if is_stated(manifest):
         return {stem: name for stem, name in named.items() if placed.split_of.get(name, "train") == "train"}
-    images = {pair.stem: pair.image for pair in list_pairs(folder)}
-    facts = {
-        **_kept_facts(folder, paths, cache, threads, None, f"{LOOKS}-{UNLABELLED}"),
-        **_kept_facts(folder, images, cache, threads, None),
-    }
+    facts = {**_kept_facts(folder, paths, cache, threads, None, f"{LOOKS}-{UNLABELLED}"), **placed.facts}
+    images = placed.patient_of
     group_of = joined({**named, **{stem: manifest.patient_of(stem) for stem in images}}, find_evidence(facts).links)
-    kept_apart = {group_of[stem] for stem in images if placed.split_of[placed.patient_of[stem]] != "train"}
+    kept_apart = {group_of[stem] for stem, patient in images.items() if placed.split_of[patient] != "train"}
     return {stem: group_of[stem] for stem in paths if group_of[stem] not in kept_apart}
 
 
@@ -105,19 +105,19 @@ def place_once(folder: Path, manifest: Manifest) -> Placed:
     Raises:
         DataError: see `place_images`.
     """
-    images, salt = {pair.stem: pair.image for pair in list_pairs(folder)}, secrets.token_bytes(16)
-    facts = {} if is_stated(manifest) else {stem: _read_facts(path, salt) for stem, path in images.items()}
+    images = {pair.stem: pair.image for pair in list_pairs(folder)}
+    facts = {} if is_stated(manifest) else {stem: _read_facts(path) for stem, path in images.items()}
     return _placed(images, manifest, facts)
 
 
 def _placed(images: Mapping[str, Path], manifest: Manifest, facts: Mapping[str, Facts]) -> Placed:
     patient_of = patients_by(manifest, images, find_evidence(facts).links)
-    return Placed(patient_of, assign_splits(manifest, patient_of.values()))
+    return Placed(patient_of, assign_splits(manifest, patient_of.values()), facts)
 
 
-def _read_facts(path: Path, salt: bytes) -> Facts:
+def _read_facts(path: Path) -> Facts:
     try:
-        return Facts(looks_of(read_image(path).frames), identity_of(path, salt))
+        return Facts(looks_of(read_image(path).frames), identity_of(path, _SALT))
     except DataError:
         return UNREAD
 
@@ -146,14 +146,13 @@ def _kept_facts(
         threads=threads,
         progress=progress,
     )
-    records, salt = Records(kept, make), secrets.token_bytes(16)
-    found = {}
+    records, found = Records(kept, make), {}
     for stem, entry in kept.entries.items():
         if entry.unreadable is not None:
             found[stem] = UNREAD
             continue
         looks = _read(records, range(entry.first, entry.first + len(entry.digests)))
-        found[stem] = Facts(looks, identity_of(images[stem], salt))
+        found[stem] = Facts(looks, identity_of(images[stem], _SALT))
     return found
 
 
