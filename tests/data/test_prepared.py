@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from fedefm.data.describe import describe_folder
 from fedefm.data.fitted import Fitted, fit_pair
 from fedefm.data.folder import list_pairs
 from fedefm.data.manifest import load_manifest
-from fedefm.data.prepared import FOLDER, Prepared, prepare
+from fedefm.data.prepared import FOLDER, Prepared, prepare_pairs
 from fedefm.data.synth.site import write_png
 from fedefm.errors import ConfigError, DataError
 from fedefm.training.loop import draw_batches
@@ -86,6 +87,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(prepared_module, "fit_pair", noted)
     return found
+
+
+def prepare(folder: Path, size: int, **how: Any) -> Prepared:
+    """With the folder's own manifest."""
+    return prepare_pairs(folder, load_manifest(folder), size, **how)
 
 
 def assert_same(prepared: Prepared, folder: Path, size: int = SIZE) -> None:
@@ -240,7 +246,7 @@ def test_records_of_files_that_are_gone_do_not_pile_up(folder: Path, monkeypatch
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from fedefm.data import cache, prepared
+from fedefm.data import cache, manifest, prepared
 cache._FLUSH = 0.02
 made, fit = [], prepared.fit_pair
 def slow(pair, manifest, size):
@@ -250,7 +256,8 @@ def slow(pair, manifest, size):
 prepared.fit_pair = slow
 print("ready", flush=True)
 sys.stdin.readline()
-prepared.prepare(Path(sys.argv[1]), 48)
+folder = Path(sys.argv[1])
+prepared.prepare_pairs(folder, manifest.load_manifest(folder), 48)
 print(len(made), flush=True)
 """
 

@@ -104,7 +104,7 @@ def _add_check(commands: Any) -> None:
     parser.add_argument(
         "--least", type=int, metavar="N", help="of --summary: counts of fewer images are held back (default: 5)"
     )
-    parser.add_argument("--threads", type=int, help="files at work at the same time (default: one a processor)")
+    _add_threads(parser)
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=_check)
 
@@ -126,7 +126,7 @@ def _add_cache(commands: Any) -> None:
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="as in fedefm_site.json (default: within the folder, or ~/.cache)"
     )
-    parser.add_argument("--threads", type=int, help="files at work at the same time (default: one a processor)")
+    _add_threads(parser)
     parser.add_argument("--remove", action="store_true", help="delete what is prepared of this folder, of any size")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=_cache)
@@ -168,6 +168,10 @@ def _add_export(commands: Any) -> None:
     parser.set_defaults(run=_export)
 
 
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, help="files at work at the same time (default: one a processor)")
+
+
 def _layouts(kinds: Mapping[str, str]) -> str:
     """One paragraph a kind."""
     lines = [
@@ -180,9 +184,10 @@ def _layouts(kinds: Mapping[str, str]) -> str:
 def _synth(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import counter
     from fedefm.data.synth import write_consortium
-    from fedefm.data.synth.on_background import draw_on
 
     if options.background is not None:
+        from fedefm.data.synth.on_background import draw_on
+
         bad = draw_on(
             options.background,
             options.out,

@@ -21,7 +21,7 @@ from fedefm.data.cache import Entry, Kept, Made, Parts, Progress, Records, Sourc
 from fedefm.data.fitted import Fitted, fit_image, fit_pair, mask_type
 from fedefm.data.folder import list_pairs
 from fedefm.data.formats.reader import Spacing
-from fedefm.data.manifest import Manifest, load_manifest
+from fedefm.data.manifest import Manifest
 from fedefm.files import told
 
 FOLDER = ".fedefm-prepared"
@@ -84,8 +84,9 @@ class Prepared:
         return parts
 
 
-def prepare(
+def prepare_pairs(
     folder: Path,
+    manifest: Manifest,
     size: int,
     *,
     cache: Path | None = None,
@@ -100,30 +101,17 @@ def prepare(
 
     Args:
         folder: holds `images/`, `masks/` and `dataset.json`.
+        manifest: its `dataset.json`.
         size: side of the square frames, in pixels.
         cache: a folder of the hospital's choice in place of the two.
         threads: files at work at the same time.
         progress: called with (files done, files in all); None tells it in the log.
 
     Raises:
-        DataError: where the folder or its manifest is wrong, an image has no mask or one of another size, or a mask
-            holds an undeclared value. Files that cannot be read are no error here.
+        DataError: where the folder is wrong, an image has no mask or one of another size, or a mask holds an undeclared
+            value. Files that cannot be read are no error here.
         ConfigError: there is no place for it, or not enough space.
     """
-    manifest = load_manifest(folder)
-    return prepare_pairs(folder, manifest, size, cache=cache, threads=threads, progress=progress)
-
-
-def prepare_pairs(
-    folder: Path,
-    manifest: Manifest,
-    size: int,
-    *,
-    cache: Path | None = None,
-    threads: int = 1,
-    progress: Progress | None = None,
-) -> Prepared:
-    """`prepare` with a manifest that was read before."""
     pairs = {pair.stem: pair for pair in list_pairs(folder)}
     sources = [Source(stem, (pair.image, pair.mask)) for stem, pair in pairs.items()]
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fedefm.data.letterbox import Letterbox, fit_images
 from fedefm.errors import ConfigError, DataError
-from fedefm.inference.predict import Network, load_network, restore_scores
+from fedefm.inference.predict import Network, best_class, load_network, restore_scores
 from fedefm.inference.scale import survey
 from fedefm.models.build import forward_with_features
 
@@ -62,7 +62,7 @@ class Segmenter(nn.Module):
             DataError: not of numbers, of another shape (such as colours), empty, or with infinite pixels.
             ConfigError: `batch` is below 1.
         """
-        labels = [scores.argmax(1).to(torch.uint8).cpu().numpy() for scores in self._scores(image, batch)]
+        labels = [best_class(scores).cpu().numpy() for scores in self._scores(image, batch)]
         return _like(image, np.concatenate(labels))
 
     def probabilities(self, image: ArrayLike, *, batch: int = 4) -> Float32[np.ndarray, "*n k h w"]:

@@ -22,8 +22,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from fedefm.errors import ProtocolError
 
-POINT = 32
-"""Bytes of a point."""
 Rows = list[list[bytes]]
 _DOMAIN = b"fedefm private count 1\0"
 
