@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedefm.data.describe import describe
 from fedefm.data.folder import IMAGES, MASKS
 from fedefm.data.inspection.whole import inspect_folder
 from fedefm.data.png_file import write_png
@@ -46,7 +47,8 @@ def greys() -> np.ndarray:
 
 
 def told_of(folder: Path, least: int) -> dict[str, Any]:
-    told = permitted(inspect_folder(folder), least)
+    inspection = inspect_folder(folder)
+    told = permitted(inspection, describe(inspection), least)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     return told
 
@@ -147,8 +149,9 @@ def test_a_folder_that_cannot_be_trained_says_so(tmp_path: Path) -> None:
 
 
 def test_a_least_below_one_is_refused(tmp_path: Path) -> None:
+    inspection = inspect_folder(silo(tmp_path / "a", 8))
     with pytest.raises(ConfigError, match="give 1 or more"):
-        permitted(inspect_folder(silo(tmp_path / "a", 8)), 0)
+        permitted(inspection, describe(inspection), 0)
 
 
 def test_the_server_knows_every_format() -> None:

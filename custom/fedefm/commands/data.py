@@ -233,7 +233,7 @@ def _check(options: argparse.Namespace) -> int:
         from fedefm.metrics.suppression import LEAST_IMAGES  # what it imports takes seconds
         from fedefm.report.permitted import permitted
 
-        write_json(options.summary, permitted(inspection, options.least or LEAST_IMAGES))
+        write_json(options.summary, permitted(inspection, summary, options.least or LEAST_IMAGES))
     if not options.json:
         _point_to_sheet(options)
     return DataError.exit_code if summary.stops else 0

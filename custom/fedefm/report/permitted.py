@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from statistics import fmean, median
 from typing import Any
 
-from fedefm.data.describe import describe
+from fedefm.data.describe import FolderSummary
 from fedefm.data.inspection.seen import Seen
 from fedefm.data.inspection.whole import Inspection
 from fedefm.data.manifest import BACKGROUND, SPLIT_NAMES, Manifest, parts_of
@@ -24,13 +24,14 @@ MOST_KINDS = 8
 """Sizes and bits that are told, the most frequent ones."""
 
 
-def permitted(inspection: Inspection, least: int) -> dict[str, Any]:
+def permitted(inspection: Inspection, described: FolderSummary, least: int) -> dict[str, Any]:
     """The summary of a folder, as plain values for JSON.
 
     Classes of a folder without `dataset.json` are called by their numbers, as they are named after the folder.
 
     Args:
         inspection: of the folder.
+        described: `describe` of it.
         least: smallest number of images that may be told.
 
     Returns:
@@ -46,7 +47,7 @@ def permitted(inspection: Inspection, least: int) -> dict[str, Any]:
     """
     if least < 1:
         raise ConfigError(f"a least of {least} images hides nothing; give 1 or more")
-    manifest, described = inspection.manifest, describe(inspection)
+    manifest = inspection.manifest
     used = [one for one in inspection.seen.values() if one.values]
     frames = Counter(split for one in used for split in [_split(inspection, one)] * len(one.values))
     named = _names(inspection)

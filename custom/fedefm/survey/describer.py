@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedefm.data.describe import describe
 from fedefm.data.inspection.whole import inspect_folder
 from fedefm.data.manifest import canonical
 from fedefm.errors import ProtocolError
@@ -55,7 +56,8 @@ class Describer(Site):
     def _describe(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
         if models:
             raise ProtocolError(f"task {task.id}: a data report needs no weights")
-        summary = permitted(inspect_folder(self._folder), self.least)
+        inspection = inspect_folder(self._folder)
+        summary = permitted(inspection, describe(inspection), self.least)
         return None, {"summary": known_only(summary, self._settings.classes)}
 
 
