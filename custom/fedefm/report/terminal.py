@@ -159,7 +159,7 @@ def _methods(report: Mapping[str, Any]) -> Table:
     table = Table(title="Means by method", title_justify="left")
     table.add_column("method", no_wrap=True)
     for heading in ("pooled Dice", "pooled IoU", OWN, UNSEEN, "time", "sent", "lost"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=not heading.startswith("pooled"))  # two words, two lines
     for line in summaries(report):
         scores = map(text.decimals, (line.dice, line.iou, line.own, line.unseen))
         cost = f"{line.seconds:.3f} s", text.data_size(line.size), str(line.lost)
