@@ -17,6 +17,7 @@ from fedefm.commands import (
     federation,
     finetune,
     job,
+    report,
     resume,
     segment,
     simulate,
@@ -25,7 +26,21 @@ from fedefm.commands import (
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.files import is_refused_write, refused_write
 
-COMMANDS = (simulate, resume, compare, finetune, evaluate, segment, export, data, job, trust, doctor, federation)
+COMMANDS = (
+    simulate,
+    resume,
+    compare,
+    finetune,
+    evaluate,
+    segment,
+    export,
+    data,
+    job,
+    report,
+    trust,
+    doctor,
+    federation,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

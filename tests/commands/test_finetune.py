@@ -48,7 +48,8 @@ def test_in_process_and_in_the_simulator_the_weights_are_the_same(
     assert records["flare"]["model"] == records["here"]["model"]
     assert records["flare"]["scores"] == records["here"]["scores"]
     assert records["flare"]["theta"] == {"id": "theta", "sha256": load_weights(theta).sha256}
-    assert {p.name for p in (tmp_path / "flare").iterdir()} == {"report.json", "tuned.safetensors", "simulator.log"}
+    left = {"report.json", "report.html", "tuned.safetensors", "simulator.log"}
+    assert {p.name for p in (tmp_path / "flare").iterdir()} == left
 
 
 @pytest.mark.simulator

@@ -12,10 +12,9 @@ from fedefm.commands.parser import add_command
 EXAMPLES = """examples:
   fedefm data report --sites runs/demo-data --out runs/data-report
   fedefm data report --site a=data/a --site b=data/b --classes catheter,guidewire --in-process
-  fedefm data report --record downloaded/workspace/foundation/record.json --out runs/data-report
 
-On a federation the lead signs and submits the job folder jobs/data_report; --record makes the page of what the server
-left.
+On a federation the lead signs and submits the job folder jobs/data_report; `fedefm report` makes the page of what
+`nvflare job download` brings.
 """
 
 
@@ -27,7 +26,6 @@ def add(commands: Any) -> None:
         "--site", action="append", default=[], metavar="NAME=FOLDER", help="a hospital; repeat for each"
     )
     parser.add_argument("--sites", type=Path, metavar="FOLDER", help="a folder with one folder for each hospital")
-    parser.add_argument("--record", type=Path, metavar="JSON", help="of a finished job, in place of hospitals")
     parser.add_argument("--classes", help="comma-separated classes of the consortium (default: those of the job)")
     parser.add_argument("--least-images", type=int, help="counts of fewer images stay at a hospital (default: 5)")
     parser.add_argument("--out", type=Path, help="new folder of the results (default: the next free runs/data_report)")
@@ -42,7 +40,7 @@ def _report(options: argparse.Namespace) -> int:
     from fedefm.report.write import HTML_NAME
 
     out = options.out or free_folder(Path("runs") / "data_report")
-    record = _of_record(options.record, out) if options.record else _of_hospitals(options, out)
+    record = _of_hospitals(options, out)
     if options.json:
         print(json.dumps(record, indent=2, sort_keys=True))
     else:
@@ -66,25 +64,3 @@ def _of_hospitals(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     settings = Survey.from_dict(load_survey(SURVEY / JOB_CONFIG / SETTINGS_FILE).to_dict() | given)
     folders = named_folders(options.site, options.sites)
     return report_data(settings, folders, out, simulator=not options.in_process, on_event=Terminal(quiet=options.json))
-
-
-def _of_record(path: Path, out: Path) -> dict[str, Any]:
-    """The page of a record that a server left.
-
-    Raises:
-        ConfigError: it is none of a data report.
-    """
-    from fedefm.errors import ConfigError
-    from fedefm.files import write_together
-    from fedefm.report.survey import render_survey
-    from fedefm.report.write import HTML_NAME, JSON_NAME
-
-    try:
-        record: dict[str, Any] = json.loads(path.read_text())
-        page = render_survey(record)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"{path}: is no record of a data report ({type(error).__name__}); name record.json"
-        ) from error
-    write_together(out, {JSON_NAME: json.dumps(record, indent=2) + "\n", HTML_NAME: page})
-    return record

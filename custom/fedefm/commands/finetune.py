@@ -53,6 +53,7 @@ def add(commands: Any) -> None:
 def _finetune(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import Terminal
     from fedefm.report.tuned import print_tuned
+    from fedefm.report.write import HTML_NAME
     from fedefm.simulation.finetune import FINETUNE, fine_tune
 
     settings, folders, theta = _resolve(options)
@@ -70,6 +71,7 @@ def _finetune(options: argparse.Namespace) -> int:
         print(json.dumps(record, indent=2, sort_keys=True))
     else:
         print_tuned(record, folder=options.out)
+        print(f"report: {options.out / HTML_NAME}")
     return 0
 
 

@@ -40,7 +40,7 @@ def render_evaluation(record: Mapping[str, Any]) -> str:
         .get_template("evaluation.html")
         .render(
             run={
-                "source": record,
+                "source": {"versions": {}, **record},
                 "seconds": stage_bars(record["seconds"], text.seconds),
                 "seconds_total": total(record["seconds"]),
                 "sizes": stage_bars(record["bytes"], text.data_size),

@@ -34,7 +34,7 @@ def print_tuned(record: Mapping[str, Any], console: Console | None = None, *, fo
         )
     )
     console.print(_scores(record))
-    for name, value in _facts(record, folder):
+    for name, value in facts(record, folder):
         console.print(Text.assemble((f"{name:<8}", "bold"), " ", value), soft_wrap=True)
 
 
@@ -44,12 +44,13 @@ def _scores(record: Mapping[str, Any]) -> Table:
         table.add_column(column, no_wrap=True)
     for column in ("before", "after", "images"):
         table.add_column(column, justify="right")
-    for row in _rows(record["scores"]):
+    for row in score_rows(record["scores"]):
         table.add_row(*row)
     return table
 
 
-def _rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def score_rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Hospital, class, figure, its value before and after, and the number of images; all as text."""
     for site, models in scores.items():
         for name, after in (models or {}).get(AFTER, {}).items():
             before = models[BEFORE].get(name, {})
@@ -58,7 +59,8 @@ def _rows(scores: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
                 yield site, name, heading(figure), *shown, text.count(after["support"])
 
 
-def _facts(record: Mapping[str, Any], folder: Path | None) -> Iterator[tuple[str, str]]:
+def facts(record: Mapping[str, Any], folder: Path | None = None) -> Iterator[tuple[str, str]]:
+    """What a fine-tune started from, chose and left, and whom it lost, as pairs of a name and a text."""
     theta, model, metric = record["theta"], record["model"], record["config"]["metric"]
     yield "Theta", f"sha256 {theta['sha256']}" if theta else "none, from random weights"
     if model:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +9,15 @@ from typing import Any
 
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.files import filled, write_together
+from fedefm.files import filled
 from fedefm.finetune.record import build_record
 from fedefm.finetune.rounds import tune_in_process
 from fedefm.finetune.settings import SETTINGS_FILE, FineTune
 from fedefm.finetune.weights import TUNED_FILE, check_theta, publish
 from fedefm.flare.simulator import results_of
 from fedefm.models.checkpoint import THETA_FILE, Checkpoint
+from fedefm.report.job import write_job_report
+from fedefm.report.tuned_page import render_tuned
 from fedefm.report.write import JSON_NAME
 from fedefm.resources import shipped
 from fedefm.simulation.job import Simulated, run_simulated
@@ -55,7 +56,7 @@ def fine_tune(
         on_event: told every event as it happens.
 
     Returns:
-        The content of `report.json`; the paths in it are relative to `out`.
+        The content of `report.json`; the paths in it are relative to `out`. The page `report.html` lies beside it.
 
     Raises:
         FedefmError: data, Theta or settings cannot be used, or the run failed. Then `out` holds a log at most.
@@ -82,7 +83,7 @@ def fine_tune(
 
 
 def _write_report(record: Mapping[str, Any], folder: Path) -> None:
-    write_together(folder, {JSON_NAME: json.dumps(record, indent=2, allow_nan=False) + "\n"})
+    write_job_report(record, render_tuned(record), folder)
 
 
 def _collect(record: Mapping[str, Any], workspace: Path, sites: list[str], out: Path) -> None:

@@ -1,0 +1,115 @@
+"""`fedefm report`: the page of a job that a federation ran."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedefm.commands.parser import add_command
+
+EXAMPLES = """examples:
+  nvflare job download JOB_ID -o results --startup-kit lead
+  fedefm report results/JOB_ID
+  fedefm report results/JOB_ID --out reports/first --json
+
+It takes what `nvflare job download` brought of any of our jobs: foundation, finetune, evaluation or data_report.
+Weights that came with it are held against the fingerprints of the record.
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = add_command(commands, "report", "make the page of a job that a federation ran", EXAMPLES)
+    parser.add_argument("job", type=Path, help="a downloaded job, or its record.json")
+    parser.add_argument("--out", type=Path, help="folder of report.json and report.html (default: beside the record)")
+    parser.add_argument("--json", action="store_true", help="print report.json instead of a table")
+    parser.set_defaults(run=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from fedefm.report.job import read_job, write_job_report
+
+    path = record_of(options.job)
+    record, page = read_job(path)
+    check_weights(record, path.parent)
+    out = options.out or path.parent
+    written = write_job_report(record, page, out)
+    if options.json:
+        print(json.dumps(record, indent=2, sort_keys=True))
+        return 0
+    _print(record)
+    print(f"report: {written}")
+    return 0
+
+
+def record_of(place: Path) -> Path:
+    """Where a downloaded job's record lies.
+
+    Args:
+        place: the record itself, the folder that holds it, the job's folder, or the folder that it was downloaded to.
+
+    Raises:
+        ConfigError: there is none, or there are several jobs.
+    """
+    from fedefm.errors import ConfigError
+    from fedefm.exchange.record import RECORD_FILE
+    from fedefm.flare.job_files import OUTPUT
+
+    if place.is_file():
+        return place
+    inside = Path("workspace") / OUTPUT / RECORD_FILE
+    for found in (place / RECORD_FILE, place / inside):
+        if found.is_file():
+            return found
+    jobs = sorted(place.glob(f"*/{inside}"))
+    if len(jobs) == 1:
+        return jobs[0]
+    if jobs:
+        names = ", ".join(job.relative_to(place).parts[0] for job in jobs[:3])
+        raise ConfigError(f"{place}: holds {len(jobs)} jobs ({names} ...); name one of them")
+    raise ConfigError(
+        f"{place}: holds no {RECORD_FILE}; name what `nvflare job download` wrote, once the job is finished"
+    )
+
+
+def check_weights(record: Mapping[str, Any], folder: Path) -> None:
+    """Hold weights files beside a record against its fingerprints; a file that is not there is nobody's fault.
+
+    Raises:
+        CheckpointError: one cannot be read.
+        TrustError: one is not what the record names.
+    """
+    from fedefm.errors import TrustError
+    from fedefm.models.checkpoint import load_weights
+
+    for path, sha256 in _named(record):
+        file = folder / path
+        if file.is_file() and load_weights(file).sha256 != sha256:
+            raise TrustError(f"{file}: is not what the record names; download the job again")
+
+
+def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Path and fingerprint of the weights that a job left; paths that lead out of its folder are none."""
+    models = record.get("models")
+    entries = [record.get("theta"), record.get("model"), *(models.values() if isinstance(models, dict) else ())]
+    for entry in entries:
+        path = Path(str((entry or {}).get("path") or "/"))
+        if not path.is_absolute() and ".." not in path.parts:
+            yield path.as_posix(), entry["sha256"]
+
+
+def _print(record: Mapping[str, Any]) -> None:
+    from fedefm.report.evaluation import print_evaluation
+    from fedefm.report.survey import print_survey
+    from fedefm.report.terminal import print_summary
+    from fedefm.report.tuned import print_tuned
+
+    tables: Mapping[str, Any] = {
+        "finetune": print_tuned,
+        "evaluation": print_evaluation,
+        "data_report": print_survey,
+    }
+    tables.get(record.get("kind", ""), print_summary)(record)

@@ -1,0 +1,65 @@
+"""The page of any finished job from its record: what a server leaves, and a simulated run has, has one form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedefm.errors import ConfigError
+from fedefm.files import write_together
+from fedefm.report.evaluation import render_evaluation
+from fedefm.report.page import render
+from fedefm.report.schema import validate_report
+from fedefm.report.survey import render_survey
+from fedefm.report.tuned_page import render_tuned
+from fedefm.report.write import HTML_NAME, JSON_NAME
+
+FOUNDATION = "foundation"
+_MAX_BYTES = 256 * 2**20
+
+
+def _render_foundation(record: Mapping[str, Any]) -> str:
+    validate_report(record)
+    return render(record, ())  # pictures are the hospitals' own: the server has none
+
+
+PAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    FOUNDATION: _render_foundation,
+    "finetune": render_tuned,
+    "evaluation": render_evaluation,
+    "data_report": render_survey,
+}
+"""How the page of each kind of job is made."""
+
+
+def read_job(path: Path) -> tuple[dict[str, Any], str]:
+    """A job's record and its page.
+
+    Raises:
+        ConfigError: it cannot be read, or is no record of a job.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ConfigError(f"{path}: is larger than {_MAX_BYTES >> 20} MB, so no record of a job")
+        record: dict[str, Any] = json.loads(path.read_text())
+        kind = record.get("kind", FOUNDATION)
+        if kind not in PAGES:
+            raise ConfigError(f"{path}: a record of the kind '{str(kind)[:40]}' has no page; update fedefm")
+        return record, PAGES[kind](record)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; name a downloaded job, or its record.json") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ConfigError(f"{path}: is no record of a job ({type(error).__name__}); download the job again") from error
+
+
+def write_job_report(record: Mapping[str, Any], page: str, folder: Path) -> Path:
+    """Write `report.json` and `report.html` together, and give the page's path.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    content = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_together(folder, {JSON_NAME: content, HTML_NAME: page})
+    return folder / HTML_NAME
