@@ -208,12 +208,13 @@ def test_two_at_once_are_refused(consortium: dict[str, Path], tmp_path: Path) ->
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(consortium: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
-    arguments = [word for word in words(consortium, out, HERE) if word != "--json"]
+    long = ["--rounds", "500"]  # whoever reads its lines late still finds it at work
+    arguments = [word for word in words(consortium, out, HERE, *long) if word != "--json"]
     line = [sys.executable, "-u", "-m", "fedefm.cli", *arguments]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         for text in process.stdout:
-            if "round 2/3" in text:
+            if "round 2/500" in text:
                 break
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
