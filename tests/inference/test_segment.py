@@ -377,7 +377,7 @@ def test_a_series_that_lies_somewhere_keeps_its_place_and_one_of_two_directions_
     for k in range(4):
         header = pydicom.dcmread(cine(tmp_path / f"{k}.dcm", square()[None]))
         header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{k + 1}"
-        header.FrameOfReferenceUID = "1.2.3.99"
+        header.StudyInstanceUID, header.FrameOfReferenceUID = "1.2.3.98", "1.2.3.99"
         header.ImageOrientationPatient, header.ImagePositionPatient = [0, 1, 0, 0, 0, -1], [2.5 * k, -7, 40.125]
         header.save_as(tmp_path / f"{k}.dcm")
         paths.append(tmp_path / f"{k}.dcm")
