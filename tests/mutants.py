@@ -54,6 +54,7 @@ EXCHANGE = "custom/fedefm/exchange/"
 FEDERATION = "tests/federation/test_"
 GUARD, KEPT = "custom/fedefm/flare/job_guard.py", "custom/fedefm/training/kept.py"
 DEIDENTIFY = "custom/fedefm/data/deidentify/"
+MEETING, PAIRS = "custom/fedefm/survey/meeting.py", "tests/survey/test_pairs.py"
 CACHE, PREPARED = "custom/fedefm/data/cache.py", "tests/data/test_prepared.py"
 REFUSED, KITS, TLS = f"{FEDERATION}refused_jobs.py", f"{FEDERATION}altered_kits.py", f"{FEDERATION}mutual_tls.py"
 NO_MANIFEST_OF_A_KIT = (f"{DOCTOR}manifest.py", '        yield failed_with("kit", error)\n', "        error.args\n")
@@ -463,6 +464,31 @@ MUTANTS = (
         "few images are told nowhere",
         (("custom/fedefm/metrics/suppression.py", "if least == 1 else suppress_small", "if True else suppress_small"),),
         ("tests/training/test_site.py",),
+    ),
+    Mutant(
+        "a hospital answers each other one once in a count of pictures",
+        ((MEETING, "        if task.visitor in self._answered:", "        if False:"),),
+        (PAIRS,),
+    ),
+    Mutant(
+        "few common pictures are not told",
+        ((MEETING, "return common if common >= least else None", "return common"),),
+        (PAIRS,),
+    ),
+    Mutant(
+        "a hospital may stay out of a count of pictures",
+        ((MEETING, "return self._compares and len(", "return len("),),
+        (PAIRS,),
+    ),
+    Mutant(
+        "an answer to an offer has as many points",
+        (("custom/fedefm/survey/points.py", "if weights[MINE].shape != offered.shape:", "if False:"),),
+        (PAIRS,),
+    ),
+    Mutant(
+        "hashes of pictures are points of the curve",
+        ((f"{TRUST}private_count.py", "if on_curve(point))", "if point)"),),
+        ("tests/trust/test_private_count.py",),
     ),
     Mutant(
         "few images train nothing",

@@ -3,11 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from fedefm.cli import main
+from fedefm.data.dataset import load_site
+from fedefm.data.png_file import write_png
 from fedefm.data.prepared import FOLDER
 from fedefm.errors import ConfigError, DataError
+from support.angiograms import angiogram, site
+from support.exports import frames, planted, save
 
 
 def test_a_folder_is_prepared_once_and_the_files_that_cannot_be_read_are_counted(
@@ -38,3 +44,31 @@ def test_wrong_input_ends_in_one_line(
     assert main(["data", "cache", str(tmp_path / "none"), *arguments]) == kind.exit_code
     error = capsys.readouterr().err
     assert error.startswith("fedefm: ") and named in error and error.count("\n") == 1
+
+
+def test_images_without_masks_that_take_part_are_prepared_too_and_the_next_job_makes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = site(tmp_path / "here", {f"p{k}_1": angiogram(k) for k in range(10)}, unlabelled=True)
+    (folder / "unlabelled").mkdir()
+    for k in range(3):
+        Image.fromarray(angiogram(50 + k)[0]).save(folder / "unlabelled" / f"u{k}.png")
+    cache = tmp_path / "cache"
+    command = ["data", "cache", str(folder), "--size", "32", "--threads", "1", "--cache", str(cache)]
+    assert main(command) == 0
+    assert "10 frames of 10 files and 3 without masks" in capsys.readouterr().out
+    made = sorted((path, path.stat().st_mtime_ns) for path in cache.rglob("records-*"))
+    data = load_site(folder, ("guidewire", "catheter"), 32, cache=cache, unlabelled=True)
+    assert data.unlabelled is not None and len(data.unlabelled.names) == 3
+    assert sorted((path, path.stat().st_mtime_ns) for path in cache.rglob("records-*")) == made
+
+
+def test_data_prepare_fills_the_cache_of_the_silo_that_it_made(tmp_path: Path) -> None:
+    for k in range(10):
+        save(planted(frames(k, 1, 32), k), tmp_path / "export" / "images" / f"{k}.dcm")
+        mask = tmp_path / "export" / "masks" / f"{k}.png"
+        mask.parent.mkdir(exist_ok=True)
+        write_png(mask, np.eye(32, dtype=np.uint8))
+    said = ["--images", "images/*.dcm", "--masks", "masks/*.png", "--classes", "1=catheter", "--size", "16"]
+    assert main(["data", "prepare", str(tmp_path / "export"), str(tmp_path / "dst"), *said]) == 0
+    assert list((tmp_path / "dst" / FOLDER).glob("16-*/records-*.bin"))

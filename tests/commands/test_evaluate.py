@@ -72,6 +72,9 @@ def test_the_page_shows_what_the_report_says(
         assert model in printed
     figure = record["scores"]["theta"]["north"]["by_class"]["vessel"]["dice"]
     assert f"{figure['mean']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})" in page
+    missed = record["scores"]["theta"]["north"]["by_class"]["vessel"]["missed"]
+    assert f"{round(missed['mean'] * missed['support'])} of {missed['support']}: {missed['mean']:.3f}" in page
+    assert "Missed: images with the class" in page and "missed" in record["matrix"]
     assert "synthetic data" in page and "as in the authors" in page and "<script" not in page
 
 

@@ -25,7 +25,7 @@ from fedefm.exchange.bounds import (
 )
 from fedefm.exchange.events import Event, TaskDone, TaskLost
 from fedefm.exchange.in_process import InProcessTransport
-from fedefm.exchange.messages import STUDENT, THETA, TRAINING, Assignment, Result, Stage, Task
+from fedefm.exchange.messages import BETWEEN, STUDENT, THETA, TRAINING, Assignment, Result, Stage, Task
 from fedefm.exchange.record import Recorder
 from fedefm.exchange.stages import Stages
 from fedefm.exchange.state import Attendance
@@ -106,11 +106,14 @@ GOOD: dict[Stage, dict[str, Any]] = {
             "respelled": 0,
         }
     },
+    Stage.OFFER: {"compared": True},
+    Stage.MATCH: {"compared": False},
+    Stage.COMMON: {"compared": True, "common": None},
 }
 
 
 def task_of(stage: Stage) -> Task:
-    if stage in (Stage.OVERSEAS, Stage.ASSESS):
+    if stage in BETWEEN:
         return Task(stage, 0, "a", "b")
     return Task(stage, 0, "a", "a", teachers={"b": ("vessel",)} if stage is Stage.DISTIL else {})
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedefm.errors import ProtocolError
-from fedefm.exchange.messages import TRAVELS, Lost, Stage, Task, task_seed
+from fedefm.exchange.messages import BETWEEN, Lost, Stage, Task, task_seed
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}", fullmatch=True)
 JSON = st.recursive(
@@ -28,7 +28,7 @@ def tasks(draw: st.DrawFn) -> Task:
         stage,
         draw(st.integers(0, 10**6)),
         site,
-        other if stage in TRAVELS else site,
+        other if stage in BETWEEN else site,
         steps=draw(st.integers(0, 10**6)),
         progress=(ends[0], ends[1]),
         seed=draw(st.integers(0, 2**63 - 1)),

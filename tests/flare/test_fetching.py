@@ -19,6 +19,7 @@ from nvflare.fuel.utils.fobs import dots
 from nvflare.fuel.utils.fobs.decomposers.via_downloader import LazyDownloadRef
 
 from fedefm.errors import ProtocolError
+from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
 from fedefm.federation.place import free_ports
 from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, fetch
 from support import tensor_sender
@@ -104,6 +105,14 @@ def test_what_is_served_well_comes_whole(server):
     with sender(server, "well") as (_, value, expected):
         got = fetch(value, expected, server.cell, Signal(), 100.0)
     assert got.keys() == TENSORS.keys() and all(torch.equal(got[name], TENSORS[name]) for name in TENSORS)
+
+
+def test_what_may_come_is_what_the_task_brings_else_tensors_like_the_students():
+    offer = Task(Stage.OFFER, 0, "a", "b")
+    assert Expected.of(Assignment(offer, {}, {"offered": 1000})) == Expected("a", {"offered": 1000})
+    student = Assignment(Task(Stage.LOCAL, 0, "a", "a"), {STUDENT: TENSORS})
+    assert Expected.of(student) == Expected.like("a", TENSORS)
+    assert Expected.of(Assignment(offer, {})).sizes == {}
 
 
 @pytest.mark.parametrize("how", ["slow", "nothing"])

@@ -149,3 +149,13 @@ def test_the_doctor_says_so_before_any_job():
         name: [one.status for one in scopes(policy(results=[one]))] for name, one in (("no", SVT), ("yes", NOISE))
     }
     assert status == {"no": ["FAIL"], "yes": ["PASS"]}
+
+
+@pytest.mark.parametrize("filters", [[NOISE], [on_update(PERCENTILE)]], ids=["noise", "percentile"])
+def test_points_of_a_count_of_pictures_are_no_weights_and_pass_unchanged(context, filters):
+    fl_ctx, task = context(results=filters), Task(Stage.OFFER, 0, "north", "south")
+    points = {"offered": torch.arange(64, dtype=torch.uint8).reshape(1, 2, 32)}
+    remember_sent(Assignment(task, {}), fl_ctx)
+    reply = encode_result(Result(task.id, points, {"compared": True}, 0))
+    filtered = apply_filters("task_result_filters", reply, fl_ctx, {}, "local", FilterKey.OUT)
+    assert torch.equal(decode_result(filtered, task).weights["offered"], points["offered"])

@@ -7,6 +7,10 @@ import torch
 from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
 from fedefm.flare.site_config import SiteConfig, load_site_config
+from fedefm.flare.survey_executor import SurveyExecutor
+from fedefm.survey.settings import SETTINGS_FILE
+from support.angiograms import angiogram
+from support.angiograms import site as folder_of
 
 
 def write(folder, name, **values):
@@ -62,3 +66,16 @@ def test_the_place_of_prepared_images_is_the_sites_own(tmp_path: Path) -> None:
     for said, place in (({}, None), ({"cache": "fast"}, tmp_path / "fast"), ({"cache": "/fast"}, Path("/fast"))):
         file.write_text(json.dumps({"data": "images", **said}))
         assert load_site_config(tmp_path, "north").cache == place
+
+
+def test_a_hospital_may_stay_out_of_every_count_of_pictures(tmp_path: Path) -> None:
+    """Its own word holds in the executor, whatever the job asks for."""
+    settings = tmp_path / SETTINGS_FILE
+    settings.write_text(json.dumps({"classes": ["wire"], "least_images": 1}))
+    task = Task(Stage.OFFER, 0, "north", "south")
+    pictures = folder_of(tmp_path / "images", {f"p{k}": angiogram(k) for k in range(2)})
+    for said, compared in (({"compare_pictures": False}, False), ({}, True)):
+        write(tmp_path, "fedefm_site.json", data=str(pictures), least_images=1, **said)
+        site = SurveyExecutor().open_site("north", load_site_config(tmp_path, "north"), settings, tmp_path)
+        result = site.perform(Assignment(task, {}))
+        assert result.report == {"compared": compared} and (result.weights is not None) == compared

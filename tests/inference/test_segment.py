@@ -325,3 +325,71 @@ def test_memory_does_not_grow_with_the_run(tmp_path: Path) -> None:
         patch.setattr(type(open_run(path)), "frames", watched)
         segment(open_run(path), bright(), tmp_path / "out", Wanted(video="gif", batch=4))
     assert most <= 10
+
+
+def written_with_frames_left_out(folder: Path, source: Path | list[Path], spacing: tuple[float, float] | None) -> Path:
+    """Four frames: the first class in all but the second, the other one in the last two."""
+    paths = source if isinstance(source, list) else [source]
+    segmented = SegObject(folder, paths, ("catheter", "guidewire"), "0" * 64, spacing)
+    for k in range(4):
+        labels = np.zeros((120, 200), np.uint8)
+        labels[10:14, 5:90] = k != 1
+        labels[40:42, 5:90] = 2 * (k > 1)
+        segmented.add(labels)
+    segmented.close()
+    return folder / "labels.seg.dcm"
+
+
+def test_what_is_written_keeps_the_rules_of_ohif_and_of_3d_slicer(tmp_path: Path) -> None:
+    """3D Slicer's reader, dcmqi, opens nothing without an orientation, positions and the millimetres of a pixel.
+
+    OHIF looks frames up by the segment and the frame of the source that each names.
+    """
+    source = cine(tmp_path / "run.dcm", np.stack([square(at=k) for k in range(4)]))
+    found = pydicom.dcmread(written_with_frames_left_out(tmp_path, source, (0.25, 0.5)))
+    assert (found.SegmentationType, found.SOPClassUID.name) == ("BINARY", "Segmentation Storage")
+    assert found.FrameOfReferenceUID and found.PositionReferenceIndicator == ""
+    shared = found.SharedFunctionalGroupsSequence[0]
+    assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == [1, 0, 0, 0, 1, 0]
+    measures = shared.PixelMeasuresSequence[0]
+    assert (measures.PixelSpacing, measures.SpacingBetweenSlices) == ([0.25, 0.5], 1)
+    segments = {one.SegmentNumber: one for one in found.SegmentSequence}
+    assert list(segments) == [1, 2]
+    assert all(len(one.RecommendedDisplayCIELabValue) == 3 for one in segments.values())
+    assert len({tuple(one.RecommendedDisplayCIELabValue) for one in segments.values()}) == 2
+    organisations = {one.DimensionOrganizationUID for one in found.DimensionOrganizationSequence}
+    assert {one.DimensionOrganizationUID for one in found.DimensionIndexSequence} == organisations
+    frames = found.PerFrameFunctionalGroupsSequence
+    named, masks = [], found.pixel_array
+    for frame, mask in zip(frames, masks, strict=True):
+        [image] = frame.DerivationImageSequence[0].SourceImageSequence
+        number, segment = image.ReferencedFrameNumber, frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        assert segment in segments and mask.any()
+        assert frame.PlanePositionSequence[0].ImagePositionPatient == [0, 0, number - 1]
+        assert list(frame.FrameContentSequence[0].DimensionIndexValues) == [segment, number]
+        assert len(frame.FrameContentSequence[0].DimensionIndexValues) == len(found.DimensionIndexSequence)
+        named.append((segment, number))
+    assert named == [(1, 1), (1, 3), (2, 3), (1, 4), (2, 4)] and found.NumberOfFrames == len(set(named))
+
+
+def test_a_series_that_lies_somewhere_keeps_its_place_and_one_of_two_directions_is_laid_flat(tmp_path: Path) -> None:
+    paths = []
+    for k in range(4):
+        header = pydicom.dcmread(cine(tmp_path / f"{k}.dcm", square()[None]))
+        header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{k + 1}"
+        header.StudyInstanceUID, header.FrameOfReferenceUID = "1.2.3.98", "1.2.3.99"
+        header.ImageOrientationPatient, header.ImagePositionPatient = [0, 1, 0, 0, 0, -1], [2.5 * k, -7, 40.125]
+        header.save_as(tmp_path / f"{k}.dcm")
+        paths.append(tmp_path / f"{k}.dcm")
+    found = pydicom.dcmread(written_with_frames_left_out(tmp_path, paths, (0.3, 0.3)))
+    shared = found.SharedFunctionalGroupsSequence[0]
+    assert found.FrameOfReferenceUID == "1.2.3.99"
+    assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == [0, 1, 0, 0, 0, -1]
+    assert shared.PixelMeasuresSequence[0].SpacingBetweenSlices == 2.5
+    assert found.PerFrameFunctionalGroupsSequence[1].PlanePositionSequence[0].ImagePositionPatient == [5, -7, 40.125]
+    header = pydicom.dcmread(paths[2])
+    header.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    header.save_as(paths[2])
+    flat = pydicom.dcmread(written_with_frames_left_out(tmp_path, paths, None))
+    assert flat.FrameOfReferenceUID != "1.2.3.99"
+    assert flat.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing == [1, 1]

@@ -30,6 +30,14 @@ def test_what_the_page_draws_stands_in_the_record() -> None:
     assert all(row.title and row.heading for row in METRICS)
 
 
+def test_wherever_a_distance_shows_it_stands_beside_it_how_many_were_missed() -> None:
+    """A distance leaves out each image where the device was not found: alone it would praise a model that finds few."""
+    for place in (None, *Place):
+        names = [row.name for row in of_images(place)]
+        apart = [row.name for row in of_images(place) if row.over is Over.BOTH]
+        assert not apart or names.index("missed") == min(map(names.index, apart)) - 1
+
+
 def test_pooled_dice_and_dice_differ_on_the_same_masks() -> None:
     """A large region well met and a small one missed: by images 0.4, over all pixels 0.727."""
     pairs = [pair(marked=10, there=10, common=8), pair(marked=1, there=1, common=0)]

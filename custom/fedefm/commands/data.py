@@ -6,6 +6,7 @@ import argparse
 import json
 import textwrap
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -261,37 +262,22 @@ def _overlap(options: argparse.Namespace) -> int:
 
 def _cache(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import counter, processors
-    from fedefm.data.grouped import place_images
-    from fedefm.data.manifest import load_manifest
-    from fedefm.data.prepared import prepare_pairs, remove
-    from fedefm.errors import ConfigError
+    from fedefm.data.filled import fill
+    from fedefm.data.prepared import remove
 
-    if options.size < 1 or (options.threads is not None and options.threads < 1):
-        raise ConfigError("--size and --threads: give 1 or more")
     if options.remove:
         gone = [str(place) for place in remove(options.folder, options.cache)]
         print(json.dumps(gone) if options.json else f"removed: {', '.join(gone) or 'nothing was there'}")
         return 0
-    threads = options.threads or processors()
-    manifest = load_manifest(options.folder)
-    place_images(options.folder, manifest, cache=options.cache, threads=threads, progress=counter("images looked at"))
-    found = prepare_pairs(
-        options.folder,
-        manifest,
-        options.size,
-        cache=options.cache,
-        threads=threads,
-        progress=counter("images prepared"),
-    )
-    frames = sum(len(file.numbers) for file in found.files.values())
-    bad = sum(file.unreadable is not None for file in found.files.values())
+    threads = processors() if options.threads is None else options.threads
+    found = fill(options.folder, options.size, cache=options.cache, threads=threads, progress=counter)
     if options.json:
-        plain = {"place": str(found.place), "files": len(found.files), "frames": frames, "unreadable": bad}
-        print(json.dumps({**plain, "megabytes": found.megabytes}, indent=2))
+        print(json.dumps({**asdict(found), "place": str(found.place)}, indent=2))
         return 0
-    print(f"{frames} frames of {len(found.files)} files, {found.megabytes:.0f} MB in {found.place}")
-    if bad:
-        print(f"{bad} files cannot be read; fedefm data check {options.folder} names them")
+    extra = f" and {found.unlabelled} without masks" if found.unlabelled else ""
+    print(f"{found.frames} frames of {found.files} files{extra}, {found.megabytes:.0f} MB in {found.place}")
+    if found.unreadable:
+        print(f"{found.unreadable} files cannot be read; fedefm data check {options.folder} names them")
     return 0
 
 

@@ -35,15 +35,19 @@ def add(commands: Any) -> None:
         "--patients", metavar="REGEX", help="finds the group patient in names of files that are no DICOM"
     )
     parser.add_argument("--accept-text", action="store_true", help="take files that may show text: you saw text.html")
+    parser.add_argument(
+        "--size", type=int, metavar="N", help="decode and resize images with masks too, as data cache --size N does"
+    )
     parser.add_argument("--name", help="the silo (default: the name of DST)")
     parser.add_argument("--json", action="store_true", help="for machines; counts alone")
     parser.set_defaults(run=_prepare)
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    from fedefm.commands.progress import counter
+    from fedefm.commands.progress import counter, processors
     from fedefm.data.deidentify.page import LIST, PAGE
     from fedefm.data.deidentify.silo import prepare_silo, private_folder
+    from fedefm.data.filled import fill
     from fedefm.data.importers.collection import Options
 
     said = Options(
@@ -59,6 +63,8 @@ def _prepare(options: argparse.Namespace) -> int:
         name=options.name,
         progress=counter("files prepared"),
     )
+    if options.size is not None and silo.labelled:
+        fill(options.out, options.size, threads=processors(), progress=counter)
     if options.json:
         print(json.dumps(silo.to_json(), indent=2))
         return 0

@@ -21,7 +21,7 @@ from fedefm.exchange.events import (
     rated,
     resumed,
 )
-from fedefm.exchange.messages import TRAVELS, Stage
+from fedefm.exchange.messages import Stage
 
 
 class Terminal:
@@ -42,7 +42,7 @@ class Terminal:
             self._rounds = event.rounds
         elif isinstance(event, TaskDone):
             task = event.task
-            who = f"{task.visitor} at {task.site}" if task.stage in TRAVELS else task.site
+            who = f"{task.visitor} at {task.site}" if task.visitor != task.site else task.site
             figures = [
                 f"{name} {event.report[key]:.3f}"
                 for key, name in (("loss", "loss"), ("val_dice", "pooled Dice"))

@@ -106,6 +106,27 @@ def load_site(
     )
 
 
+def prepare_unlabelled(
+    folder: Path,
+    manifest: Manifest,
+    placed: Placed,
+    size: int,
+    *,
+    cache: Path | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> tuple[Prepared, dict[str, str]]:
+    """The images without masks that may be taught, prepared, and the patient of each by its stem.
+
+    Raises:
+        DataError: there is none, or `patients` does not fit one.
+        ConfigError: there is no place or no space for prepared images.
+    """
+    patients = place_unlabelled(folder, manifest, placed, cache=cache, threads=threads)
+    paths = {stem: path for stem, path in list_unlabelled(folder).items() if stem in patients}
+    return prepare_images(folder, paths, size, cache=cache, threads=threads, progress=progress), patients
+
+
 @dataclass(frozen=True)
 class _Frame:
     """A prepared frame: its number, what mask positions it holds, and what goes with it."""
@@ -123,11 +144,9 @@ def _unlabelled(
     """Frames without masks, and why some cannot be read; a patient who is validated or tested on teaches nothing."""
     if not manifest.unlabelled:
         return None, []
-    patients = place_unlabelled(folder, manifest, placed, cache=cache, threads=threads)
-    paths = {stem: path for stem, path in list_unlabelled(folder).items() if stem in patients}
-    prepared = prepare_images(folder, paths, size, cache=cache, threads=threads)
+    prepared, patients = prepare_unlabelled(folder, manifest, placed, size, cache=cache, threads=threads)
     bad = [file.unreadable for file in prepared.files.values() if file.unreadable is not None]
-    check_quarantine(bad, len(paths), MAX_QUARANTINED)
+    check_quarantine(bad, len(prepared.files), MAX_QUARANTINED)
     opaque = {patient: f"unlabelled-{k:04d}" for k, patient in enumerate(sorted(set(patients.values())))}
     names = (f"unlabelled-{k:06d}" for k in count())
     frames = [

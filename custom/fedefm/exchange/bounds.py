@@ -359,6 +359,9 @@ REPORTS: Mapping[Stage, Group] = {
         )
     ),
     Stage.DESCRIBE: group(summary=_SUMMARY),
+    Stage.OFFER: group(compared=Flag()),
+    Stage.MATCH: group(compared=Flag()),
+    Stage.COMMON: group(compared=Flag(), common=Count()),
 }
 """What each stage's report holds. A stage that is not here has a check of its own, or its reports are refused."""
 

@@ -31,7 +31,8 @@ class Stage(StrEnum):
     """The steps of a run, in the paper's order; prepare, lone and evaluate frame the rounds.
 
     Assess follows distil where silos can be compared: hosts hold a silo's weights against their own labels. Tune and
-    validate are the rounds of a fine-tune job, measure is all of an evaluation job, describe all of a data report.
+    validate are the rounds of a fine-tune job, measure is all of an evaluation job. A data report begins with describe;
+    offer, match and common are the three steps in which two hospitals count the pictures that both have.
     """
 
     PREPARE = "prepare"
@@ -46,10 +47,16 @@ class Stage(StrEnum):
     VALIDATE = "validate"
     MEASURE = "measure"
     DESCRIBE = "describe"
+    OFFER = "offer"
+    MATCH = "match"
+    COMMON = "common"
 
 
 TRAVELS = (Stage.OVERSEAS, Stage.ASSESS)
 """Where a hospital works on another silo's weights."""
+
+BETWEEN = (*TRAVELS, Stage.OFFER, Stage.MATCH, Stage.COMMON)
+"""Where a task names a second hospital as its visitor: whose weights came, or with whom pictures are compared."""
 
 TRAINING = (Stage.LOCAL, Stage.OVERSEAS, Stage.DISTIL)
 """The stages of a round that train: they return weights, and their learning rate follows the run."""
@@ -63,7 +70,8 @@ class Task:
         stage: what to do.
         round: communication round k, from 0.
         site: the hospital that does the work (the host j of an overseas stage).
-        visitor: the silo i whose weights are worked on; `site` itself but where weights travel.
+        visitor: the silo i whose weights are worked on, or the hospital with which pictures are compared; `site` itself
+            in all other stages.
         steps: gradient steps.
         progress: where in the run this work begins and ends, in [0, 1]: the learning rate follows it.
         seed: seeds every random choice of the work.
@@ -92,8 +100,8 @@ class Task:
             raise ProtocolError("task: round, steps and seed must lie in [0, 2^63)")
         if not 0.0 <= self.progress[0] <= self.progress[1] <= 1.0:
             raise ProtocolError(f"task {self.id}: progress {self.progress} must rise within [0, 1]")
-        if (self.visitor != self.site) != (self.stage in TRAVELS):
-            raise ProtocolError(f"task {self.id}: only overseas and assess stages work on another silo's weights")
+        if (self.visitor != self.site) != (self.stage in BETWEEN):
+            raise ProtocolError(f"task {self.id}: only {', '.join(BETWEEN)} are work between two hospitals")
         if not all(0.0 <= share <= 1.0 for share in self.reputation.values()):
             raise ProtocolError(f"task {self.id}: a reputation lies outside [0, 1]")
 
@@ -145,10 +153,12 @@ class Assignment(Generic[W]):
         task: the work.
         models: `student`; one entry a teacher under its host's name; in some baselines `previous` (the hospital's
             weights of its last round) or `correction` (the difference of control variates).
+        brings: of a task that brings other tensors back than the student's, most bytes of each by its name.
     """
 
     task: Task
     models: Mapping[str, W]
+    brings: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ FLARE 2.9.0 fetches a result's tensors while it decodes the message, and ends th
 fails (`StreamCell`, `os._exit(1)`): a hospital that dies at that moment would end everyone's job. Left where they are
 until the workflow wants them, they cost the server no memory either, and a hospital that is gone is one loss.
 
-What is fetched is known before: the tensors that were sent to be trained, by name and size. Other names are refused
+What is fetched is known before: the tensors that were sent to be trained, by name and size, or what the task says that
+it brings. Other names are refused
 unseen; a hospital that sends more bytes, or sends them too slowly, is stopped while it sends.
 """
 
@@ -27,6 +28,7 @@ from nvflare.fuel.utils.fobs.decomposers.via_downloader import LazyDownloadRef
 from torch import Tensor
 
 from fedefm.errors import ProtocolError
+from fedefm.exchange.messages import STUDENT, Assignment
 from fedefm.maths.size import nbytes
 
 SUBMISSION = (CellChannel.SERVER_COMMAND, ServerCommandNames.SUBMIT_UPDATE)
@@ -47,7 +49,7 @@ class Expected:
 
     Attributes:
         site: the hospital that must hold the tensors.
-        sizes: bytes of every tensor by its name; empty where a task brings no weights back.
+        sizes: bytes of every tensor by its name, or the most that it may have; empty where a task brings none back.
     """
 
     site: str
@@ -57,6 +59,13 @@ class Expected:
     def like(cls, site: str, weights: Mapping[str, Tensor]) -> Expected:
         """Tensors of the names and sizes of these."""
         return cls(site, {name: tensor.nbytes for name, tensor in weights.items()})
+
+    @classmethod
+    def of(cls, assignment: Assignment[Any]) -> Expected:
+        """What the task says that it brings, else tensors like the student's that went with it."""
+        if assignment.brings is not None:
+            return cls(assignment.task.site, assignment.brings)
+        return cls.like(assignment.task.site, assignment.models.get(STUDENT, {}))
 
     @property
     def limit(self) -> int:

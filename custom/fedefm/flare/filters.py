@@ -33,6 +33,8 @@ _CHAINS = ("task_data_filters", "task_result_filters")
 class WeightsFilter(Filter):
     """Changes the weights of a result before they leave the site; a result without weights passes as it is.
 
+    Whole numbers alone are no weights: a network has fractions, and the points of a count of pictures have none.
+
     Attributes:
         deviation: standard deviation of the noise that it adds to each weight; 0 where it adds none that it knows of.
     """
@@ -51,7 +53,7 @@ class WeightsFilter(Filter):
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """Change the weights of a result, and hash what leaves."""
-        if shareable.get(WEIGHTS) is None:
+        if not any(value.is_floating_point() for value in (shareable.get(WEIGHTS) or {}).values()):
             return shareable
         sent = fl_ctx.get_prop(_SENT)
         if not isinstance(sent, dict):

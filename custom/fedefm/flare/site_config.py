@@ -26,6 +26,7 @@ class SiteConfig:
         max_megabytes: most weights, in 10^6 bytes, that one task may bring.
         least_images: figures and counts of fewer images than this never leave the site, whatever the job; with fewer
             training images it does not train.
+        compare_pictures: whether a data report may count how many pictures another hospital has as well.
         cache: the folder for prepared images; absolute, or relative to the file; None for one within `data`.
 
     Raises:
@@ -38,6 +39,7 @@ class SiteConfig:
     max_steps: PositiveInt = 100_000
     max_megabytes: PositiveInt = 20_000
     least_images: PositiveInt = LEAST_IMAGES
+    compare_pictures: bool = True
     cache: Path | None = None
 
     @property

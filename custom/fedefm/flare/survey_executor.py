@@ -21,5 +21,6 @@ class SurveyExecutor(JobExecutor):
         super().__init__(settings_file)
 
     def open_site(self, name: str, config: SiteConfig, settings: Path, output: Path) -> Describer:
-        """A describer; the site's `least_images` holds against any job."""
-        return Describer(name, config.data, load_survey(settings), **config.options)
+        """A describer; the site's `least_images` and `compare_pictures` hold against any job."""
+        compares = config.compare_pictures
+        return Describer(name, config.data, load_survey(settings), compares=compares, **config.options)

@@ -21,7 +21,7 @@ from nvflare.apis.signal import Signal
 from torch import Tensor
 
 from fedefm.errors import ProtocolError
-from fedefm.exchange.messages import STUDENT, Assignment, Loss, Lost, Result, Stage, Task
+from fedefm.exchange.messages import Assignment, Loss, Lost, Result, Stage, Task
 from fedefm.exchange.patience import FLOOR_SECONDS, Load, Speeds
 from fedefm.flare.envelope import WEIGHTS, Weights, decode_result, encode_assignment, reason_of, task_name
 from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, cell_of, fetch, largest, leave_at_sender
@@ -162,8 +162,9 @@ class FlareTransport:
         return waits
 
     def _bound_messages(self, assignments: Sequence[Assignment[Weights]]) -> None:
-        """Let no message in that is larger than the job's weights; nothing comes back but what was sent before."""
+        """Let no message in that is larger than the job's weights, or than what a task says that it brings."""
         size = largest(weights for assignment in assignments for weights in assignment.models.values())
+        size = max([size, *(sum(one.brings.values()) for one in assignments if one.brings is not None)])
         if size > self._largest or not self._largest:
             self._largest = max(size, 1)
             bound_messages(cell_of(self.fl_ctx), size)
@@ -205,7 +206,7 @@ class FlareTransport:
         """Put the tensors of a result in the place of the references to them."""
         if not isinstance(reply, dict) or reply.get(WEIGHTS) is None:
             return
-        expected = Expected.like(sent.task.site, sent.assignment.models.get(STUDENT, {}))
+        expected = Expected.of(sent.assignment)
         load = Load(sent.load.site, sent.load.stage, megabytes=expected.limit / 1e6)
         seconds, begin = self.fetches.patience(load, self.timeout, floor=self.floor), self.clock()
         try:

@@ -1,9 +1,9 @@
 """Label maps as a DICOM segmentation object that refers to the frames of its source.
 
-DICOM PS3.3, A.51 and C.8.20. Angiography has no frame of reference, so the frames of the object are tied to those of
-the source by the derivation image macro, which names instance and frame, and carry no place in the patient: C.7.6.16
-asks for that only where the derivation is not named. (highdicom writes this for a single frame only.) pydicom writes
-all but the two long elements; those are appended frame by frame, so memory does not grow with the run.
+DICOM PS3.3, A.51 and C.8.20. The frames of the object are tied to those of the source by the derivation image macro,
+which names instance and frame. Angiography has no frame of reference: see `inference/seg_geometry.py`. (highdicom
+writes this for a single frame only.) pydicom writes all but the two long elements; those are appended frame by frame,
+so memory does not grow with the run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 from pydicom.valuerep import PersonName
 
+from fedefm.data.formats.reader import Spacing
 from fedefm.errors import DataError
+from fedefm.inference.seg_geometry import Places
 from fedefm.report.palette import class_colours, rgb
 
 # What ties the object to the patient's study; without it an archive would refuse it. Nothing else is taken over.
@@ -80,6 +82,7 @@ class SegObject:
         paths: the DICOM files of the run.
         classes: foreground class names, in label order.
         model_sha256: fingerprint of the network's weights, noted as the algorithm's version.
+        spacing_mm: millimetres from row to row and from column to column, or None where nobody knows.
 
     Raises:
         DataError: see `source_frames`.
@@ -87,9 +90,17 @@ class SegObject:
 
     name = "labels.seg.dcm"
 
-    def __init__(self, folder: Path, paths: Sequence[Path], classes: Sequence[str], model_sha256: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        paths: Sequence[Path],
+        classes: Sequence[str],
+        model_sha256: str,
+        spacing_mm: Spacing | None = None,
+    ) -> None:
         self._path, self._classes, self._sha256 = folder / self.name, tuple(classes), model_sha256
         (self._sources, self._lossy), self._header = source_frames(paths), _header(paths[0])
+        self._places = Places.of([_header(path) for path in paths], spacing_mm)
         self._bits, self._items = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._carry: Bool[np.ndarray, " n"] = np.zeros(0, bool)
         self._series, self._frames, self._number = str(self._header.SeriesInstanceUID), 0, 0
@@ -102,7 +113,9 @@ class SegObject:
             if mask.any():
                 self._pack(mask)
                 self._frames += 1
-                self._items.write(_item(_frame_groups(segment, self._number + 1, self._sources[self._number])))
+                groups = _frame_groups(segment, self._number + 1, self._sources[self._number])
+                groups.PlanePositionSequence = self._places.position(self._number)
+                self._items.write(_item(groups))
         self._number += 1
 
     def close(self) -> None:
@@ -164,7 +177,8 @@ class SegObject:
         data.ReferencedSeriesSequence = DicomSequence([self._referenced_series()])
         self._describe_pixels(data)
         data.SegmentSequence = DicomSequence(list(self._segments()))
-        data.SharedFunctionalGroupsSequence = DicomSequence([Dataset()])
+        data.FrameOfReferenceUID, data.PositionReferenceIndicator = self._places.reference, ""
+        data.SharedFunctionalGroupsSequence = DicomSequence([self._places.shared()])
         _organise(data)
         return data
 

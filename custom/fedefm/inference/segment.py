@@ -149,7 +149,8 @@ class _Writers:
             self.not_written["seg"] = "the source is not DICOM"
             return None
         try:
-            return SegObject(self._folder, [file.path for file in self._run.files], self._classes, sha256)
+            paths = [file.path for file in self._run.files]
+            return SegObject(self._folder, paths, self._classes, sha256, self._run.spacing_mm)
         except DataError as error:
             self.not_written["seg"] = str(error)
             return None

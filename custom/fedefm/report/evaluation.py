@@ -21,6 +21,7 @@ from fedefm.report.write import HTML_NAME
 
 AUTHORS = ("jaccard_with_background", "jaccard_without_background", "dice_over_channels")
 SUPPRESSED = "–"
+MISSED = "missed"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def best_model(record: Mapping[str, Any]) -> tuple[str, Number] | None:
 
 def heat(record: Mapping[str, Any], metric: Metric) -> Heat | None:
     """A metric's matrix, shaded by its range; None where it holds no number."""
-    rows = record["matrix"][metric.name]
+    rows = record["matrix"].get(metric.name, {})  # a record of an older version may lack it
     values = [value for row in rows.values() for value in row.values() if value is not None]
     if not values:
         return None
@@ -99,7 +100,7 @@ def class_rows(record: Mapping[str, Any], model: str) -> list[tuple[str, str, st
     rows = []
     for site, scores in sorted(record["scores"][model].items()):
         for name, figures in scores["by_class"].items():
-            shown = [interval(figures[figure]) for figure, _ in columns_of(record)]
+            shown = [cell(figure, figures[figure]) for figure, _ in columns_of(record)]
             rows.append((site, name, text.count(figures["support"]), shown))
     return rows
 
@@ -114,6 +115,14 @@ def overall_rows(record: Mapping[str, Any]) -> list[tuple[str, str, str, list[st
             values = [interval(over["miou"]), text.decimals(over["ece"]["mean"]), *authors]
             rows.append((model, site, text.count(over["support"]), values))
     return rows
+
+
+def cell(name: str, figure: Mapping[str, Number | None]) -> str:
+    """What the table by class says of a figure: of images that were missed also how many, `3 of 12: 0.250 (...)`."""
+    share, support = figure["mean"], figure["support"]
+    if name != MISSED or share is None or support is None:
+        return interval(figure)
+    return f"{round(share * support)} of {support}: {interval(figure)}"
 
 
 def interval(figure: Mapping[str, Number | None]) -> str:

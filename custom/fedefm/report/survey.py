@@ -16,6 +16,7 @@ from fedefm.report.page import environment
 from fedefm.report.view import flatten
 
 LABELLED, UNSEEN = "●", "○"
+NOT_COMPARED = "not compared"
 FIGURES = ("patients", "cines", "unreadable")
 
 
@@ -35,6 +36,7 @@ def render_survey(record: Mapping[str, Any]) -> str:
             corpora=corpus_rows(record),
             counts=count_rows(record),
             looks=look_rows(record),
+            same=same_rows(record),
             config=flatten(record["config"]),
         )
     )
@@ -83,6 +85,25 @@ def look_rows(record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
         )
         for site, told in record["summaries"].items()
     ]
+
+
+def same_rows(record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """For each hospital and each other how many pictures both have; no row in a record of a job that did not compare.
+
+    `< 5` is said for none as well, where 5 is the larger least of the two.
+    """
+    pairs = record.get("same_pictures", [])
+    cells = {frozenset(pair["sites"]): same_cell(pair, record["summaries"]) for pair in pairs}
+    sites = record["sites"] if pairs else []
+    return [(one, ["·" if one == other else cells[frozenset((one, other))] for other in sites]) for one in sites]
+
+
+def same_cell(pair: Mapping[str, Any], summaries: Mapping[str, Any]) -> str:
+    """What the table says of a pair."""
+    if not pair["compared"]:
+        return NOT_COMPARED
+    least = max(summaries[site]["least"] for site in pair["sites"])
+    return f"< {least}" if pair["common"] is None else text.count(pair["common"])
 
 
 def print_survey(record: Mapping[str, Any], console: Console | None = None) -> None:

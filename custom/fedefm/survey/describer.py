@@ -1,4 +1,4 @@
-"""A hospital's side of a data report: its permitted summary, of the classes that the job knows."""
+"""A hospital's side of a data report: its permitted summary, of the classes that the job knows, and what it counts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 from fedefm.data.describe import describe
 from fedefm.data.inspection.whole import inspect_folder
 from fedefm.data.manifest import canonical
+from fedefm.data.overlap import tokens_of
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import Stage, Task
 from fedefm.report.permitted import permitted
+from fedefm.survey.meeting import Meeting
 from fedefm.survey.settings import Survey
 from fedefm.training.site import Site, Work
 
@@ -27,6 +29,7 @@ class Describer(Site):
         threads: of torch.
         cache: not used; a summary reads the files themselves.
         least: figures of fewer images never leave; the job may ask for more, not for less.
+        compares: whether it may be counted how many of its pictures another hospital has.
     """
 
     def __init__(
@@ -39,14 +42,23 @@ class Describer(Site):
         threads: int = 1,
         cache: Path | None = None,
         least: int = 1,
+        compares: bool = True,
     ):
         super().__init__(name, device="cpu", threads=threads, least=max(least, settings.least_images))
         self._folder, self._settings = folder, settings
+        self._meeting = Meeting(
+            lambda: tokens_of(folder), compares=compares and settings.compare_pictures, least=self.least
+        )
 
     @property
     def stages(self) -> Mapping[Stage, Work]:
         """What the hospital does in each stage."""
-        return {Stage.DESCRIBE: self._describe}
+        return {
+            Stage.DESCRIBE: self._describe,
+            Stage.OFFER: self._meeting.offer,
+            Stage.MATCH: self._meeting.match,
+            Stage.COMMON: self._meeting.common,
+        }
 
     @property
     def images(self) -> int:

@@ -11,12 +11,22 @@ Number = int | float
 GREY_APART, FACTOR, FEW = 0.25, 2.0, 0.1
 """Greys this far from the others' median, sizes and millimetres by this factor, and this share of the others' frames,
 are told."""
+TO_DO = (
+    "of the same pictures: before training agree which of the two keeps them, and take them out at the other, or test "
+    "images of one are trained on by the other"
+)
 
 
 def remarks(summaries: Mapping[str, Summary], classes: Sequence[str]) -> list[dict[str, str]]:
     """What the consortium should talk about before training; `site` is empty where it is about all."""
     found = [*_stops(summaries), *_classes(summaries, classes), *_apart(summaries)]
     return [{"site": site, "text": text} for site, text in found]
+
+
+def shared(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Which hospitals have the same pictures, those with the most first, and what to do about it."""
+    found = sorted((one for one in pairs if one["common"]), key=lambda one: -one["common"])
+    return [{"site": "", "text": f"{' and '.join(one['sites'])} both have {one['common']} {TO_DO}"} for one in found]
 
 
 def labels(summary: Summary, name: str) -> bool:

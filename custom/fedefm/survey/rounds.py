@@ -1,4 +1,4 @@
-"""The server's side of a data report in plain Python: every hospital is asked once.
+"""The server's side of a data report in plain Python: every hospital is asked once, then each two are compared.
 
 `survey` runs over any transport, FLARE's for one; `survey_in_process` with all hospitals in this process, which is the
 oracle of FLARE's adapters.
@@ -19,14 +19,15 @@ from fedefm.exchange.stages import Stages
 from fedefm.exchange.state import Attendance
 from fedefm.models.build import Weights
 from fedefm.survey.describer import Describer
-from fedefm.survey.outliers import remarks
+from fedefm.survey.outliers import remarks, shared
+from fedefm.survey.pairs import compare
+from fedefm.survey.points import PointOps
 from fedefm.survey.settings import Survey
 from fedefm.training.ledger import Ledger
-from fedefm.training.ops import TensorOps
 
 
 def survey(settings: Survey, sites: Sequence[str], transport: Transport[Weights], listen: Listener) -> dict[str, Any]:
-    """Ask every hospital for its summary, over any transport.
+    """Ask every hospital for its summary, and each two for how many pictures both have, over any transport.
 
     Args:
         settings: the job.
@@ -42,12 +43,13 @@ def survey(settings: Survey, sites: Sequence[str], transport: Transport[Weights]
     """
     ledger = Ledger(listen)
     stages = Stages(
-        transport, TensorOps({}), settings.classes, ledger, rounds=1, seed=settings.seed, min_sites=settings.min_sites
+        transport, PointOps(), settings.classes, ledger, rounds=1, seed=settings.seed, min_sites=settings.min_sites
     )
     tasks = [seeded_task(settings.seed, Stage.DESCRIBE, 0, site) for site in sorted(sites)]
-    done, _ = stages.perform(Attendance(0), Stage.DESCRIBE, [Assignment(task, {}) for task in tasks])
+    done, state = stages.perform(Attendance(0), Stage.DESCRIBE, [Assignment(task, {}) for task in tasks])
     stages.quorum(len(done), Stage.DESCRIBE, 0)
     summaries = {task.site: result.report["summary"] for task, result in done}
+    same = compare(stages, state, sorted(summaries)) if settings.compare_pictures else []
     return {
         "schema": 1,
         "kind": "data_report",
@@ -58,7 +60,8 @@ def survey(settings: Survey, sites: Sequence[str], transport: Transport[Weights]
         "sites": sorted(summaries),
         "synthetic": [site for site in sorted(summaries) if summaries[site]["synthetic"]],
         "summaries": summaries,
-        "remarks": remarks(summaries, settings.classes),
+        "same_pictures": same,
+        "remarks": [*shared(same), *remarks(summaries, settings.classes)],
         "lost": ledger.lost,
         "standings": ledger.standings,
         "seconds": ledger.seconds,

@@ -20,6 +20,7 @@ class Survey(JsonSettings):
         classes: class names of the consortium; a hospital tells of no other by name.
         name: of the run.
         least_images: counts and figures of fewer images stay at the hospital, which may ask for more, not for less.
+        compare_pictures: count for each two hospitals how many pictures both have; a hospital may refuse.
         min_sites: fewer hospitals than this end the job.
         seed: names the tasks; nothing is drawn at random.
         stage_timeout: most seconds of silence after which a hospital's task is given up.
@@ -31,6 +32,7 @@ class Survey(JsonSettings):
     classes: ClassNames
     name: str = "data_report"
     least_images: PositiveInt = LEAST_IMAGES
+    compare_pictures: bool = True
     min_sites: PositiveInt = 1
     seed: NonNegativeInt = 0
     stage_timeout: PositiveInt = 600
