@@ -63,7 +63,9 @@ def test_what_a_hospital_held_before_is_no_part_of_the_least() -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from("ab"), st.sampled_from(["pack", "whole", "came", "told", "none"]), st.sets(st.sampled_from("xyz"))
+        st.sampled_from("ab"),
+        st.sampled_from(["pack", "whole", "came", "told", "none"]),
+        st.sets(st.sampled_from("xyz")),
     ),
     max_size=12,
 )

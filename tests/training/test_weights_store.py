@@ -18,7 +18,7 @@ ROOM = 3 * SIZE + 1000  # three, with the names and dtypes that stand before the
 
 
 def weights(value: float) -> Weights:
-    return {"w": torch.full((FLOATS,), value)}
+    return {"w": torch.full((FLOATS,), float(value))}
 
 
 def put(store: WeightsStore, value: float, when: int | None = None) -> str:

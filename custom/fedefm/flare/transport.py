@@ -216,10 +216,10 @@ class FlareTransport:
         task, sender = sent.task, arrived.sender
         if lost := self._absence()(task):
             return lost
-        if sender == task.site and lacks(arrived.reply):
-            self._traffic.told(task.site, held_of(arrived.reply))
-            return None if not sent.whole else Lost.of(task, "asks again for what it was sent")
         try:
+            if sender == task.site and lacks(arrived.reply):
+                self._traffic.told(task.site, held_of(arrived.reply))
+                return Lost.of(task, "asks again for what it was sent") if sent.whole else None
             self._fetch(sent, arrived.reply)
             outcome = open_reply(task, sender, arrived.reply, self.wire)
             if isinstance(outcome, Result):
