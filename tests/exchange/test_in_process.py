@@ -1,6 +1,7 @@
 """Hospitals in one process are counted as if each kept what it has seen; what they compute does not change."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -74,9 +75,21 @@ def test_a_turn_moves_each_expert_twice_and_the_silo_once_to_each_other_hospital
 
 def test_what_a_hospital_returned_is_not_sent_back_to_it() -> None:
     run, *_ = counted("fedefm")
-    by_stage = {stage: 0 for stage in Stage}
+    by_stage = dict.fromkeys(Stage, 0)
     for event in run.events:
         if isinstance(event, StageEnded):
             by_stage[event.stage] += event.bytes
     assert by_stage[Stage.LONE] == 0  # all hold the start
     assert by_stage[Stage.EVALUATE] == len(SITES)  # Theta alone is new
+
+
+@pytest.mark.parametrize(
+    ("method", "before", "now"), [("fedefm", 476, 369), ("at_home", 278, 144), ("turns", 188, 144), ("fedavg", 84, 80)]
+)
+def test_the_table_of_models_in_docs_method_holds(method: str, before: int, now: int) -> None:
+    _, _, moved, least = counted(method, rounds=8)
+    plain = play(Schedule(method, 8, 4, 1, 2), complete(SITES))
+    plain.coordinator.run("start")
+    assert (sum(e.bytes for e in plain.events if isinstance(e, StageEnded)), moved, least) == (before, now, now)
+    text = (Path(__file__).parents[2] / "docs" / "method.md").read_text()
+    assert f"| `{method}` | {before} | {now} | {now} |" in text
