@@ -115,11 +115,11 @@ def decode_assignment(
     if len(digests) > MAX_HASHES or not all(map(is_sha256, digests.values())):
         raise ProtocolError(f"task {task.id}: a hash of its models is none")
     here = {digests[name]: _weights(value, digests[name], task.id) for name, value in models.items()}
-    for sha256, weights in here.items() if store else ():
-        store.put(sha256, weights)
-    for sha256 in set(digests.values()).difference(here) if store else ():
-        if (found := store.get(sha256)) is not None:
-            here[sha256] = found
+    if store is not None:
+        for sha256, weights in here.items():
+            store.put(sha256, weights)
+        found = {sha256: store.get(sha256) for sha256 in sorted(set(digests.values()).difference(here))}
+        here |= {sha256: weights for sha256, weights in found.items() if weights is not None}
     if lacking := set(digests.values()).difference(here):
         raise LacksError(task.id, lacking)
     whole = {sha256: wire.unpacked(weights, sha256) for sha256, weights in here.items()}

@@ -167,13 +167,14 @@ def _page(folder: Path | None) -> list[tuple[str, str]]:
 def _methods(report: Mapping[str, Any]) -> Table:
     table = Table(title="Means by method", title_justify="left")
     table.add_column("method", no_wrap=True)
-    for heading in ("pooled Dice", "pooled IoU", OWN, UNSEEN, "time", "sent", "× least", "lost"):
+    for heading in ("pooled Dice", "pooled IoU", OWN, UNSEEN, "time", "sent", "lost"):
         table.add_column(heading, justify="right", no_wrap=not heading.startswith("pooled"))  # two words, two lines
     for line in summaries(report):
         scores = map(text.decimals, (line.dice, line.iou, line.own, line.unseen))
-        sent = text.data_size(line.size), text.times_least(line.size, line.least)
-        cost = f"{line.seconds:.3f} s", *sent, str(line.lost)
+        cost = f"{line.seconds:.3f} s", text.data_size(line.size), str(line.lost)
         table.add_row(Text(line.name, style="bold"), *scores, *cost)
+    if shares := [f"{m.name} {text.times_least(m.size, m.least)}" for m in summaries(report) if m.least]:
+        table.caption = f"sent, as a multiple of the least possible: {', '.join(shares)}"
     return table
 
 
