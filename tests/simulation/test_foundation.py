@@ -96,7 +96,6 @@ def test_the_simulator_gives_the_same_theta_as_one_process(tmp_path, wire):
     )
     size = sum(value.nbytes for value in theta.weights.values()) // (2 if wire == "float16" else 1)
     assert record["bytes"]["evaluate"] == 3 * size  # Theta alone is new to them
-    assert record["bytes"]["lone"] == 0
     assert record["bytes"] == record["least_bytes"]
     assert set(record["models"]) == set(sites)
     for entry in record["models"].values():
