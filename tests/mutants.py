@@ -53,6 +53,7 @@ TRUST, DOCTOR, LOCAL = "custom/fedefm/trust/", "custom/fedefm/doctor/", "workspa
 EXCHANGE = "custom/fedefm/exchange/"
 FEDERATION = "tests/federation/test_"
 GUARD, KEPT = "custom/fedefm/flare/job_guard.py", "custom/fedefm/training/kept.py"
+STORE = "custom/fedefm/training/weights_store"
 DEIDENTIFY = "custom/fedefm/data/deidentify/"
 MEETING, PAIRS = "custom/fedefm/survey/meeting.py", "tests/survey/test_pairs.py"
 CACHE, PREPARED = "custom/fedefm/data/cache.py", "tests/data/test_prepared.py"
@@ -357,6 +358,58 @@ MUTANTS = (
             ),
         ),
         ("tests/flare/test_removed.py",),
+    ),
+    Mutant(
+        "weights from a hospital's store are hashed again",
+        ((f"{STORE}.py", "weights is None or weights_sha256(weights) != sha256", "weights is None"),),
+        ("tests/training/test_weights_store.py",),
+    ),
+    Mutant(
+        "only a hash names a file of the store",
+        ((f"{STORE}.py", "type(value) is str and _SHA256.fullmatch(value) is not None", "type(value) is str"),),
+        ("tests/training/test_weights_store.py",),
+    ),
+    Mutant(
+        "a store does not outgrow its bound",
+        ((f"{STORE}.py", "                self._make_room(size)\n", ""),),
+        ("tests/training/test_weights_store.py",),
+    ),
+    Mutant(
+        "a full disk ends the keeping, not the work",
+        (
+            (
+                f"{STORE}.py",
+                "        except (OSError, SafetensorError):\n            _LOG",
+                "        except ZeroDivisionError:\n            _LOG",
+            ),
+        ),
+        ("tests/training/test_weights_store.py",),
+    ),
+    Mutant(
+        "a hospital cannot ask for weights for ever",
+        (("custom/fedefm/flare/transport.py", "if sent.whole else None", "if False else None"),),
+        ("tests/flare/test_transport.py::test_a_hospital_that_asks_for_ever_is_lost",),
+    ),
+    Mutant(
+        "hashes that a hospital says it holds are checked",
+        (("custom/fedefm/flare/envelope.py", "len(held) > 2 * MAX_HASHES or not all(map(is_sha256, held))", "False"),),
+        ("tests/flare/test_transport.py::test_what_a_hospital_says_that_it_holds_is_checked",),
+    ),
+    Mutant(
+        "a hospital tells of no weights that it was not asked about",
+        (
+            (
+                f"{STORE}.py",
+                "for sha256 in asked if is_sha256(sha256) and self._place(sha256).exists()",
+                "for sha256 in self._own",
+            ),
+        ),
+        ("tests/flare/test_foundation_executor.py",),
+    ),
+    Mutant(
+        "a value beyond half precision is refused",
+        (("custom/fedefm/maths/half.py", "if not bool(torch.isfinite(half).all()):", "if False:"),),
+        ("tests/maths/test_half.py",),
     ),
     Mutant(
         "W3 more bytes than the weights have",

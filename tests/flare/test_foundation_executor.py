@@ -12,13 +12,15 @@ from nvflare.apis.signal import Signal
 from fedefm.data.synth.consortium import default_sites, write_consortium
 from fedefm.data.synth.looks import CLASSES
 from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
-from fedefm.flare.envelope import decode_result, encode_assignment, reason_of
+from fedefm.exchange.traffic import Parcel
+from fedefm.flare.envelope import decode_result, encode_assignment, held_of, lacks, reason_of
 from fedefm.flare.foundation_executor import FoundationExecutor
 from fedefm.foundation.hospital import Hospital
 from fedefm.foundation.settings import SETTINGS_FILE, Settings
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import initial_weights
 from fedefm.models.spec import ModelSpec
+from fedefm.training.weights_store import FOLDER
 from support.flare_site import job_context
 
 SETTINGS = Settings(classes=tuple(CLASSES), size=32, model=ModelSpec("Unet", "tu-test_resnet"))
@@ -123,3 +125,54 @@ def test_a_hospital_with_fewer_images_than_its_least_does_not_train(fl_ctx, tmp_
     configure(tmp_path, data=str(data), least_images=100)
     assert reason_of(ask(started(fl_ctx), fl_ctx, PREPARE)).startswith("ConfigError")
     assert "lower 'least_images'" in caplog.text
+
+
+def naming(executor, fl_ctx, sha256, wanted=()):
+    """The reply to a task that names its weights and brings none."""
+    message = encode_assignment(Assignment(LOCAL, {}), Parcel({STUDENT: sha256}, frozenset()), wanted=wanted)
+    return executor.execute(LOCAL.stage.value, message, fl_ctx, Signal())
+
+
+def test_weights_that_were_sent_or_returned_need_not_be_sent_again(fl_ctx, tmp_path, data):
+    configure(tmp_path, data=str(data), least_images=1)
+    assert held_of(ask(started(fl_ctx), fl_ctx, PREPARE)) == frozenset()
+    first = ask(started(fl_ctx), fl_ctx, LOCAL, {STUDENT: start_weights()})
+    start, trained = weights_sha256(start_weights()), weights_sha256(decode_result(first, LOCAL).weights)
+    assert held_of(first) == {start, trained}
+    again = naming(started(fl_ctx), fl_ctx, start, wanted=[trained])  # a process that took the place of the first one
+    assert weights_sha256(decode_result(again, LOCAL).weights) == trained
+    assert held_of(again) == {start, trained}
+
+
+def test_a_hospital_that_lost_what_it_held_asks_for_it(fl_ctx, tmp_path, data):
+    configure(tmp_path, data=str(data), least_images=1)
+    executor = started(fl_ctx)
+    ask(executor, fl_ctx, LOCAL, {STUDENT: start_weights()})
+    shutil.rmtree(tmp_path / "job" / FOLDER)
+    reply = naming(executor, fl_ctx, weights_sha256(start_weights()))
+    assert lacks(reply) and held_of(reply) == frozenset()
+    assert held_of(ask(executor, fl_ctx, LOCAL, {STUDENT: start_weights()}))
+
+
+def test_a_hospital_that_keeps_nothing_says_so(fl_ctx, tmp_path, data):
+    configure(tmp_path, data=str(data), least_images=1, weights_megabytes=0)
+    executor = started(fl_ctx)
+    assert held_of(ask(executor, fl_ctx, LOCAL, {STUDENT: start_weights()})) is None
+    assert lacks(naming(executor, fl_ctx, weights_sha256(start_weights())))
+
+
+def test_it_tells_of_nothing_that_it_was_not_asked_about(fl_ctx, tmp_path, data):
+    configure(tmp_path, data=str(data), least_images=1)
+    ask(started(fl_ctx), fl_ctx, LOCAL, {STUDENT: start_weights()})
+    other = {name: value + 1 for name, value in start_weights().items()}
+    told = held_of(naming(started(fl_ctx), fl_ctx, weights_sha256(other)))
+    assert told == frozenset() and len(list((tmp_path / "job" / FOLDER).iterdir())) == 2
+
+
+def test_when_the_job_is_over_nothing_stays(fl_ctx, tmp_path, data):
+    configure(tmp_path, data=str(data), least_images=1)
+    executor = started(fl_ctx)
+    ask(executor, fl_ctx, LOCAL, {STUDENT: start_weights()})
+    assert (tmp_path / "job" / FOLDER).is_dir()
+    executor.handle_event(EventType.END_RUN, fl_ctx)
+    assert not (tmp_path / "job" / FOLDER).exists()

@@ -26,10 +26,23 @@ from fedefm.exchange.messages import STUDENT, Assignment, Loss, Lost, Result, St
 from fedefm.exchange.methods import FEDEFM
 from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.topology import complete
+from fedefm.exchange.traffic import Moved
 from fedefm.flare import transport
-from fedefm.flare.envelope import WEIGHTS, decode_assignment, encode_error, encode_result
+from fedefm.flare.envelope import (
+    HELD,
+    SHA256,
+    WEIGHTS,
+    LacksError,
+    decode_assignment,
+    encode_error,
+    encode_lacks,
+    encode_result,
+    tell_held,
+    wanted_of,
+)
 from fedefm.flare.transport import FlareTransport, open_reply
 from fedefm.training.ops import TensorOps
+from fedefm.training.weights_store import FOLDER, WeightsStore
 
 SITES = ("a", "b", "c")
 CLASSES = ("vessel",)
@@ -102,9 +115,13 @@ class Federation:
             name, task_id, data = self.comm.process_task_request(client, context(self.engine))
             if not name:
                 continue
-            reply = self.answer(decode_assignment(data, site, name))
+            reply = self.reply(site, name, data)
             if reply is not None:
                 self.comm.process_submission(client, name, task_id, reply, context(self.engine))
+
+    def reply(self, site, name, data):
+        """A hospital without a store; the tests of stores have others."""
+        return self.answer(decode_assignment(data, site, name))
 
     def __enter__(self):
         for thread in self.threads:
@@ -428,3 +445,107 @@ def test_rounds_go_on_without_a_hospital_that_refuses_visitors():
 def test_too_few_hospitals_end_the_run():
     with pytest.raises(QuorumError):
         run(lambda a: encode_error(DataError("x")) if a.task.site != "a" else work(a), 2, [])
+
+
+class Keeping(Federation):
+    """Hospitals that keep what they have seen."""
+
+    def __init__(self, folder, answer, **watch):
+        super().__init__(answer, **watch)
+        self.stores = {site: WeightsStore(folder / site / "job" / FOLDER, 10**6) for site in SITES}
+
+    def reply(self, site, name, data):
+        store, wanted = self.stores[site], wanted_of(data)
+        store.keep(wanted)
+        try:
+            reply = self.answer(decode_assignment(data, site, name, store))
+        except LacksError as error:
+            return tell_held(encode_lacks(error), store.holds(wanted))
+        if reply.get(WEIGHTS) is not None:
+            store.put(reply.get_header(SHA256), reply[WEIGHTS])
+        return tell_held(reply, store.holds({*wanted, reply.get_header(SHA256)}))
+
+
+def prepared(federation):
+    """Let hospitals say that they keep weights."""
+    done = dict(federation.transport.perform([Assignment(Task(Stage.PREPARE, 0, s, s), {}) for s in SITES]))
+    assert all(isinstance(outcome, Result) for outcome in done.values())
+
+
+def assessing(held):
+    """All hospitals look at these weights of `a`; what moved for it, and what they answered."""
+    tasks = [Task(Stage.ASSESS, 0, host, "a") for host in ("b", "c")]
+    return [Assignment(task, {STUDENT: held}) for task in tasks]
+
+
+def test_what_a_hospital_holds_is_not_sent_again(tmp_path):
+    with Keeping(tmp_path, work) as federation:
+        prepared(federation)
+        held, moved = weights(1), []
+        for _ in range(2):
+            outcomes_ = dict(federation.transport.perform(assessing(held)))
+            assert all(isinstance(outcome, Result) for outcome in outcomes_.values())
+            moved.append(federation.transport.moved)
+        assert moved == [Moved(24, 24), Moved(24, 24)]
+
+
+def test_a_hospital_that_lost_its_store_is_sent_once_more_what_it_lacks(tmp_path):
+    with Keeping(tmp_path, work) as federation:
+        prepared(federation)
+        held = weights(1)
+        list(federation.transport.perform(assessing(held)))
+        federation.stores["b"].clear()
+        done = dict(federation.transport.perform(assessing(held)))
+        assert [isinstance(outcome, Result) for outcome in done.values()] == [True, True]
+        assert federation.transport.moved == Moved(36, 24)
+
+
+def test_a_hospital_that_asks_for_ever_is_lost(tmp_path):
+    class Greedy(Keeping):
+        def reply(self, site, name, data):
+            if site == "b" and name == "assess":
+                return tell_held(encode_lacks(LacksError("any", ["0" * 64])), ["1" * 64])
+            return super().reply(site, name, data)
+
+    with Greedy(tmp_path, work) as federation:
+        prepared(federation)
+        held = weights(1)
+        done = {task.site: outcome for task, outcome in federation.transport.perform(assessing(held))}
+        assert isinstance(done["c"], Result)
+        assert isinstance(done["b"], Lost) and "asks again" in done["b"].reason
+
+
+@pytest.mark.parametrize("said", ["text", [5], ["../x"], ["0" * 64] * 30_000, {"0" * 64: 1}], ids=type)
+def test_what_a_hospital_says_that_it_holds_is_checked(tmp_path, said):
+    def answer(assignment):
+        return work(assignment)
+
+    class Odd(Keeping):
+        def reply(self, site, name, data):
+            reply = super().reply(site, name, data)
+            if site == "b":
+                reply.set_header(HELD, said)
+            return reply
+
+    with Odd(tmp_path, answer) as federation:
+        prepared(federation)
+        held = weights(1)
+        for _ in range(2):
+            done = dict(federation.transport.perform(assessing(held)))
+            assert all(isinstance(outcome, Result) for outcome in done.values())
+        assert federation.transport.moved == Moved(36, 24)  # as to one that keeps nothing
+
+
+def test_theta_is_the_same_with_and_without_what_hospitals_keep(tmp_path):
+    def theta(federation):
+        initial = weights(0)
+        with federation:
+            steps = {"local_steps": 1, "overseas_steps": 1, "distil_steps": 1}
+            plan = Schedule(rounds=2, **steps, min_sites=3)
+            ops = TensorOps(initial)
+            run = Coordinator(plan, FEDEFM, complete(SITES), CLASSES, federation.transport, ops, lambda event: None)
+            return run.run(initial).theta["w"], federation.transport.moved
+
+    (plain, all_), (kept, less) = theta(Federation(work)), theta(Keeping(tmp_path, work))
+    assert torch.equal(plain, kept)
+    assert less.bytes < all_.bytes and less.bytes <= 1.05 * less.least == 1.05 * all_.least

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedefm.maths import weights_sha256
+from fedefm.maths.fingerprint import Fingerprints
 
 
 def state() -> dict[str, torch.Tensor]:
@@ -89,3 +90,50 @@ def test_states_that_differ_have_different_hashes(difference: str) -> None:
     one, other = PAIRS[difference]
     assert weights_sha256(one) != weights_sha256(other)
     assert weights_sha256(one) == weights_sha256(dict(one))
+
+
+class Counted:
+    """The hash, which counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, weights: dict[str, torch.Tensor]) -> str:
+        self.times += 1
+        return weights_sha256(weights)
+
+
+def test_weights_are_hashed_once_as_long_as_they_live() -> None:
+    counted, weights = Counted(), state()
+    known = Fingerprints(counted)
+    assert known.of(weights) == known.of(dict(reversed(weights.items()))) == weights_sha256(weights)
+    assert counted.times == 1 and known.alive() == {weights_sha256(weights)}
+    del weights
+    assert known.alive() == frozenset()
+
+
+@pytest.mark.parametrize("change", ["write", "replace", "leave out"])
+def test_what_was_changed_is_hashed_again(change: str) -> None:
+    weights, known = state(), Fingerprints()
+    before = known.of(weights)
+    if change == "write":
+        weights["weight"].add_(1)
+    elif change == "replace":
+        weights["weight"] = weights["weight"] + 1
+    else:
+        del weights["mask"]
+    assert known.of(weights) == weights_sha256(weights) != before
+
+
+def test_weights_that_do_not_tell_when_they_change_are_hashed_each_time() -> None:
+    counted = Counted()
+    with torch.inference_mode():
+        weights = {"w": torch.zeros(2)}
+    known = Fingerprints(counted)
+    assert known.of(weights) == known.of(weights) and counted.times == 2
+
+
+def test_a_hash_that_is_known_need_not_be_made() -> None:
+    counted, weights = Counted(), state()
+    known = Fingerprints(counted)
+    assert known.note(weights, "known") == known.of(weights) == "known" and counted.times == 0

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -76,12 +77,14 @@ def no_process_left():
 
 @pytest.mark.simulator
 @pytest.mark.usefixtures("no_process_left")
-def test_the_simulator_gives_the_same_theta_as_one_process(tmp_path):
-    """Three that annotate all classes: every stage has work, assess too."""
+@pytest.mark.parametrize("wire", ["float32", pytest.param("float16", marks=pytest.mark.slow)])
+def test_the_simulator_gives_the_same_theta_as_one_process(tmp_path, wire):
+    """Three that annotate all classes: every stage has work, assess too. Both move the least that is possible."""
     paths = write_consortium(tmp_path / "in", sites=default_sites(3), frames_per_site=10, size=64, unseen=0.0)
     sites, events = {path.name: path for path in paths}, []
-    record = simulate(small(), sites, tmp_path / "out", on_event=events.append)
-    run = run_in_process(small(), sites)
+    job = replace(small(), wire=wire)
+    record = simulate(job, sites, tmp_path / "out", on_event=events.append)
+    run = run_in_process(job, sites)
 
     theta = load_weights(tmp_path / "out" / record["theta"]["path"])
     assert theta.sha256 == record["theta"]["sha256"]
@@ -91,6 +94,9 @@ def test_the_simulator_gives_the_same_theta_as_one_process(tmp_path):
     assert {k: record[k] for k in run.figures if k not in timeless} == json.loads(
         json.dumps({k: v for k, v in run.figures.items() if k not in timeless})
     )
+    size = sum(value.nbytes for value in theta.weights.values()) // (2 if wire == "float16" else 1)
+    assert record["bytes"]["evaluate"] == 3 * size  # Theta alone is new to them
+    assert record["bytes"] == record["least_bytes"]
     assert set(record["models"]) == set(sites)
     for entry in record["models"].values():
         assert load_weights(tmp_path / "out" / entry["path"]).sha256 == entry["sha256"]

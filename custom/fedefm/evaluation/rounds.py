@@ -27,6 +27,7 @@ from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
 from fedefm.training.ledger import Ledger
 from fedefm.training.ops import TensorOps
+from fedefm.training.wire import TensorWire
 
 
 def evaluate(
@@ -99,6 +100,7 @@ def _record(
         "standings": ledger.standings,
         "seconds": ledger.seconds,
         "bytes": ledger.bytes,
+        "least_bytes": ledger.least,
     }
 
 
@@ -123,4 +125,4 @@ def evaluate_in_process(
         FedefmError: a model cannot be measured, or too few hospitals took part.
     """
     measurers = {name: Measurer(name, folder, settings, device=device) for name, folder in sorted(folders.items())}
-    return evaluate(settings, sorted(folders), models, InProcessTransport(measurers), listen)
+    return evaluate(settings, sorted(folders), models, InProcessTransport(measurers, TensorWire()), listen)

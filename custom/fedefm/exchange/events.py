@@ -41,12 +41,13 @@ class TaskLost:
 
 @dataclass(frozen=True)
 class StageEnded:
-    """A stage is over: wall-clock seconds, and bytes of weights sent and received by the server."""
+    """A stage is over: wall-clock seconds, bytes of weights sent and received by the server, and how many had to be."""
 
     round: int
     stage: Stage
     seconds: float
     bytes: int
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,8 @@ def _started(plain: Mapping[str, Any]) -> StageStarted:
 
 
 def _ended(plain: Mapping[str, Any]) -> StageEnded:
-    return StageEnded(
-        _count(plain["round"]), Stage(plain["stage"]), _number(plain["seconds"]), _count(plain["bytes"], 2**63)
-    )
+    sizes = [_count(plain[name], 2**63) for name in ("bytes", "least")]
+    return StageEnded(_count(plain["round"]), Stage(plain["stage"]), _number(plain["seconds"]), *sizes)
 
 
 def _rated(plain: Mapping[str, Any]) -> SilosRated:

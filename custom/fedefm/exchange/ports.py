@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from fedefm.exchange.messages import Assignment, Lost, Result, Task, W
+from fedefm.exchange.traffic import Moved
 
 
 @runtime_checkable
@@ -14,6 +15,33 @@ class Transport(Protocol[W]):
 
     def perform(self, assignments: Sequence[Assignment[W]]) -> Iterable[tuple[Task, Result[W] | Lost]]:
         """Work on all assignments, in parallel where it can, and yield each outcome as it arrives, each task once."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A transport that says what it moved; any other is taken to move all weights of tasks and results."""
+
+    @property
+    def moved(self) -> Moved | None:
+        """Bytes so far; None where nobody counts."""
+        ...
+
+
+@runtime_checkable
+class Wire(Protocol[W]):
+    """What becomes of weights on their way."""
+
+    def digest(self, weights: W) -> str:
+        """Names weights by what arrives of them."""
+        ...
+
+    def nbytes(self, weights: W) -> int:
+        """Bytes on the wire."""
+        ...
+
+    def carried(self, weights: W) -> W:
+        """The weights as they arrive, such as with values of half precision."""
         ...
 
 

@@ -45,6 +45,7 @@ class Recorder:
         self._lone: dict[str, Any] = {}
         self._seconds: dict[str, float] = defaultdict(float)
         self._bytes: dict[str, int] = defaultdict(int)
+        self._least: dict[str, int] = defaultdict(int)
         self._lost: list[dict[str, Any]] = []
         self._standings: list[dict[str, Any]] = []
         self._resumed: list[dict[str, Any]] = []
@@ -66,6 +67,7 @@ class Recorder:
         elif isinstance(event, StageEnded):
             self._seconds[event.stage.value] += event.seconds
             self._bytes[event.stage.value] += event.bytes
+            self._least[event.stage.value] += event.least
 
     def figures(self) -> dict[str, Any]:
         """What was collected, under the keys of `report.json`; Theta's scores stand under `by_site`."""
@@ -86,6 +88,7 @@ class Recorder:
             "baselines": self._lone,
             "seconds": {**self._seconds, "total": sum(self._seconds.values())},
             "bytes": {**self._bytes, "total": sum(self._bytes.values())},
+            "least_bytes": {**self._least, "total": sum(self._least.values())},
             "lost": self._lost,
             "standings": self._standings,
             "resumed": self._resumed,

@@ -36,8 +36,9 @@ from fedefm.exchange.messages import (
     any_report,
     seeded_task,
 )
-from fedefm.exchange.ports import Transport, WeightsOps
+from fedefm.exchange.ports import Counting, Transport, WeightsOps
 from fedefm.exchange.state import Attendance, S
+from fedefm.exchange.traffic import Moved
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,13 @@ class Stages(Generic[W]):
         if not assignments:
             return [], state
         self.listen(StageStarted(state.round, self.rounds, stage, len(assignments)))
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), self._moved()
         accepted, losses = self._collect(assignments, check, state.images)
         failed = frozenset(lost.site for lost in losses)
         done = [(a.task, accepted[a.task.id]) for a in assignments if a.task.id in accepted]
-        sent = self._size(weights for assignment in assignments for weights in assignment.models.values())
-        received = self._size(result.weights for _, result in done if result.weights is not None)
-        self.listen(StageEnded(state.round, stage, time.perf_counter() - begin, sent + received))
+        after_all = self._moved()
+        moved = self._all(assignments, done) if before is None or after_all is None else after_all - before
+        self.listen(StageEnded(state.round, stage, time.perf_counter() - begin, moved.bytes, moved.least))
         worked = frozenset(task.site for task, _ in done)
         after = state.with_outcome(worked - failed, failed.difference(worked, excused))
         after = replace(after, removed=state.removed | {lost.site for lost in losses if lost.kind is Loss.REMOVED})
@@ -260,8 +261,15 @@ class Stages(Generic[W]):
         for site, standing, reason in sorted(news):
             self.listen(StandingChanged(after.round, site, standing, reason))
 
-    def _size(self, models: Iterable[W]) -> int:
-        return sum(self.ops.nbytes(weights) for weights in models)
+    def _moved(self) -> Moved | None:
+        """Bytes that the transport says it has moved so far, if it says so."""
+        return self.transport.moved if isinstance(self.transport, Counting) else None
+
+    def _all(self, assignments: Sequence[Assignment[W]], done: Iterable[tuple[Task, Result[W]]]) -> Moved:
+        """All weights of these tasks and results, with none that a hospital holds already."""
+        sent = sum(self.ops.nbytes(weights) for a in assignments for weights in a.models.values())
+        received = sum(self.ops.nbytes(result.weights) for _, result in done if result.weights is not None)
+        return Moved(sent + received, sent + received)
 
 
 def _check_count(images: Any, said: int | None) -> None:

@@ -29,6 +29,7 @@ from fedefm.models.checkpoint import Checkpoint
 from fedefm.training.kept import FOLDER
 from fedefm.training.ledger import Ledger
 from fedefm.training.ops import TensorOps
+from fedefm.training.wire import TensorWire
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def tune(
             "resumed": ledger.resumed,
             "seconds": ledger.seconds,
             "bytes": ledger.bytes,
+            "least_bytes": ledger.least,
             **figures,
         },
     )
@@ -206,4 +208,4 @@ def tune_in_process(
     }
     start, named = start_weights(theta, settings), with_theta_named(settings, theta)
     kept = RoundsKept(keep / FOLDER, named, folders) if keep and settings.federated else None
-    return tune(named, sorted(folders), start, InProcessTransport(tuners), listen, kept)
+    return tune(named, sorted(folders), start, InProcessTransport(tuners, TensorWire()), listen, kept)

@@ -2,13 +2,18 @@
 
 What a peer sends is refused with a `ProtocolError` unless every part has the expected type and the weights have the
 hash that came with them. Who sent it is never read from here: the server derives the name from the connection.
+
+A task names all its models by their hashes and brings those that its hospital does not hold. With every answer the
+hospital says which hashes it holds, of those that it was asked about and of its own result; where it lacks some of a
+task it answers with their names in place of a result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import torch
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_opt.pt.decomposers import TensorDecomposer
@@ -18,15 +23,18 @@ from torch import Tensor
 from fedefm.errors import FedefmError, ProtocolError
 from fedefm.exchange.bounds import is_count, plain_copy
 from fedefm.exchange.messages import Assignment, Result, Stage, Task
+from fedefm.exchange.traffic import Parcel
 from fedefm.maths.fingerprint import weights_sha256
-
-Weights = dict[str, Tensor]
-Digest = Callable[[Mapping[str, Tensor]], str]
+from fedefm.maths.half import narrow
+from fedefm.models.build import Weights
+from fedefm.training.weights_store import WeightsStore, is_sha256
+from fedefm.training.wire import TensorWire
 
 TASK, MODELS, WEIGHTS, REPORT, IMAGES, TASK_ID = "task", "models", "weights", "report", "images", "task_id"
-SHA256 = "fedefm_sha256"
+SHA256, WANTED, HELD, LACKS = "fedefm_sha256", "fedefm_wanted", "fedefm_held", "fedefm_lacks"
 REASON = "fedefm_reason"
 MAX_TENSORS = 100_000
+MAX_HASHES = 10_000
 
 REASONS = {
     "ConfigError": "its settings are wrong; its own log says which",
@@ -43,48 +51,146 @@ def register_decomposers() -> None:
     fobs.register(TensorDecomposer)
 
 
-def encode_assignment(assignment: Assignment[Weights], digest: Digest = weights_sha256) -> Shareable:
-    """A task and its weights, ready to send; tensors are referred to, not copied."""
+class LacksError(ProtocolError):
+    """The hospital holds no weights of hashes that a task names.
+
+    Attributes:
+        hashes: of what it lacks.
+    """
+
+    def __init__(self, task_id: str, hashes: Collection[str]):
+        super().__init__(f"task {task_id}: {len(hashes)} of its models are not here; they are asked for")
+        self.hashes = sorted(hashes)
+
+
+def encode_assignment(
+    assignment: Assignment[Weights],
+    parcel: Parcel | None = None,
+    wire: TensorWire | None = None,
+    wanted: Iterable[str] = (),
+) -> Shareable:
+    """A task and those of its weights that travel, ready to send; float32 tensors are referred to, not copied.
+
+    Args:
+        assignment: the task with all its models.
+        parcel: which of them travel; None for all.
+        wire: how; None for as they are.
+        wanted: hashes of all weights that the server may name again.
+    """
+    wire = wire or TensorWire()
+    if parcel is None:
+        digests = {name: wire.digest(weights) for name, weights in assignment.models.items()}
+        parcel = Parcel(digests, frozenset(digests))
     message = Shareable()
     message[TASK] = assignment.task.to_dict()
-    message[MODELS] = {name: dict(weights) for name, weights in assignment.models.items()}
-    message.set_header(SHA256, {name: digest(weights) for name, weights in assignment.models.items()})
+    message[MODELS] = {name: wire.packed(w) for name, w in assignment.models.items() if name in parcel.packed}
+    message.set_header(SHA256, dict(parcel.digests))
+    message.set_header(WANTED, sorted(wanted))
     return message
 
 
-def decode_assignment(message: Any, site: str, stage: str) -> Assignment[Weights]:
-    """What the server asks of `site` under the task name `stage`.
+def decode_assignment(
+    message: Any, site: str, stage: str, store: WeightsStore | None = None, wire: TensorWire | None = None
+) -> Assignment[Weights]:
+    """What the server asks of `site` under the task name `stage`, with all its models.
+
+    Args:
+        message: of the server.
+        site: the hospital.
+        stage: FLARE's name of the task.
+        store: weights that the hospital holds; gets those that came. None for none.
+        wire: how weights travel; None for as they are.
 
     Raises:
+        LacksError: the hospital holds some of the models no more.
         ProtocolError: ill-typed parts, altered weights, or a task that is meant for someone else.
     """
+    wire = wire or TensorWire()
     task = Task.from_dict(_part(message, TASK))
     if task.site != site or task.stage.value != stage:
         raise ProtocolError(f"task {task.id}: meant for another hospital or stage than {site}, {stage}")
     models, digests = _part(message, MODELS), message.get_header(SHA256)
-    if not isinstance(models, dict) or not isinstance(digests, dict) or set(models) != set(digests):
+    if not isinstance(models, dict) or not isinstance(digests, dict) or not set(models) <= set(digests):
         raise ProtocolError(f"task {task.id}: models and their hashes do not go together")
-    return Assignment(task, {_name(k): _weights(v, digests[k], task.id) for k, v in models.items()})
+    if len(digests) > MAX_HASHES or not all(map(is_sha256, digests.values())):
+        raise ProtocolError(f"task {task.id}: a hash of its models is none")
+    here = {digests[name]: _weights(value, digests[name], task.id) for name, value in models.items()}
+    if store is not None:
+        for sha256, weights in here.items():
+            store.put(sha256, weights)
+        found = {sha256: store.get(sha256) for sha256 in sorted(set(digests.values()).difference(here))}
+        here |= {sha256: weights for sha256, weights in found.items() if weights is not None}
+    if lacking := set(digests.values()).difference(here):
+        raise LacksError(task.id, lacking)
+    whole = {sha256: wire.unpacked(weights, sha256) for sha256, weights in here.items()}
+    return Assignment(task, {_name(name): whole[sha256] for name, sha256 in digests.items()})
 
 
-def encode_result(result: Result[Weights]) -> Shareable:
+def wanted_of(message: Any) -> frozenset[str]:
+    """Hashes of all weights that the server may name again, those of the task itself among them.
+
+    Raises:
+        ProtocolError: ill-typed.
+    """
+    wanted, digests = message.get_header(WANTED), message.get_header(SHA256)
+    named = [*(wanted if isinstance(wanted, list) else ()), *(digests.values() if isinstance(digests, dict) else ())]
+    if len(named) > 2 * MAX_HASHES or not all(map(is_sha256, named)):
+        raise ProtocolError("message: the hashes of what the server wants kept are none")
+    return frozenset(named)
+
+
+def encode_lacks(error: LacksError) -> Shareable:
+    """In place of a result: what the hospital must be sent for its task."""
+    reply = make_reply(ReturnCode.OK)
+    reply.set_header(LACKS, error.hashes)
+    return reply
+
+
+def lacks(reply: Any) -> bool:
+    """Whether a reply asks for weights in place of bringing a result."""
+    return isinstance(reply, Shareable) and reply.get_header(LACKS) is not None
+
+
+def tell_held(reply: Shareable, held: Iterable[str]) -> Shareable:
+    """Let a reply say what the hospital holds."""
+    reply.set_header(HELD, sorted(held))
+    return reply
+
+
+def held_of(reply: Any) -> frozenset[str] | None:
+    """What a hospital says that it holds; None where it keeps nothing, or says it in no form that is known."""
+    held = reply.get_header(HELD) if isinstance(reply, Shareable) else None
+    if not isinstance(held, list) or len(held) > 2 * MAX_HASHES or not all(map(is_sha256, held)):
+        return None
+    return frozenset(held)
+
+
+def encode_result(result: Result[Weights], wire: TensorWire | None = None) -> Shareable:
     """A hospital's result, ready to send."""
+    wire = wire or TensorWire()
     reply = make_reply(ReturnCode.OK)
     reply[TASK_ID], reply[IMAGES], reply[REPORT] = result.task_id, int(result.images), plain_copy(result.report)
     if result.weights is not None:
-        seal(reply, result.weights)
+        reply[WEIGHTS] = wire.packed(result.weights)
+        reply.set_header(SHA256, wire.digest(result.weights))
     return reply
 
 
 def seal(reply: Shareable, weights: Mapping[str, Tensor]) -> Shareable:
-    """Put weights into a reply, with their hash; those that were in it are replaced."""
-    reply[WEIGHTS] = dict(weights)
-    reply.set_header(SHA256, weights_sha256(weights))
+    """Put weights in the place of those in a reply, in the same dtypes, with their hash.
+
+    Raises:
+        ProtocolError: a value is beyond half precision, where the others were of that.
+    """
+    before = reply[WEIGHTS]
+    half = any(tensor.dtype == torch.float16 for tensor in before.values())
+    reply[WEIGHTS] = narrow(weights) if half else dict(weights)
+    reply.set_header(SHA256, weights_sha256(reply[WEIGHTS]))
     return reply
 
 
-def decode_result(reply: Any, task: Task) -> Result[Weights]:
-    """The result that answers `task`.
+def decode_result(reply: Any, task: Task, wire: TensorWire | None = None) -> Result[Weights]:
+    """The result that answers `task`; `wire` says how its weights travelled, None for as they are.
 
     Raises:
         ProtocolError: an ill-typed part, altered weights, or an answer to another task.
@@ -94,8 +200,12 @@ def decode_result(reply: Any, task: Task) -> Result[Weights]:
     images = _part(reply, IMAGES)
     if not is_count(images):
         raise ProtocolError(f"{task.id}: the number of images is no whole number from 0")
-    weights = None if reply.get(WEIGHTS) is None else _weights(reply[WEIGHTS], reply.get_header(SHA256), task.id)
-    return Result(task.id, weights, _report(reply), images)
+    report = _report(reply)
+    if reply.get(WEIGHTS) is None:
+        return Result(task.id, None, report, images)
+    sha256 = reply.get_header(SHA256)
+    weights = (wire or TensorWire()).unpacked(_weights(reply[WEIGHTS], sha256, task.id), sha256)
+    return Result(task.id, weights, report, images)
 
 
 def encode_error(error: Exception) -> Shareable:

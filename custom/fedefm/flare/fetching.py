@@ -57,7 +57,7 @@ class Expected:
 
     @classmethod
     def like(cls, site: str, weights: Mapping[str, Tensor]) -> Expected:
-        """Tensors of the names and sizes of these."""
+        """Tensors of the names and sizes of these; where values travel in half precision, less may come."""
         return cls(site, {name: tensor.nbytes for name, tensor in weights.items()})
 
     @classmethod

@@ -25,6 +25,7 @@ from nvflare.fuel.utils.class_loader import load_class
 from fedefm.errors import ConfigError
 from fedefm.exchange.messages import STUDENT, Assignment
 from fedefm.flare.envelope import WEIGHTS, Weights, seal
+from fedefm.maths.half import widen
 
 _SENT = "fedefm_sent"
 _CHAINS = ("task_data_filters", "task_result_filters")
@@ -58,7 +59,7 @@ class WeightsFilter(Filter):
         sent = fl_ctx.get_prop(_SENT)
         if not isinstance(sent, dict):
             raise ConfigError(f"privacy.json: {type(self).__name__} met a result that does not answer a task of ours")
-        return seal(shareable, self.change(sent, shareable[WEIGHTS], fl_ctx))
+        return seal(shareable, self.change(sent, widen(shareable[WEIGHTS]), fl_ctx))
 
 
 class GaussianNoise(WeightsFilter):

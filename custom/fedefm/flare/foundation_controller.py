@@ -22,7 +22,7 @@ from fedefm.foundation.kept import RunKept
 from fedefm.foundation.record import build_record
 from fedefm.foundation.run import FoundationRun, train
 from fedefm.foundation.settings import SETTINGS_FILE, Settings, load_settings
-from fedefm.maths.fingerprint import weights_sha256
+from fedefm.maths.fingerprint import FINGERPRINTS
 from fedefm.models.checkpoint import THETA_FILE
 
 NOTHING_KEPT = "no round of this job is kept: local/fedefm_server.json names no folder that the server may write to"
@@ -59,6 +59,10 @@ class FoundationController(JobController):
     def load(self, path: Path) -> Settings:
         """`foundation.json`."""
         return load_settings(path)
+
+    def wire(self, settings: Settings) -> str:
+        """As the job says."""
+        return settings.wire
 
     def work(self, settings: Settings, sites: list[str], transport: FlareTransport, fl_ctx: FLContext) -> Trained:
         """All rounds that are left; whatever was kept of the same job counts."""
@@ -101,9 +105,9 @@ class FoundationController(JobController):
 def model_files(state: RoundState[Weights]) -> dict[str, dict[str, str]]:
     """Path (relative to the output folder) and hash of every model that the run leaves."""
     files = {
-        site: {"path": f"models/{site}.safetensors", "sha256": weights_sha256(state.silos[site])}
+        site: {"path": f"models/{site}.safetensors", "sha256": FINGERPRINTS.of(state.silos[site])}
         for site in sorted(state.trained)
     }
     if state.theta is not None:
-        files["theta"] = {"path": THETA_FILE, "sha256": weights_sha256(state.theta)}
+        files["theta"] = {"path": THETA_FILE, "sha256": FINGERPRINTS.of(state.theta)}
     return files

@@ -21,6 +21,7 @@ from fedefm.flare.progress import failed_line, finished_line, to_line, to_text
 from fedefm.flare.removed import kit_of, removed_sites
 from fedefm.flare.simulated_sites import SimulatedSites
 from fedefm.flare.transport import FlareTransport
+from fedefm.training.wire import FLOAT32, TensorWire
 
 
 class JobController(Controller, ABC):
@@ -40,6 +41,10 @@ class JobController(Controller, ABC):
     @abstractmethod
     def load(self, path: Path) -> Any:
         """The job's settings, with a `stage_timeout` in seconds."""
+
+    def wire(self, settings: Any) -> str:
+        """How the job's weights travel."""
+        return FLOAT32
 
     @abstractmethod
     def work(self, settings: Any, sites: list[str], transport: FlareTransport, fl_ctx: FLContext) -> Any:
@@ -68,6 +73,7 @@ class JobController(Controller, ABC):
                 float(settings.stage_timeout),
                 removed=partial(removed_sites, kit_of(fl_ctx)),
                 dead=SimulatedSites(sites),
+                wire=TensorWire(self.wire(settings)),
             )
             done = self.work(settings, sites, transport, fl_ctx)
             if abort_signal.triggered:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -13,13 +15,25 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from fedefm.errors import ConfigError, DataError, FedefmError
-from fedefm.exchange.messages import Result
-from fedefm.flare.envelope import Weights, decode_assignment, encode_error, encode_result, register_decomposers
+from fedefm.flare.envelope import (
+    SHA256,
+    WEIGHTS,
+    LacksError,
+    decode_assignment,
+    encode_error,
+    encode_lacks,
+    encode_result,
+    register_decomposers,
+    tell_held,
+    wanted_of,
+)
 from fedefm.flare.filters import check_filters, remember_sent
-from fedefm.flare.job_files import output_folder, settings_path, site_folder
+from fedefm.flare.job_files import output_folder, seen_weights_folder, settings_path, site_folder
 from fedefm.flare.metrics import send_scalars
 from fedefm.flare.site_config import SiteConfig, load_site_config
 from fedefm.training.site import Site
+from fedefm.training.weights_store import WeightsStore
+from fedefm.training.wire import TensorWire
 
 
 class JobExecutor(Executor, ABC):
@@ -35,7 +49,7 @@ class JobExecutor(Executor, ABC):
     def __init__(self, settings_file: str):
         super().__init__()
         self._settings_file = settings_file
-        self._opened: tuple[Site, SiteConfig] | FedefmError = ConfigError("the run has not started")
+        self._opened: _Opened | FedefmError = ConfigError("the run has not started")
 
     @abstractmethod
     def open_site(self, name: str, config: SiteConfig, settings: Path, output: Path) -> Site:
@@ -53,6 +67,8 @@ class JobExecutor(Executor, ABC):
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Read the site's configuration when the run starts; an error is kept for the server's first question."""
+        if event_type == EventType.END_RUN and not isinstance(self._opened, FedefmError):
+            self._opened.store.clear()
         if event_type != EventType.START_RUN:
             return
         register_decomposers()
@@ -65,7 +81,7 @@ class JobExecutor(Executor, ABC):
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         """Do one task; an error is told to the server by its class alone, and to the site's own log without names."""
         try:
-            return encode_result(self._work(task_name, shareable, fl_ctx, abort_signal))
+            return self._work(task_name, shareable, fl_ctx, abort_signal)
         except FedefmError as error:
             self.log_error(fl_ctx, f"{task_name}: {nameless(error)}", fire_event=False)
             return encode_error(error)
@@ -73,23 +89,49 @@ class JobExecutor(Executor, ABC):
             self.log_error(fl_ctx, f"{task_name}: {nameless(error)}{traceback_of(error)}", fire_event=False)
             return encode_error(error)
 
-    def _open(self, fl_ctx: FLContext) -> tuple[Site, SiteConfig]:
+    def _open(self, fl_ctx: FLContext) -> _Opened:
         name = fl_ctx.get_identity_name()
         config = load_site_config(site_folder(fl_ctx), name)
         settings = settings_path(fl_ctx, self._settings_file)
-        return self.open_site(name, config, settings, output_folder(fl_ctx)), config
+        site = self.open_site(name, config, settings, output_folder(fl_ctx))
+        store = WeightsStore(seen_weights_folder(fl_ctx), config.weights_megabytes * 1_000_000)
+        return _Opened(site, config, store, TensorWire(site.wire))
 
-    def _work(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Result[Weights]:
+    def _work(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        """The result of a task; in its place, where weights of it are not here, which these are."""
         if isinstance(self._opened, FedefmError):
             raise self._opened
-        site, config = self._opened
+        site, config, store, wire = self._opened
         check_filters(fl_ctx, site.noise)
-        assignment = decode_assignment(shareable, site.name, task_name)
+        wanted = wanted_of(shareable)
+        store.keep(wanted)
+        try:
+            assignment = decode_assignment(shareable, site.name, task_name, store, wire)
+        except LacksError as error:
+            self.log_info(fl_ctx, str(error), fire_event=False)
+            return _telling(store, encode_lacks(error), wanted)
         config.check(assignment)
         remember_sent(assignment, fl_ctx)
         result = site.perform(assignment, lambda: bool(abort_signal.triggered))
         send_scalars(self, assignment.task, result.report, fl_ctx)
-        return result
+        reply = encode_result(result, wire)
+        if result.weights is not None:
+            store.put(reply.get_header(SHA256), reply[WEIGHTS])
+        return _telling(store, reply, {*wanted, reply.get_header(SHA256)})
+
+
+class _Opened(NamedTuple):
+    """What an executor has when the run has started."""
+
+    site: Site
+    config: SiteConfig
+    store: WeightsStore
+    wire: TensorWire
+
+
+def _telling(store: WeightsStore, reply: Shareable, asked: Iterable[str]) -> Shareable:
+    """Let a reply say which of these weights the hospital holds; nothing of it where it keeps none."""
+    return tell_held(reply, store.holds(asked)) if store.is_open else reply
 
 
 LOOK = "`fedefm data check` of the folder that local/fedefm_site.json names says on this machine's screen which and why"

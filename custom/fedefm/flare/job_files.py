@@ -11,6 +11,7 @@ from nvflare.apis.fl_context import FLContext
 from fedefm.errors import ConfigError
 from fedefm.exchange.record import RECORD_FILE
 from fedefm.files import write_json
+from fedefm.training.weights_store import FOLDER
 
 OUTPUT = "foundation"
 
@@ -34,6 +35,11 @@ def settings_path(fl_ctx: FLContext, name: str) -> Path:
 def output_folder(fl_ctx: FLContext) -> Path:
     """Where the server leaves a run's results; inside the run folder, so that `nvflare job download` brings it."""
     return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id())) / OUTPUT
+
+
+def seen_weights_folder(fl_ctx: FLContext) -> Path:
+    """Where a hospital keeps the weights that it has seen in a job, until the job is over."""
+    return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id())) / FOLDER
 
 
 def site_folder(fl_ctx: FLContext) -> Path:

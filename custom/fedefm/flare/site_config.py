@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import Assignment
@@ -24,6 +24,8 @@ class SiteConfig:
         threads: CPU threads of the work.
         max_steps: most gradient steps that one task may ask for.
         max_megabytes: most weights, in 10^6 bytes, that one task may bring.
+        weights_megabytes: most weights, in 10^6 bytes, that the site keeps on its disk while jobs run, so that it need
+            not be sent them again; 0 keeps none.
         least_images: figures and counts of fewer images than this never leave the site, whatever the job; with fewer
             training images it does not train.
         compare_pictures: whether a data report may count how many pictures another hospital has as well.
@@ -38,6 +40,7 @@ class SiteConfig:
     threads: PositiveInt = 1
     max_steps: PositiveInt = 100_000
     max_megabytes: PositiveInt = 20_000
+    weights_megabytes: NonNegativeInt = 10_000
     least_images: PositiveInt = LEAST_IMAGES
     compare_pictures: bool = True
     cache: Path | None = None

@@ -18,15 +18,24 @@ from nvflare.apis.controller_spec import Task as FlareTask
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.controller import Controller
 from nvflare.apis.signal import Signal
-from torch import Tensor
 
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import Assignment, Loss, Lost, Result, Stage, Task
 from fedefm.exchange.patience import FLOOR_SECONDS, Load, Speeds
-from fedefm.flare.envelope import WEIGHTS, Weights, decode_result, encode_assignment, reason_of, task_name
+from fedefm.exchange.traffic import Moved, Traffic
+from fedefm.flare.envelope import (
+    WEIGHTS,
+    Weights,
+    decode_result,
+    encode_assignment,
+    held_of,
+    lacks,
+    reason_of,
+    task_name,
+)
 from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, cell_of, fetch, largest, leave_at_sender
-from fedefm.maths.fingerprint import weights_sha256
 from fedefm.maths.size import nbytes
+from fedefm.training.wire import TensorWire
 
 POLL_SECONDS = 0.1
 NAP_SECONDS = 1.0  # a look that lasts longer than this was not all waiting: the server itself stood still
@@ -51,11 +60,13 @@ class Arrival:
 
 @dataclass
 class Sent:
-    """A task that is out at a hospital."""
+    """A task that is out at a hospital, with the models that it lacks; `whole` where it was sent all of them."""
 
     assignment: Assignment[Weights]
     load: Load
     flare_task: FlareTask
+    seconds: int
+    whole: bool
 
     @property
     def task(self) -> Task:
@@ -84,6 +95,7 @@ class FlareTransport:
         clock: seconds, rising.
         removed: hospitals that the consortium has removed; nothing is sent to them or taken from them.
         dead: hospitals whose process is known to be gone, besides those of whom FLARE tells.
+        wire: how weights travel.
         floor: least patience in seconds, but for `timeout`.
         answers: seconds of the answers so far.
         fetches: seconds of the fetched weights so far.
@@ -100,6 +112,7 @@ class FlareTransport:
         removed: Names = nobody,
         dead: Names = nobody,
         floor: float = FLOOR_SECONDS,
+        wire: TensorWire | None = None,
     ):
         self.controller = controller
         self.fl_ctx = fl_ctx
@@ -108,9 +121,16 @@ class FlareTransport:
         self.clock = clock
         self.removed, self.dead = removed, dead
         self.floor = floor
+        self.wire = wire or TensorWire()
         self.answers, self.fetches = Speeds(), Speeds()
+        self._traffic: Traffic[Weights] = Traffic(self.wire.digest, self.wire.nbytes)
         self._largest = 0
         leave_at_sender(fl_ctx)
+
+    @property
+    def moved(self) -> Moved:
+        """Bytes of weights that were moved so far."""
+        return self._traffic.moved
 
     def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[Outcome]:
         """Send all tasks, then yield each result or loss as it becomes known.
@@ -123,14 +143,14 @@ class FlareTransport:
         self._bound_messages(assignments)
         queues = Counter(a.task.site for a in assignments)
         begun, silence = dict.fromkeys(queues, self.clock()), dict.fromkeys(queues, 0.0)
-        digest, absence = _cached_digest(), self._absence()
+        absence = self._absence()
         try:
             for assignment in assignments:
                 if lost := absence(assignment.task):
                     yield assignment.task, lost
                     continue
                 seconds = int(waits[assignment.task.site] * queues[assignment.task.site]) + BACKSTOP_SECONDS
-                standing[assignment.task.id] = self._send(assignment, inbox, seconds, digest)
+                standing[assignment.task.id] = self._send(assignment, inbox, seconds)
             while standing:
                 if self.abort_signal.triggered:
                     raise ProtocolError("the run was aborted")
@@ -141,6 +161,10 @@ class FlareTransport:
                     sent = standing.pop(arrived.task_id)
                     self._finish(sent.flare_task)
                     outcome = self._open(sent, arrived)
+                    if outcome is None:
+                        standing[sent.task.id] = self._send(sent.assignment, inbox, sent.seconds, whole=True)
+                        silence[sent.task.site] = 0.0
+                        continue
                     if isinstance(outcome, Result):
                         self.answers.note(sent.load, max(0.0, arrived.time - begun[sent.task.site]))
                     begun[sent.task.site] = max(begun[sent.task.site], arrived.time)
@@ -170,30 +194,37 @@ class FlareTransport:
             bound_messages(cell_of(self.fl_ctx), size)
 
     def _send(
-        self,
-        assignment: Assignment[Weights],
-        inbox: Queue[Arrival],
-        seconds: int,
-        digest: Callable[[Mapping[str, Tensor]], str],
+        self, assignment: Assignment[Weights], inbox: Queue[Arrival], seconds: int, *, whole: bool = False
     ) -> Sent:
+        """Send a task with the models that its hospital lacks, or with all of them."""
         task = assignment.task
+        parcel = self._traffic.pack(task.site, assignment.models, whole=whole)
+        whole = whole or len(parcel.packed) == len(set(parcel.digests.values()))
         flare_task = FlareTask(
             name=task_name(task.stage),
-            data=encode_assignment(assignment, digest),
+            data=encode_assignment(assignment, parcel, self.wire, self.wire.fingerprints.alive()),
             timeout=seconds,
             result_received_cb=_putting(inbox, task.id, self.clock),
         )
         self.controller.send(task=flare_task, fl_ctx=self.fl_ctx, targets=[task.site])
-        return Sent(assignment, load_of(assignment), flare_task)
+        return Sent(assignment, load_of(assignment), flare_task, seconds, whole)
 
-    def _open(self, sent: Sent, arrived: Arrival) -> Result[Weights] | Lost:
-        """What a reply holds; of a hospital that is removed or dead nothing is fetched, and nothing is waited for."""
+    def _open(self, sent: Sent, arrived: Arrival) -> Result[Weights] | Lost | None:
+        """What a reply holds; None where the hospital has to be sent all models of its task.
+
+        Of a hospital that is removed or dead nothing is fetched, and nothing is waited for.
+        """
         task, sender = sent.task, arrived.sender
         if lost := self._absence()(task):
             return lost
         try:
+            if sender == task.site and lacks(arrived.reply):
+                self._traffic.told(task.site, held_of(arrived.reply))
+                return Lost.of(task, "asks again for what it was sent") if sent.whole else None
             self._fetch(sent, arrived.reply)
-            outcome = open_reply(task, sender, arrived.reply)
+            outcome = open_reply(task, sender, arrived.reply, self.wire)
+            if isinstance(outcome, Result):
+                self._note(task.site, outcome, arrived.reply)
         except TooSlowError as error:
             return Lost.of(task, str(error), Loss.SILENT)
         except ProtocolError as error:
@@ -215,6 +246,12 @@ class FlareTransport:
             self.fetches.forget(load.site)
             raise
         self.fetches.note(load, self.clock() - begin)
+
+    def _note(self, site: str, result: Result[Weights], reply: Any) -> None:
+        """Count what a result brought, and learn what its hospital holds."""
+        if result.weights is not None:
+            self._traffic.came(site, result.weights)
+        self._traffic.told(site, held_of(reply))
 
     def _give_up(
         self, standing: dict[str, Sent], silence: Mapping[str, float], waits: Mapping[str, float]
@@ -265,15 +302,22 @@ def load_of(assignment: Assignment[Weights]) -> Load:
     return Load.of(assignment.task, sum(map(nbytes, assignment.models.values())))
 
 
-def open_reply(task: Task, sender: str, reply: Any) -> Result[Weights] | Lost:
-    """What a reply holds: a result that can be trusted to answer `task`, or why not."""
+def open_reply(task: Task, sender: str, reply: Any, wire: TensorWire | None = None) -> Result[Weights] | Lost:
+    """What a reply holds: a result that can be trusted to answer `task`, or why not.
+
+    Args:
+        task: the work.
+        sender: by the name that the server derived from its connection.
+        reply: of the hospital.
+        wire: how weights travel; None for as they are.
+    """
     if sender != task.site:
         return Lost.of(task, "another hospital answered in its place")
     reason = reason_of(reply)
     if reason:
         return Lost.of(task, reason)
     try:
-        return decode_result(reply, task)
+        return decode_result(reply, task, wire)
     except ProtocolError as error:
         return Lost.of(task, str(error))
 
@@ -301,15 +345,3 @@ def _take(inbox: Queue[Arrival]) -> Arrival | None:
         return inbox.get(timeout=POLL_SECONDS)
     except Empty:
         return None
-
-
-def _cached_digest() -> Callable[[Mapping[str, Tensor]], str]:
-    """Hash each set of weights once a stage: a visitor's go to many hosts. Callers keep the weights alive."""
-    known: dict[int, str] = {}
-
-    def digest(weights: Mapping[str, Tensor]) -> str:
-        if id(weights) not in known:
-            known[id(weights)] = weights_sha256(weights)
-        return known[id(weights)]
-
-    return digest

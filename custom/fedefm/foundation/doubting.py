@@ -8,21 +8,23 @@ from fedefm.foundation.settings import Settings
 from fedefm.foundation.start import shares_of, start_of
 from fedefm.models.build import Weights
 from fedefm.training.ops import TensorOps
+from fedefm.training.wire import FLOAT16, TensorWire
 
 
 def doubting_ops(settings: Settings, reference: Weights) -> TensorOps:
-    """`TensorOps` that refuses weights which the job's steps could not make of what was sent.
+    """`TensorOps` that refuses weights which the job's steps could not make of what was sent, as it arrived.
 
     Args:
         settings: the job.
         reference: weights whose names, shapes and dtypes all must have.
     """
+    wire = TensorWire(settings.wire)
 
     def start(assignment: Assignment[Weights], result: Result[Weights]) -> Weights:
         """By what the hospital says that it found: a lie there moves its own start alone, among weights it was sent."""
-        task, models = assignment.task, assignment.models
+        task, models = assignment.task, {name: wire.carried(w) for name, w in assignment.models.items()}
         found = found_of(result.report, settings.classes, models)
         shares = shares_of(task, found, settings.schedule.reputation_limit)
         return start_of(task, models, settings.distillation, shares)
 
-    return TensorOps(reference, settings.optimisation, start, settings.noise)
+    return TensorOps(reference, settings.optimisation, start, settings.noise, half=settings.wire == FLOAT16)

@@ -21,7 +21,7 @@ from fedefm.foundation.settings import Settings
 from fedefm.foundation.start import shares_of, start_of
 from fedefm.foundation.terms import TERMS, LocalWork, Loss, alternating, correction_of, pooled, supervised
 from fedefm.losses.corpus import corpus_channels
-from fedefm.maths.fingerprint import weights_sha256
+from fedefm.maths.fingerprint import FINGERPRINTS
 from fedefm.metrics.suppression import rounded, told_count, told_scores
 from fedefm.models.build import Weights, build_model, forward_with_features, take_weights
 from fedefm.training.loop import draw_batches, optimise, rate_sum
@@ -97,6 +97,11 @@ class Hospital(Site):
     def images(self) -> int:
         """Number of training images."""
         return len(self.data.train)
+
+    @property
+    def wire(self) -> str:
+        """As the job says."""
+        return self._settings.wire
 
     @property
     def noise(self) -> float:
@@ -232,7 +237,7 @@ class Hospital(Site):
 
     def _agreement(self, models: Mapping[str, Weights], name: str) -> dict[str, float]:
         """How far one model agrees with the site's own labels; the same weights are looked at once a run."""
-        sha256 = weights_sha256(models[name])
+        sha256 = FINGERPRINTS.of(models[name])
         if sha256 not in self._looked_at:
             model = self._network(STUDENT, {STUDENT: models[name]})
             train, corpus = self.data.train, self.data.corpus

@@ -29,6 +29,7 @@ from fedefm.foundation.kept import RunKept
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
+from fedefm.training.wire import TensorWire
 
 MISSING = "is not there, as it was when this job began"
 NEW = "was not there when this job began; it takes part in the next one"
@@ -164,5 +165,5 @@ def run_in_process(
 
     named = with_start_named(settings, theta)
     kept = None if keep is None else RunKept(keep, named, Path(settings.topology))
-    transport = InProcessTransport(open_hospitals(settings, folders, device))
+    transport = InProcessTransport(open_hospitals(settings, folders, device), TensorWire(settings.wire))
     return train(named, sorted(folders), start_weights(named, theta), transport, listen, kept=kept)

@@ -18,6 +18,7 @@ from fedefm.exchange.schedule import Schedule
 from fedefm.models.spec import ModelSpec
 from fedefm.settings import ClassNames, JsonSettings, PositiveShare, Share, check_id, load, one_of, settings_class
 from fedefm.training.optimisation import Optimisation
+from fedefm.training.wire import FLOAT32, WIRES
 
 SETTINGS_FILE = "foundation.json"
 WEIGHTINGS = ("uniform", "emd", "regional", "constant")
@@ -113,6 +114,7 @@ class Settings(JsonSettings):
         model: the network.
         optimisation: how every task steps.
         distillation: how experts teach.
+        wire: how weights travel: `float32` as they are, or `float16`, rounded to half precision, both ways.
         stage_timeout: most seconds of silence after which a hospital's tasks are given up; by pace it may be less.
         baseline: what the methods that FedEFM is compared with need to know.
         noise: greatest standard deviation of the noise that a hospital may add to each weight that leaves; the server's
@@ -132,6 +134,7 @@ class Settings(JsonSettings):
     model: ModelSpec = field(default_factory=ModelSpec)
     optimisation: Optimisation = field(default_factory=Optimisation)
     distillation: Distillation = field(default_factory=Distillation)
+    wire: Annotated[str, one_of(WIRES)] = FLOAT32
     stage_timeout: PositiveInt = 600
     baseline: Baseline = field(default_factory=Baseline)
     noise: NonNegativeFloat = 0.0

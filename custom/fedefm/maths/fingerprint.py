@@ -2,7 +2,9 @@
 
 import hashlib
 import sys
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,6 +28,68 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
             _add(digest, field.encode())
         _add(digest, _little_endian(tensor))
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A hash, and the tensors that it holds for."""
+
+    refs: tuple[weakref.ReferenceType[Tensor], ...]
+    versions: tuple[int, ...]
+    sha256: str
+
+    def is_of(self, tensors: tuple[Tensor, ...]) -> bool:
+        same = all(ref() is tensor for ref, tensor in zip(self.refs, tensors, strict=True))
+        return same and self.versions == tuple(tensor._version for tensor in tensors)
+
+    def lives(self) -> bool:
+        return all(ref() is not None for ref in self.refs)
+
+
+class Fingerprints:
+    """Hashes each set of weights once, as long as its tensors live and nobody writes into them.
+
+    For weights of one's own: what a peer sent is hashed by `weights_sha256` itself, and only then noted here.
+
+    Args:
+        sha256: the hash.
+    """
+
+    def __init__(self, sha256: Callable[[Mapping[str, Tensor]], str] = weights_sha256):
+        self._sha256 = sha256
+        self._known: dict[tuple[tuple[str, int], ...], _Known] = {}
+
+    def of(self, weights: Mapping[str, Tensor]) -> str:
+        """The hash of weights, from memory where these very tensors were hashed."""
+        known = self._known.get(_identity(weights))
+        if known is not None and known.is_of(tuple(weights[name] for name in sorted(weights))):
+            return known.sha256
+        return self.note(weights, self._sha256(weights))
+
+    def note(self, weights: Mapping[str, Tensor], sha256: str) -> str:
+        """Remember a hash that is known."""
+        self._forget()
+        tensors = tuple(weights[name] for name in sorted(weights))
+        if tensors and not any(tensor.is_inference() for tensor in tensors):  # these do not tell when they change
+            versions = tuple(tensor._version for tensor in tensors)
+            self._known[_identity(weights)] = _Known(tuple(map(weakref.ref, tensors)), versions, sha256)
+        return sha256
+
+    def alive(self) -> frozenset[str]:
+        """Hashes of all weights that somebody still holds."""
+        self._forget()
+        return frozenset(known.sha256 for known in self._known.values())
+
+    def _forget(self) -> None:
+        self._known = {identity: known for identity, known in self._known.items() if known.lives()}
+
+
+def _identity(weights: Mapping[str, Tensor]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, id(weights[name])) for name in sorted(weights))
+
+
+FINGERPRINTS = Fingerprints()
+"""Of this process."""
 
 
 def _add(digest: "hashlib._Hash", field: bytes | memoryview) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.files import system_error, written_beside
-from fedefm.maths.fingerprint import weights_sha256
+from fedefm.maths.fingerprint import FINGERPRINTS, weights_sha256
 from fedefm.models.build import Weights
 from fedefm.models.outline import outline
 from fedefm.models.schema import Declared, misdeclared, misvalued
@@ -83,7 +83,7 @@ def save_weights(
     Raises:
         ConfigError: the file cannot be written; what was there is still there.
     """
-    sha256 = weights_sha256(weights)
+    sha256 = FINGERPRINTS.of(weights)
     header: dict[str, Any] = {
         "spec": spec.to_dict(),
         "classes": list(classes),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fedefm.report import text
 from fedefm.report.text import Number
@@ -30,6 +31,11 @@ def method_bars(by_method: Mapping[str, Number | None]) -> list[Bar]:
         Bar(name, text.NO_RESULT if value is None else text.decimals(value), round(100 * (value or 0), 2))
         for name, value in best_first
     ]
+
+
+def least(report: Mapping[str, Any]) -> Number | None:
+    """The fewest bytes that a job could have moved; None in a report of before they were counted."""
+    return total(report["least_bytes"]) if report.get("least_bytes") else None
 
 
 def total(by_stage: Mapping[str, Number]) -> Number:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedefm.report import text
-from fedefm.report.bars import total
+from fedefm.report.bars import least, total
 from fedefm.report.scores import Cell, mean_of, theta_rows
 from fedefm.report.text import Number
 
@@ -21,6 +21,7 @@ class MethodSummary:
     unseen: Number | None
     seconds: Number
     size: Number
+    least: Number | None
     lost: int
 
 
@@ -47,7 +48,7 @@ def summaries(report: Mapping[str, Any]) -> list[MethodSummary]:
 def _summary(name: str, dice: Number | None, run: Mapping[str, Any]) -> MethodSummary:
     rows = theta_rows(run)
     own, unseen = mean_of(rows, own=True), mean_of(rows, own=False)
-    cost = total(run["seconds"]), total(run["bytes"])
+    cost = total(run["seconds"]), total(run["bytes"]), least(run)
     return MethodSummary(name, dice, run["iou"]["mean"], own, unseen, *cost, len(run["lost"]))
 
 

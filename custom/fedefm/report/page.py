@@ -64,6 +64,7 @@ def environment() -> Environment:
         "seconds": text.seconds,
         "duration": text.duration,
         "data_size": text.data_size,
+        "times_least": text.times_least,
         "hospitals": text.hospitals,
         "rounds": text.rounds,
         "resumed": text.resumed,

@@ -124,6 +124,7 @@ class _Report:
     seconds: Stages
     bytes: Stages
     lost: list[_Lost]
+    least_bytes: Stages = field(default_factory=dict)
     baselines: dict[str, _Baseline] = field(default_factory=dict)
     reputation: dict[RoundName, ByClass] = field(default_factory=dict)
     doubted: dict[RoundName, dict[str, dict[str, float]]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedefm.report import text
-from fedefm.report.bars import total
+from fedefm.report.bars import least, total
 from fedefm.report.comparison import compared, summaries
 from fedefm.report.scores import OWN, UNSEEN, Cell, Row, mean_of, model_rows, theta_rows
 from fedefm.report.text import Number
@@ -89,6 +89,7 @@ def _facts(report: Mapping[str, Any], folder: Path | None) -> list[tuple[str, st
         ("Theta", weights),
         ("Time", f"{text.seconds(total(report['seconds']))}{_parts(report['seconds'], text.seconds)}"),
         ("Sent", f"{text.data_size(total(report['bytes']))}{_parts(report['bytes'], text.data_size)}"),
+        *_beside_least(report),
         *_since_start(report),
         *[("Resumed", text.resumed(item)) for item in report.get("resumed", ())],
         *lost,
@@ -98,6 +99,14 @@ def _facts(report: Mapping[str, Any], folder: Path | None) -> list[tuple[str, st
         *_capped(report),
         *_page(folder),
     ]
+
+
+def _beside_least(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What had to be sent, at the least."""
+    known, size = least(report), total(report["bytes"])
+    if not known:
+        return []
+    return [("Least", f"{text.data_size(known)} had to be sent: {text.times_least(size, known)} times that was")]
 
 
 def _parts(by_stage: Mapping[str, Number], write: Any) -> str:
@@ -164,6 +173,8 @@ def _methods(report: Mapping[str, Any]) -> Table:
         scores = map(text.decimals, (line.dice, line.iou, line.own, line.unseen))
         cost = f"{line.seconds:.3f} s", text.data_size(line.size), str(line.lost)
         table.add_row(Text(line.name, style="bold"), *scores, *cost)
+    if shares := [f"{m.name} {text.times_least(m.size, m.least)}" for m in summaries(report) if m.least]:
+        table.caption = f"sent, as a multiple of the least possible: {', '.join(shares)}"
     return table
 
 

@@ -53,6 +53,11 @@ def data_size(value: Number) -> str:
     return f"{size:.3f} TB"
 
 
+def times_least(size: Number, least: Number | None) -> str:
+    """Bytes as a multiple of the least possible; an en dash where these are not known, or nothing had to be moved."""
+    return f"{size / least:.2f}" if least else "–"
+
+
 def hospitals(number: int) -> str:
     """`1 hospital`, `3 hospitals`."""
     return f"{number} hospital" if number == 1 else f"{number} hospitals"

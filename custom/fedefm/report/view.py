@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedefm.report import text
-from fedefm.report.bars import Bar, stage_bars, total
+from fedefm.report.bars import Bar, least, stage_bars, total
 from fedefm.report.curves import Panel, dice_panel, loss_panels, reputation_panel
 from fedefm.report.matrices import MatrixSeries, matrix_series
 from fedefm.report.scores import Row, mean, mean_of, model_rows, theta_rows
@@ -74,6 +74,7 @@ class RunView:
     seconds_total: Number
     sizes: tuple[Bar, ...]
     size_total: Number
+    size_least: Number | None
 
 
 def run_view(report: Mapping[str, Any], curves: bool = True) -> RunView:
@@ -95,6 +96,7 @@ def run_view(report: Mapping[str, Any], curves: bool = True) -> RunView:
         seconds_total=total(report["seconds"]),
         sizes=tuple(stage_bars(report["bytes"], text.data_size)),
         size_total=total(report["bytes"]),
+        size_least=least(report),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
+from fedefm.maths.half import ROUNDING, SMALLEST
 from fedefm.models.build import Weights
 from fedefm.models.schema import misfit, schema_of
 
@@ -29,6 +30,8 @@ def beyond_reach(
     weight_decay: float,
     correction: Weights | None = None,
     noise: float = 0.0,
+    *,
+    half: bool = False,
 ) -> str | None:
     """Why no training with these learning rates can have led from one to the other.
 
@@ -44,6 +47,7 @@ def beyond_reach(
         weight_decay: of AdamW.
         correction: SCAFFOLD's, which joins each step times its learning rate.
         noise: standard deviation of normal noise that the peer may have added to each weight.
+        half: what came back was rounded to half precision.
     """
     reach = SLACK * sum(rate * steepest(step) for step, rate in enumerate(rates, 1))
     shrink = SLACK * weight_decay * math.fsum(rates)
@@ -55,6 +59,8 @@ def beyond_reach(
         moved, allowed = (value - sent[name]).abs(), reach + shrink * (sent[name].abs() + reach) + NOISE_SPAN * noise
         if correction is not None:
             allowed = allowed + SLACK * math.fsum(rates) * correction[name].abs()
+        if half:
+            allowed = allowed + ROUNDING * value.abs() * SLACK + SMALLEST
         if bool((moved > allowed).any()):
             times = float((moved / allowed).max())
             return f"tensor '{name}' moved {times:.3g} times as far as {len(rates)} steps can move it"

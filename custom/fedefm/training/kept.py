@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from fedefm.errors import CheckpointError, FedefmError
 from fedefm.files import write_whole
-from fedefm.maths.fingerprint import weights_sha256
+from fedefm.maths.fingerprint import FINGERPRINTS
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.spec import ModelSpec
@@ -52,7 +52,7 @@ class KeptRounds:
         Raises:
             ConfigError: they cannot be written; the rounds that are kept are untouched.
         """
-        sha256 = weights_sha256(weights)
+        sha256 = FINGERPRINTS.of(weights)
         if sha256 not in self._sound:
             save_weights(self._place(sha256), weights, spec=self._spec, classes=self._classes, size=self._size)
             self._sound.add(sha256)

@@ -18,6 +18,7 @@ class Ledger:
         listen: is told every event too.
         seconds: by stage.
         bytes: by stage.
+        least: of these bytes, by stage, how many had to be moved.
         lost: work that did not come back.
         standings: who got no more work, or work again.
         resumed: where the job went on after an interruption.
@@ -27,6 +28,7 @@ class Ledger:
     listen: Listener
     seconds: dict[str, float] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
+    least: dict[str, int] = field(default_factory=dict)
     lost: list[dict[str, Any]] = field(default_factory=list)
     standings: list[dict[str, Any]] = field(default_factory=list)
     resumed: list[dict[str, Any]] = field(default_factory=list)
@@ -46,4 +48,5 @@ class Ledger:
             name = event.stage.value
             self.seconds[name] = self.seconds.get(name, 0.0) + event.seconds
             self.bytes[name] = self.bytes.get(name, 0) + event.bytes
+            self.least[name] = self.least.get(name, 0) + event.least
         self.listen(event)

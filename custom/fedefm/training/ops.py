@@ -26,6 +26,7 @@ class TensorOps:
         optimisation: how tasks step; None where a job trains otherwise, and then no reach is known.
         start: what the training of an assignment started from; goes with `optimisation`.
         noise: greatest standard deviation of noise that a hospital may have added.
+        half: weights came home in half precision.
     """
 
     def __init__(
@@ -34,9 +35,11 @@ class TensorOps:
         optimisation: Optimisation | None = None,
         start: Start | None = None,
         noise: float = 0.0,
+        *,
+        half: bool = False,
     ):
         self._schema = schema_of(dict(reference))
-        self._optimisation, self._start, self._noise = optimisation, start, noise
+        self._optimisation, self._start, self._noise, self._half = optimisation, start, noise, half
 
     def average(self, models: Mapping[str, Weights], weights: Mapping[str, float]) -> Weights:
         """Weighted mean by silo, sorted by name, in float64."""
@@ -62,7 +65,8 @@ class TensorOps:
         rates = learning_rates(assignment.task, self._optimisation)
         correction = assignment.models.get(CORRECTION)
         decay = self._optimisation.weight_decay
-        return beyond_reach(self._start(assignment, result), weights, rates, decay, correction, self._noise)
+        sent = self._start(assignment, result)
+        return beyond_reach(sent, weights, rates, decay, correction, self._noise, half=self._half)
 
     def nbytes(self, weights: Weights) -> int:
         """Bytes of all tensors."""

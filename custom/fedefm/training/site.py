@@ -13,6 +13,7 @@ from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import Assignment, Result, Stage, Task
 from fedefm.metrics.suppression import rounded
 from fedefm.models.build import Weights
+from fedefm.training.wire import FLOAT32
 
 OnStep = Callable[[Task, int, float], None]
 ShouldStop = Callable[[], bool]
@@ -55,6 +56,11 @@ class Site(ABC):
     @abstractmethod
     def images(self) -> int:
         """Number of images that the hospital's work draws from."""
+
+    @property
+    def wire(self) -> str:
+        """How weights travel in the job: `float32`, or `float16` where its settings say so."""
+        return FLOAT32
 
     @property
     def noise(self) -> float:
