@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedefm.data.importers.collection import Collection, Frame, Options
-from fedefm.data.importers.files import PICTURES, check_folder, list_files, split_in
+from fedefm.data.importers.files import ANY, check_folder, list_files, split_in
 from fedefm.data.importers.labels import name_values
 from fedefm.data.manifest import BACKGROUND
 from fedefm.errors import ConfigError, DataError
@@ -54,7 +54,7 @@ def matched(source: Path, pattern: str, option: str) -> Matches:
     for place, group in _PLACES.items():
         text = text.replace(place, group)
     found: Matches = {}
-    for path in list_files(source, (*PICTURES, ".npy")):
+    for path in list_files(source, ANY):
         match = re.fullmatch(text, path.relative_to(source).as_posix())
         if match:
             named = match.groupdict()
