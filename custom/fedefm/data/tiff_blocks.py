@@ -1,7 +1,7 @@
 """Pixels of a TIFF page from its strips or tiles (TIFF 6.0), for layouts that SimpleITK gets wrong without a word.
 
-Of tiles, of planes and of opacity beside grey SimpleITK makes 8 bits a value, whatever was stored, so that the labels of
-16-bit masks become 0; and it takes half floats for whole numbers. Packed with JPEG or for fax machines is left to it.
+Of tiles, of planes and of opacity beside grey SimpleITK makes 8 bits a value, whatever was stored, so that labels of 16
+bits become 0; and it takes half floats for whole numbers. Packed with JPEG or for fax machines is left to it.
 """
 
 import zlib

@@ -218,7 +218,7 @@ def test_tiles_planes_and_opacity_keep_every_bit(
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 def test_tiles_of_a_stack_of_single_bits_stand_in_their_corner(tmp_path: Path, orientation: int) -> None:
-    stack = np.stack([LABELS == k for k in (1, 2)])
+    stack = np.stack([k == LABELS for k in (1, 2)])
     corner = [(274, 3, 1, orientation, False)]
     tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", tile=(16, 16), extratags=corner)
     turned = {1: stack, 3: stack[:, ::-1, ::-1], 6: np.rot90(stack, -1, (1, 2))}[orientation]

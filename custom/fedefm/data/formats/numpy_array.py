@@ -16,7 +16,6 @@ from fedefm.data.formats.decode import picture, to_labels
 from fedefm.data.formats.reader import ImageFrames, Reader
 from fedefm.errors import DataError
 
-
 # In version 3 names of fields may be in UTF-8; arrays of numbers have none.
 _HEADERS = {1: npy.read_array_header_1_0, 2: npy.read_array_header_2_0, 3: npy.read_array_header_2_0}
 

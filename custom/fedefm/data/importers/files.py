@@ -13,13 +13,12 @@ import numpy as np
 from jaxtyping import Bool, Integer
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fedefm.data.readers import READERS, check_declared, open_file, read_image, read_mask
+from fedefm.data.readers import READERS, check_declared, ending_in, open_file, read_image, read_mask
 from fedefm.errors import DataError
 
 PICTURES = frozenset(ending for reader in READERS for ending in reader.endings if ending)
 ANY = ("",)
 _LEFT_BEHIND = ("thumbs.db", "desktop.ini", "ehthumbs.db")
-_PACKED = ".nii.gz"
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|val|test)(?:ing|id|idation)?(?![a-z])", re.IGNORECASE)
 
 
@@ -125,7 +124,8 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read, or is no JSON.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        text = data.decode(json.detect_encoding(data))  # some editors write UTF-16
     except (OSError, ValueError) as error:
         raise DataError(f"{path.name}: cannot be read as text ({_one_line(error)}); get it again") from error
     return read_json_text(text, path.name)
@@ -208,8 +208,8 @@ def read_labels(path: Path, image: Path) -> Integer[np.ndarray, "f h w"]:
 
 
 def ending_of(path: Path) -> str:
-    """A file's extension in small letters; `.nii.gz` is one."""
-    return _PACKED if path.name.lower().endswith(_PACKED) else path.suffix.lower()
+    """A file's extension in small letters; `.nii.gz` is one, and the numbers of a DICOM name are none."""
+    return path.name[len(path.name) - len(ending_in(path)) :].lower()
 
 
 def bare_name(path: Path) -> str:
