@@ -48,6 +48,7 @@ PADDING = 0x0028_0120
 PADDING_LIMIT = 0x0028_0121
 INTERCEPT = 0x0028_1052
 SLOPE = 0x0028_1053
+PALETTE = ((0x0028_1101, 0x0028_1201), (0x0028_1102, 0x0028_1202), (0x0028_1103, 0x0028_1203))
 LOSSY = 0x0028_2110
 MODALITY_LUT = 0x0028_3000
 LUT_DESCRIPTOR = 0x0028_3002
@@ -256,7 +257,8 @@ class _Walk:
         tag = self._tag(position)
         kind, length, start = self._length(position)
         if tag == PIXELS and length == _UNDEFINED:
-            self._fragments, end = self._encapsulated(start)
+            fragments, end = self._encapsulated(start)
+            self._fragments = self._fragments if depth else fragments  # an icon has pixels of its own
             return tag, b"", start, end
         if length == _UNDEFINED or kind == b"SQ" or (tag in _SEQUENCES and (not self._explicit or kind == b"UN")):
             items, end = self._sequence(start, length, depth + 1, implicit=kind == b"UN")

@@ -80,7 +80,7 @@ def stored_values(path: Path, *, numbers: bool) -> bytes | None:
     header = read_png_header(path)
     kinds = _chunks(path)
     drop_palette = header.has_palette and numbers
-    remarks = {b"sBIT"} | ({b"tRNS"} if header.is_grey else set())
+    remarks = {b"sBIT"} | (set() if header.has_palette else {b"tRNS"})
     if not (drop_palette or header.is_grey_with_alpha or any(kind in remarks for kind, _ in kinds)):
         return None
     colour, bits = header.colour, header.bits
@@ -96,6 +96,15 @@ def stored_values(path: Path, *, numbers: bool) -> bytes | None:
         if kind in kept:
             body += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     return body
+
+
+def read_exif(path: Path) -> bytes:
+    """What a camera or a phone wrote beside the picture; empty where nothing is.
+
+    Raises:
+        DataError: the file is cut off.
+    """
+    return next((data for kind, data in _chunks(path) if kind == b"eXIf"), b"")
 
 
 def check_chunks(path: Path) -> None:

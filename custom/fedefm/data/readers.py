@@ -148,8 +148,12 @@ def stem_of(path: Path) -> str:
 
     Accents are composed: one system writes them as a letter and a mark, another as one letter, and they look alike.
     """
-    ending = _ending(path) or _other_ending(path)
-    return unicodedata.normalize("NFC", path.name[: len(path.name) - len(ending)])
+    return unicodedata.normalize("NFC", path.name[: len(path.name) - len(ending_in(path))])
+
+
+def ending_in(path: Path) -> str:
+    """The ending of a file's name, of any format or none; numbers behind a dot are part of a DICOM name."""
+    return _ending(path) or _other_ending(path)
 
 
 def check_name(path: Path) -> None:

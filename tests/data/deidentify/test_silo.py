@@ -17,7 +17,7 @@ from fedefm.data.describe import describe_folder
 from fedefm.data.folder import list_pairs
 from fedefm.data.importers.collection import Options
 from fedefm.data.manifest import load_manifest
-from fedefm.data.readers import read_mask
+from fedefm.data.readers import read_image, read_mask
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import folder_sha256
 from support.dicom_files import segmentation
@@ -221,3 +221,31 @@ def test_patients_are_found_again_in_the_new_names(tmp_path: Path) -> None:
     assert len({manifest.patient_of(stem) for stem in stems}) == 3
     names = json.loads(next((tmp_path / "dst-private").glob("*.names")).read_text().splitlines()[0])
     assert names["source"] == os.fspath(tmp_path / "src")
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".tif"])
+def test_a_picture_that_a_camera_turned_is_written_upright_as_its_mask_lies(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "src" / "img").mkdir(parents=True)
+    (tmp_path / "src" / "mask").mkdir()
+    bright = np.zeros((48, 64), np.uint8)
+    bright[5:20, 10:50] = 200
+    for corner in (2, 3, 6):
+        said = Image.Exif()
+        said[0x0112], said[0x010E] = corner, "DON^QUIXOTE"
+        Image.fromarray(bright).save(tmp_path / "src" / "img" / f"{corner}{ending}", exif=said, quality=100)
+        upright = read_image(tmp_path / "src" / "img" / f"{corner}{ending}").frames[0] > 100
+        Image.fromarray(upright.astype(np.uint8)).save(tmp_path / "src" / "mask" / f"{corner}.png")
+    options = Options(images=f"img/*{ending}", masks="mask/*.png", classes={"1": "catheter"})
+    assert prepare_silo(tmp_path / "src", tmp_path / "dst", options, accept_text=True).labelled == 3
+    for image in (tmp_path / "dst" / "images").iterdir():
+        mask = read_mask(tmp_path / "dst" / "masks" / image.name)[0]
+        np.testing.assert_array_equal(read_image(image).frames[0] > 100, mask == 1)
+        assert b"QUIXOTE" not in image.read_bytes()
+
+
+def test_values_that_a_png_does_not_hold_are_held_back(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    Image.fromarray(np.full((48, 64), -7, np.int32)).save(tmp_path / "src" / "a.tif")
+    with pytest.raises(DataError, match="nothing can be used"):
+        prepare_silo(tmp_path / "src", tmp_path / "dst", Options(images="*.tif"))
+    assert "values below 0" in reasons(tmp_path / "dst-private")["a.tif"]

@@ -257,7 +257,7 @@ def test_every_cut_and_flipped_byte_of_a_header_is_read_or_refused(tmp_path: Pat
         ({"rows": 65535}, "above 8192"),
         ({"frames": 999_999_999}, "above 8192"),
         ({"rows": 0}, "no picture"),
-        ({"rows": 9}, "truncated"),
+        ({"rows": 9}, "declares 1 frame and holds less than one"),
         ({"pixel_element": element(0x7FE00010, "OW", bytes(160), length=0xFFFFFFF0)}, "truncated"),
         ({"pixel_element": b""}, "holds no image"),
     ],

@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from PIL import Image
 from pydicom.uid import RLELossless
 
 from fedefm.data.checks import check_sites
@@ -77,7 +78,7 @@ def test_compressed_frames_are_counted_by_their_streams(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "word"), [(1, "1 frame and holds 5"), (4, "4 frames and holds 5"), (6, "truncated")]
+    ("stated", "word"), [(1, "1 frame and holds 5"), (4, "4 frames and holds 5"), (6, "6 frames and holds 5")]
 )
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_number_of_frames_that_the_pixels_contradict_is_refused(
@@ -168,6 +169,53 @@ def test_numbers_of_a_palette_are_labels(tmp_path: Path) -> None:
     )
     path = write(tmp_path / "a.dcm", dicom(labels, 8, "PALETTE COLOR", between=colours))
     np.testing.assert_array_equal(read_mask(path)[0], labels)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, RLE])
+@pytest.mark.parametrize("allocated", [8, 16])
+@pytest.mark.parametrize("first", [0, 3])
+@pytest.mark.parametrize("wide", [False, True])
+def test_an_image_shows_the_colours_of_its_palette(
+    tmp_path: Path, syntax: str, allocated: int, first: int, wide: bool
+) -> None:
+    numbers = RANDOM.integers(0, 12, (2, 8, 10)).astype(f"u{allocated // 8}")
+    table = RANDOM.integers(0, 256, (9, 3))
+    colours = b"".join(
+        element(0x00281101 + k, "US", struct.pack("<3H", 9, first, 16 if wide else 8))
+        + element(
+            0x00281201 + k,
+            "OW",
+            (table[:, k] * 257).astype("<u2").tobytes() if wide else table[:, k].astype("u1").tobytes(),
+        )
+        for k in range(3)
+    )
+    path = write(tmp_path / "a.dcm", dicom(numbers, allocated, "PALETTE COLOR", between=colours))
+    if syntax == RLE:
+        made = pydicom.dcmread(path)
+        made.compress(RLELossless)
+        made.save_as(path)
+    shown = table[np.clip(numbers.astype(int) - first, 0, 8)] @ [0.299, 0.587, 0.114]
+    np.testing.assert_allclose(agreed(path), shown, atol=1e-3)
+    assert (read_image(path).low, read_image(path).high) == (0, 255)
+    np.testing.assert_array_equal(read_mask(path), numbers)
+
+
+def test_an_icon_has_pixels_of_its_own(tmp_path: Path) -> None:
+    icon = sequence(0x00880200, encapsulated(jpeg_2000(LARGER[0] // 2, tmp_path)), undefined=True)
+    stream = encapsulated(jpeg_2000(LARGER[0], tmp_path))
+    path = write(tmp_path / "a.dcm", dicom(LARGER[0], 8, syntax=JPEG_2000, between=icon, pixel_element=stream))
+    np.testing.assert_array_equal(agreed(path)[0], LARGER[0])
+
+
+@pytest.mark.parametrize("stated", ["RGB", "YBR_FULL_422", "YBR_FULL"])
+def test_colours_of_a_jfif_stream_are_its_own(tmp_path: Path, stated: str) -> None:
+    ramp = np.add.outer(np.arange(32) * 4, np.arange(40) * 3).astype(np.uint8)
+    colour = np.dstack([ramp, 255 - ramp, ramp // 2])
+    Image.fromarray(colour).save(tmp_path / "a.jpg", quality=100, subsampling=0)
+    stream = encapsulated((tmp_path / "a.jpg").read_bytes())
+    data = dicom(ramp, 8, stated, syntax=JPEG_BASELINE, pixel_element=stream, between=short(0x00280002, 3))
+    shown = agreed(write(tmp_path / "a.dcm", data))[0]
+    np.testing.assert_allclose(shown, colour @ [0.299, 0.587, 0.114], atol=6)
 
 
 def transformation(slope: float, intercept: float = 0) -> bytes:
@@ -279,6 +327,18 @@ REFUSED = {
         "says uncompressed pixels, and they are compressed",
     ),
     "video": (dicom(CINE[0], 10, syntax="1.2.840.10008.1.2.4.103", pixel_element=encapsulated(bytes(90))), "a video"),
+    "encapsulated, not packed": (
+        dicom(CINE[0], 10, syntax="1.2.840.10008.1.2.1.98", pixel_element=encapsulated(bytes(90))),
+        r"transfer syntax 1\.2\.840\.10008\.1\.2\.1\.98 are not read",
+    ),
+    "High-Throughput JPEG 2000": (
+        dicom(CINE[0], 10, syntax="1.2.840.10008.1.2.4.202", pixel_element=encapsulated(b"\xff\x4f\xff\x51")),
+        r"transfer syntax 1\.2\.840\.10008\.1\.2\.4\.202 are not read",
+    ),
+    "segmented palette": (
+        dicom(CINE[0].astype(np.uint8), 8, "PALETTE COLOR", between=element(0x00281221, "OW", bytes(8))),
+        "palette .* is damaged or in segments",
+    ),
     "deflated": (dicom(CINE[0], 10, syntax="1.2.840.10008.1.2.1.99"), "deflated"),
     "floating point": (
         dicom(CINE[0], 10, pixel_element=element(0x7FE00008, "OW", bytes(320))),

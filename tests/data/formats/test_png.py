@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fedefm.data.readers import read_image, read_mask, read_shape
 from fedefm.errors import DataError
@@ -112,6 +112,28 @@ def test_nothing_is_clear_where_something_is_marked(tmp_path: Path) -> None:
     opacity = np.where(LABELS > 0, 255, 0).astype(np.uint8)
     (tmp_path / "m.png").write_bytes(png(np.stack([LABELS, opacity], axis=2), 4))
     np.testing.assert_array_equal(read_mask(tmp_path / "m.png")[0], LABELS)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("order", "<>")
+def test_a_picture_of_a_phone_stands_as_viewers_show_it(tmp_path: Path, orientation: int, order: str) -> None:
+    exif = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(
+        order + "IHHHIHHI", 8, 1, 274, 3, 1, orientation, 0, 0
+    )
+    (tmp_path / "a.png").write_bytes(png(LABELS, 0, chunk(b"eXIf", exif)))
+    with Image.open(tmp_path / "a.png") as opened:
+        shown = np.asarray(ImageOps.exif_transpose(opened))
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png")[0], shown)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png").frames[0], shown)
+    assert read_shape(tmp_path / "a.png") == (1, *shown.shape)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("clear", [0, 1, 2])
+def test_a_colour_that_is_clear_is_a_number_as_any_other(tmp_path: Path, bits: int, clear: int) -> None:
+    colours = np.dstack([LABELS.astype(f"u{bits // 8}")] * 3)
+    (tmp_path / "a.png").write_bytes(png(colours, 2, chunk(b"tRNS", struct.pack(">HHH", clear, clear, clear))))
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png")[0], LABELS)
 
 
 def test_damage_is_not_called_a_cut(tmp_path: Path) -> None:

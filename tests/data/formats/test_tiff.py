@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+import tifffile  # of scikit-image
 from PIL import Image
 
 from fedefm.data.readers import read_image, read_mask, read_mask_shape, read_shape
@@ -180,3 +181,102 @@ def test_a_stack_of_imagej_in_one_page_is_not_one_frame(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "a.tif", tiffinfo={270: "ImageJ=1.54f\nimages=20\nframes=20\n"})
     with pytest.raises(DataError, match="20 frames of ImageJ in one page"):
         read_image(tmp_path / "a.tif")
+
+
+KINDS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
+LAYOUTS = {  # how a picture of one value a pixel becomes what is stored, and what tifffile is told
+    "grey": (lambda grey: grey, {"photometric": "minisblack"}),
+    "opacity": (
+        lambda grey: np.dstack([grey, grey * 0 + 1]),
+        {"photometric": "minisblack", "extrasamples": ["unassalpha"], "planarconfig": "contig"},
+    ),
+    "opacity apart": (
+        lambda grey: np.stack([grey, grey * 0 + 1]),
+        {"photometric": "minisblack", "extrasamples": ["unassalpha"], "planarconfig": "separate"},
+    ),
+    "colour": (lambda grey: np.dstack([grey] * 3), {"photometric": "rgb"}),
+    "colours apart": (lambda grey: np.stack([grey] * 3), {"photometric": "rgb", "planarconfig": "separate"}),
+    "colour and opacity": (
+        lambda grey: np.dstack([grey] * 3 + [grey * 0 + 1]),
+        {"photometric": "rgb", "extrasamples": ["assocalpha"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("tile", "order"), [(None, ">"), ((16, 32), "<")])
+def test_tiles_planes_and_opacity_keep_every_bit(
+    tmp_path: Path, kind: str, tile: tuple[int, int] | None, order: str
+) -> None:
+    grey = (RANDOM.integers(0, 110, (40, 60)) * (1 if kind[1] == "1" else 273 if kind != "f2" else 16)).astype(kind)
+    packing = {"compression": "zlib", "predictor": kind[0] != "f"} if kind[1] in "24" else {}
+    for arranged, said in LAYOUTS.values():
+        tifffile.imwrite(tmp_path / "a.tif", arranged(grey), tile=tile, byteorder=order, **(said | packing))
+        np.testing.assert_array_equal(read_mask(tmp_path / "a.tif")[0], grey)
+        np.testing.assert_allclose(read_image(tmp_path / "a.tif").frames[0], grey, rtol=1e-5)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_tiles_of_a_stack_of_single_bits_stand_in_their_corner(tmp_path: Path, orientation: int) -> None:
+    stack = np.stack([k == LABELS for k in (1, 2)])
+    corner = [(274, 3, 1, orientation, False)]
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", tile=(16, 16), extratags=corner)
+    turned = {1: stack, 3: stack[:, ::-1, ::-1], 6: np.rot90(stack, -1, (1, 2))}[orientation]
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif"), turned)
+
+
+@pytest.mark.parametrize("photometric", ["miniswhite", "palette"])
+def test_tiles_where_zero_is_white_and_of_a_palette(tmp_path: Path, photometric: str) -> None:
+    colours = np.zeros((3, 256), np.uint16)
+    colours[:, 1] = colours[0, 2] = 65535
+    more = {"colormap": colours} if photometric == "palette" else {}
+    tifffile.imwrite(tmp_path / "a.tif", LABELS, photometric=photometric, tile=(16, 16), **more)
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif")[0], LABELS)
+    shades = np.array([0, 65535, 0.299 * 65535]) if more else np.array([255, 254, 253])
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif").frames[0], shades[LABELS], rtol=1e-5)
+
+
+@pytest.mark.parametrize("packing", ["tiff_lzw", "packbits", "tiff_adobe_deflate", None])
+@pytest.mark.parametrize("predictor", [1, 2])
+def test_every_packing_of_grey_beside_opacity(tmp_path: Path, packing: str | None, predictor: int) -> None:
+    both = np.dstack([np.tile(GREY, (9, 9)), np.full((360, 540), 200, np.uint8)])  # long enough for 12 bits of LZW
+    more = {"tiffinfo": {317: predictor}} if packing in ("tiff_lzw", "tiff_adobe_deflate") else {}
+    Image.fromarray(both).save(tmp_path / "a.tif", compression=packing, **more)
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif")[0], both[..., 0])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").frames[0], both[..., 0])
+
+
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_a_packing_that_is_not_read_is_named(tmp_path: Path, tile: tuple[int, int] | None) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", LABELS, compression="lzma", tile=tile)
+    with pytest.raises(DataError, match=r"method 34925 of TIFF.*save it unpacked"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "word"),
+    [
+        (322, 1, "tiles of 1 x 16"),
+        (322, 60000, "tiles of 60000 x 16"),
+        (258, 24, "24 bits a value"),
+        (262, 5, "colours of kind 5"),
+        (339, 6, "of a kind that is not read"),
+    ],
+)
+def test_tiles_that_mean_nothing_are_named(tmp_path: Path, tag: int, value: int, word: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", LABELS.astype(np.int16), tile=(16, 16))
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+        file.pages[0].tags[tag].overwrite(value)
+    with pytest.raises(DataError, match=word):
+        read_mask(tmp_path / "a.tif")
+
+
+def test_spoilt_tiles_are_one_line(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", LABELS.astype(np.uint16), tile=(16, 16), compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        start = file.pages[0].dataoffsets[1]
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[start : start + 4] = b"oops"
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(DataError, match="its TIFF pixels are damaged"):
+        read_mask(tmp_path / "a.tif")

@@ -67,6 +67,82 @@ def test_bitmaps_keep_the_numbers(tmp_path: Path, ending: str) -> None:
         assert read_image(tmp_path / f"b{ending}").frames.max() == pytest.approx(0.587 * 255)
 
 
+PORTABLE = [(kind, greatest) for kind in (b"P2", b"P3", b"P5", b"P6") for greatest in (2, 3, 15, 100, 255, 256, 4095)]
+
+
+@pytest.mark.parametrize(("kind", "greatest"), PORTABLE)
+def test_portable_maps_keep_the_numbers_whatever_stands_for_white(tmp_path: Path, kind: bytes, greatest: int) -> None:
+    values = np.dstack([LABELS] * 3) if kind in (b"P3", b"P6") else LABELS
+    words = b" ".join(b"%d" % value for value in values.ravel())
+    raw = values.astype(np.uint8 if greatest < 256 else ">u2").tobytes()
+    head = b"%s # of a tool\n#\n14 11\n%d\n" % (kind, greatest)
+    (tmp_path / "a.pnm").write_bytes(head + (words + b"\n" if kind in (b"P2", b"P3") else raw))
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.pnm")[0], LABELS)
+    image = read_image(tmp_path / "a.pnm")
+    np.testing.assert_allclose(image.frames[0], LABELS, atol=1e-6)
+    assert (image.low, image.high) == (0, greatest)
+
+
+@pytest.mark.parametrize("kind", ["P1", "P4"])
+def test_a_bit_map_is_white_where_a_screen_shows_white(tmp_path: Path, kind: str) -> None:
+    white = LABELS > 0
+    Image.fromarray(white).save(tmp_path / "a.pbm")
+    if kind == "P1":
+        rows = "\n".join("".join("01"[not one] for one in row) for row in white)
+        (tmp_path / "a.pbm").write_text(f"P1\n14 11\n{rows}\n")
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.pbm")[0], white)
+
+
+RAMPS = {
+    "numbers": lambda k, most: (k, k, k),
+    "stretched": lambda k, most: (k * 255 // most,) * 3,
+    "turned": lambda k, most: (255 - k,) * 3,
+    "colours": lambda k, most: (k * 7 % 256, 255 - k, 3),
+}
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8])
+@pytest.mark.parametrize("ramp", RAMPS)
+def test_numbers_of_a_bmp_are_labels_and_its_colours_are_the_picture(tmp_path: Path, bits: int, ramp: str) -> None:
+    labels, most = np.minimum(LABELS, (1 << bits) - 1), (1 << bits) - 1
+    colours = np.array([RAMPS[ramp](k, most) for k in range(most + 1)])
+    palette = b"".join(bytes([blue, green, red, 0]) for red, green, blue in colours.tolist())
+    digits = ["".join(f"{value:0{bits}b}" for value in row) for row in labels[::-1]]
+    rows = b"".join(int(row.ljust(-(-len(row) // 32) * 32, "0"), 2).to_bytes(-(-len(row) // 32) * 4) for row in digits)
+    start = 54 + len(palette)
+    head = b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start)
+    head += struct.pack("<IiiHHIIiiII", 40, 14, 11, 1, bits, 0, len(rows), 0, 0, most + 1, 0)
+    (tmp_path / "a.bmp").write_bytes(head + palette + rows)
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.bmp")[0], labels)
+    shown = (colours @ [0.299, 0.587, 0.114])[labels]
+    np.testing.assert_allclose(read_image(tmp_path / "a.bmp").frames[0], shown, atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(11, 14, 1), (1, 11, 14), (1, 11, 14, 1), (1, 1, 11, 14)])
+def test_axes_of_one_are_none(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "a.npy", LABELS.reshape(shape))
+    np.testing.assert_array_equal(agreed(tmp_path / "a.npy")[0], LABELS)
+
+
+def test_frames_with_a_channel_are_frames(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", STACK[..., None])
+    np.testing.assert_array_equal(agreed(tmp_path / "a.npy"), STACK)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_every_version_of_numpys_header(tmp_path: Path, version: tuple[int, int]) -> None:
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.lib.format.write_array(file, LABELS, version=version)
+    np.testing.assert_array_equal(agreed(tmp_path / "a.npy")[0], LABELS)
+
+
+@pytest.mark.parametrize("value", [np.uint64(2**64 - 1), np.float64(1e30), np.float32(-1e30)])
+def test_numbers_beyond_any_class_become_no_others(tmp_path: Path, value: np.generic) -> None:
+    np.save(tmp_path / "a.npy", np.full((11, 14), value))
+    with pytest.raises(DataError, match="beyond any class"):
+        read_mask(tmp_path / "a.npy")
+
+
 def nrrd(**fields: str) -> bytes:
     said = {"type": "uint8", "dimension": "2", "sizes": "14 11", "encoding": "raw"} | fields
     return (
@@ -114,6 +190,16 @@ REFUSED = {
         (npy("|u1", "(11, 60000)"), "above 8192"),
         (npy("|u1", "(11, -4)"), "no picture|damaged"),
         (b"\x93NUMPY\1\0\xff\xff", "header is damaged"),
+    ],
+    "a.pgm": [
+        (b"P5 14 11 255\n" + bytes(153), "truncated"),
+        (b"P2 14 11 255\n" + b"1 " * 153, "truncated"),
+        (b"P5 14 11 2\n" + bytes([3] * 154), "values are damaged"),
+        (b"P2 14 11 2\n" + b"3 " * 154, "values are damaged"),
+        (b"P5 14 11 70000\n" + bytes(400), "header is damaged"),
+        (b"P5 14", "header is damaged"),
+        (b"P5 14 60000 255\n" + bytes(9), "above 8192"),
+        ((b"P5 14 11 255\n" + bytes(154)) * 2, "several pictures"),
     ],
     "a.bmp": [(b"BM" + bytes(60), "header is damaged")],
     "a.gif": [(b"GIF89a" + bytes(60), "header is damaged|truncated|no picture")],

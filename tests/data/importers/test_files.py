@@ -51,6 +51,29 @@ def test_a_name_means_the_picture_whose_path_ends_with_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("stored", "named"),
+    [
+        ("a/Bild.PNG", "a/bild.png"),
+        ("a/Bild.png", "A\\BILD.PNG"),
+        ("a/caf\u00e9.png", "cafe\u0301.png"),
+        ("a/cafe\u0301.png", "a/caf\u00e9.png"),
+    ],
+)
+def test_a_name_is_the_same_in_capitals_and_with_accents_of_another_system(
+    stored: str, named: str, tmp_path: Path
+) -> None:
+    source = touched(tmp_path, stored)
+    assert Pictures(source).find(named, tmp_path / "a.json") == source / stored
+
+
+def test_capitals_count_where_both_are_there(tmp_path: Path) -> None:
+    source = touched(tmp_path, "a.png", "A.png")
+    assert Pictures(source).find("A.png", tmp_path / "a.json") == source / "A.png"
+    with pytest.raises(DataError, match="may be"):
+        Pictures(source).find("a.PNG", tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
     ("name", "word"),
     [
         ("1.png", "may be"),

@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 
 from fedefm.data import dicom_header as tags
+from fedefm.data.deidentify.pixels import clean_pixels
 from fedefm.data.deidentify.secret import Secret
 from fedefm.data.dicom_header import read_header
 from fedefm.errors import DataError
@@ -31,6 +32,9 @@ METHOD = "PS3.15 Basic Profile, 2026c; free text removed"
 _FREE_TEXT = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT", "DA", "DT", "TM"})
 # Free text that the profile keeps and that says what a picture is: manufacturer, model, and the parts of codes.
 _KEPT_TEXT = frozenset({0x0008_0070, 0x0008_1090, 0x0008_0100, 0x0008_0102, 0x0008_0103, 0x0008_0104})
+_BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "OB or OW"})
+# Bytes without which the picture is none: its palette and look-up tables.
+_KEPT_BYTES = frozenset({0x0028_3006, *range(0x0028_1201, 0x0028_1205), *range(0x0028_1221, 0x0028_1224)})
 _GRAPHICS = (0x5000, 0x6000)  # groups of curves and overlays, in which anything may be drawn
 _OWN_UIDS = "1.2.840.10008."  # those of the standard itself, such as SOP classes
 _META = ("MediaStorageSOPClassUID", "TransferSyntaxUID")
@@ -97,8 +101,11 @@ def clean(dataset: Dataset, secret: Secret, patient: str) -> None:
     """
     try:
         with _silence():
+            clean_pixels(dataset)
             _clean(dataset, secret)
             _sign(dataset, patient)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(f"its header cannot be cleaned ({type(error).__name__}); export it again") from error
 
@@ -172,7 +179,7 @@ def _clean(dataset: Dataset, secret: Secret) -> None:
         element, rule = dataset[tag], _rule(int(tag))
         if int(tag) == tags.PIXELS:
             continue
-        if tag.group % 2 or tag.group & 0xFF00 in _GRAPHICS:
+        if tag.group % 2 or tag.group & 0xFF00 in _GRAPHICS or (element.VR in _BYTES and int(tag) not in _KEPT_BYTES):
             del dataset[tag]
         elif element.VR == "UI":
             element.value = _new_uids(element.value, secret)

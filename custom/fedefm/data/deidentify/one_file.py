@@ -13,10 +13,11 @@ from fedefm.data.deidentify import header
 from fedefm.data.deidentify.burned_in import Box, find_text
 from fedefm.data.deidentify.secret import Secret, content_of
 from fedefm.data.importers.files import open_picture, read_labels
-from fedefm.data.readers import count_values, open_file, read_frames, read_shape
+from fedefm.data.readers import count_values, open_file, read_frames, read_image, read_shape
 from fedefm.errors import DataError
 
-_MODES = {"L": "L", "1": "L", "LA": "RGB", "P": "RGB", "RGB": "RGB", "RGBA": "RGB", "I;16": "I;16", "I": "I;16"}
+_COLOURS = ("P", "RGB", "RGBA")
+_ROUNDED = 0.01  # grey of equal colours is their luminance, which may miss a whole number by what rounding left
 _RASTER = ("PNG", "JPEG", "TIFF")
 _LOOKED_AT = 8  # frames of a cine in which letters are looked for
 _PATIENT, _FILE = 12, 16  # letters of a name
@@ -113,11 +114,17 @@ def clean_mask(path: Path, image: Path, classes: Sequence[int], part: Path) -> s
 
 
 def _write_picture(path: Path, part: Path) -> None:
-    """The pixels alone: a PNG, JPEG or TIFF holds comments, positions and previews besides."""
+    """The pixels alone, upright: a PNG, JPEG or TIFF holds comments, positions, corners and previews besides."""
+    image = read_image(path)
+    grey = np.round(image.frames[0])
+    if np.abs(grey - image.frames[0]).max() < _ROUNDED and grey.min() >= 0 and grey.max() < 1 << 16:
+        small = grey.astype(np.uint8 if image.bits <= 8 and grey.max() < 1 << 8 else np.uint16)
+        Image.fromarray(small).save(part, "PNG")
+        return
     picture = open_picture(path)
-    if picture.mode not in _MODES:
-        raise HeldBackError(f"{path.name}: pixels of kind {picture.mode} are not cleaned; save it as grey PNG")
-    plain = picture.convert(_MODES[picture.mode])
+    if picture.mode not in _COLOURS:
+        raise HeldBackError(f"{path.name}: values below 0, above 65535 or with fractions; save it as grey PNG")
+    plain = picture.convert("RGB")
     plain.info.clear()
     plain.save(part, "PNG")
 

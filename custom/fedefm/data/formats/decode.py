@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from fedefm.data.formats.reader import ImageFrames, Spacing
+from fedefm.data.tiff_header import read_pages
 from fedefm.errors import DataError
 
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
@@ -79,6 +80,14 @@ def upright(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic
     return np.ascontiguousarray(np.flip(swapped, flips))
 
 
+def exif_orientation(name: str, exif: bytes) -> int:
+    """As a camera notes how it was held, see `upright`; 1 where it does not, or notes nothing that can be read."""
+    try:
+        return read_pages(name, exif)[1][0].orientation
+    except DataError:
+        return 1
+
+
 def refuse_lossy_mask(name: str) -> NoReturn:
     """Masks that were packed with loss hold numbers that nobody drew.
 
@@ -102,6 +111,8 @@ def to_labels(pixels: NDArray[np.generic], name: str) -> Int64[np.ndarray, "f h 
         pixels = _one_channel(pixels, name)
     if pixels.dtype.kind == "f" and not (np.isfinite(pixels) & (np.floor(pixels) == pixels)).all():
         raise DataError(f"{name}: a mask of fractions or NaN; save whole class numbers")
+    if pixels.dtype.kind in "fu" and pixels.size and max(-float(pixels.min()), float(pixels.max())) >= 1 << 53:
+        raise DataError(f"{name}: a mask with numbers beyond any class; save whole class numbers from 0 on")
     labels: NDArray[np.int64] = pixels.astype(np.int64)
     return labels
 

@@ -88,6 +88,8 @@ class Dicom(Reader):
 
     def _grey(self, numbers: Sequence[int]) -> tuple[Float32[np.ndarray, "n h w"], NDArray[np.bool_] | None]:
         """Modality values of some frames, and where they are padding."""
+        if self._values.is_palette and self._header.whole(tags.SAMPLES, 1) == 1:
+            return to_grey(self._values.coloured(self._stored.grey(numbers))), None
         if not self._one_sample:
             return to_grey(self._stored.colour(numbers)), None
         stored = self._stored.grey(numbers)

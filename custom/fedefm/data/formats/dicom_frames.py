@@ -1,5 +1,6 @@
 """The frames of a DICOM file: how many there really are, where they lie, and the numbers that are stored in them."""
 
+import re
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,10 @@ IMAGE_IO = "GDCMImageIO"
 RLE = "1.2.840.10008.1.2.5"
 _STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")  # JPEG and JPEG-LS; JPEG 2000, bare or not
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # JPEG and JPEG-LS, start of frame
+# Encapsulated without packing, JPIP, JPEG XL, High-Throughput JPEG 2000, and frames packed as in zip.
+_NOT_READ = re.compile(r"1\.2\.840\.10008\.1\.2\.(1\.98|4\.9[45]|4\.11[0-2]|4\.20[0-9]|8\.1)")
+_JFIF = b"\xff\xd8\xff\xe0\0\x10JFIF"
+_BASELINE = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _HEAD = 4096  # bytes of a stream in which it must state its size
 _XA = "1.2.840.10008.5.1.4.1.1.12.1"
 
@@ -45,16 +50,20 @@ class Frames:
                 f"cannot read {path.name}: it declares {_frames(self.count)} and holds {found}; "
                 "correct Number of Frames (0028,0008), or re-export it"
             )
-        self._missing = found < self.count
+        self._found = found
 
     def check_whole(self) -> None:
         """Count the bytes, and look into the compressed streams: a few bytes of one can declare 65535 x 65535.
 
         Raises:
-            DataError: bytes are missing, or a stream is of another size.
+            DataError: frames are missing, or a stream is of another size.
         """
-        if self._missing:
-            raise DataError(f"cannot read {self._path.name}: truncated; re-export it or remove it")
+        if self._found < self.count:  # the element is whole, or its header would not have been read
+            held = _frames(self._found) if self._found else "less than one"
+            remedy = "correct Number of Frames (0028,0008), Rows or Columns, or re-export it"
+            raise DataError(
+                f"cannot read {self._path.name}: it declares {_frames(self.count)} and holds {held}; {remedy}"
+            )
         for frame in self._spans or ():
             self._check_size(frame)
 
@@ -68,11 +77,23 @@ class Frames:
 
     def colour(self, wanted: Sequence[int]) -> NDArray[np.generic]:
         """Colours of some frames: (n, h, w, 3)."""
-        return self._decoded(wanted, self._header.text(tags.PHOTOMETRIC))
+        photometric = self._header.text(tags.PHOTOMETRIC)
+        if photometric == "RGB" and self._header.syntax in _BASELINE and self._is_jfif():
+            photometric = "YBR_FULL"  # JFIF has no other colours, whatever the header says
+        return self._decoded(wanted, photometric)
+
+    def _is_jfif(self) -> bool:
+        with self._path.open("rb") as file:
+            return bool(self._spans) and _slice(file, self._spans[0][0])[:20].startswith(_JFIF)
 
     def _fragments(self) -> list[list[Span]]:
         """The fragments of each frame."""
         header = self._header
+        if _NOT_READ.fullmatch(header.syntax):
+            raise DataError(
+                f"cannot read {self._path.name}: pixels in transfer syntax {header.syntax} are not read; "
+                "re-export it uncompressed"
+            )
         spans, heads = [], []
         with self._path.open("rb") as file:
             # Some writers give the stream of one frame without items.
@@ -271,9 +292,6 @@ def _described(header: Header, frames: int, photometric: str, stored: int, synta
     if samples > 1:
         body += _number(tags.PLANAR, header.whole(tags.PLANAR))
     body += _text(0x0028, 0x0008, b"IS", str(frames)) + b"".join(_number(*pair) for pair in numbers.items())
-    if photometric == "PALETTE COLOR":
-        body += b"".join(_palette(header, tag) for tag in range(0x0028_1101, 0x0028_1104))
-        body += b"".join(_palette(header, tag) for tag in range(0x0028_1201, 0x0028_1204))
     length = struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(meta))
     return bytes(128) + b"DICM" + length + meta + body
 
@@ -286,13 +304,6 @@ def _text(group: int, number: int, kind: bytes, value: str) -> bytes:
 
 def _number(tag: int, value: int) -> bytes:
     return struct.pack("<HH2sHH", tag >> 16, tag & 0xFFFF, b"US", 2, value)
-
-
-def _palette(header: Header, tag: int) -> bytes:
-    data = struct.pack(f"<{len(header.wholes(tag))}H", *header.wholes(tag))
-    if tag < 0x0028_1200:
-        return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, b"US", len(data)) + data
-    return struct.pack("<HH2sHI", tag >> 16, tag & 0xFFFF, b"OW", 0, len(data)) + data
 
 
 def _padded(bits: int) -> int:

@@ -3,7 +3,7 @@
 Enhanced objects keep these in functional groups, shared by all frames or of one frame each; PS3.3, C.7.6.16 and C.11.1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,8 +52,27 @@ class Values:
         """Whether more is darker."""
         return self.header.text(tags.PHOTOMETRIC) == "MONOCHROME1"
 
+    @property
+    def is_palette(self) -> bool:
+        """Whether a stored number is that of a colour."""
+        return self.header.text(tags.PHOTOMETRIC) == "PALETTE COLOR"
+
+    def coloured(self, stored: NDArray[np.integer]) -> Float32[np.ndarray, "n h w 3"]:
+        """Numbers of a palette as red, green and blue from 0 to 255; PS3.3, C.7.6.3.1.5.
+
+        Raises:
+            DataError: the palette is missing, damaged, or packed in segments.
+        """
+        tables = [
+            self._read_table(self.header.values, *pair, "palette (0028,1101 to 0028,1203)") for pair in tags.PALETTE
+        ]
+        top = 257.0 if max(table.max() for _, table in tables) > 255 else 1.0
+        return np.stack([_looked_up(stored, *table) / np.float32(top) for table in tables], axis=-1)
+
     def intended_range(self, frames: int) -> tuple[float, float]:
         """Least and greatest modality value that the stored bits of any frame can express."""
+        if self.is_palette:
+            return 0.0, 255.0
         if self._table is not None:
             return float(self._table[1].min()), float(self._table[1].max())
         ends = [
@@ -89,8 +108,8 @@ class Values:
 
     def _of_frame(self, stored: NDArray[np.generic], number: int) -> NDArray[np.floating]:
         if self._table is not None:
-            first, table = self._table
-            values = table[np.clip(stored.astype(np.int64) - first, 0, len(table) - 1)]
+            table = self._table[1]
+            values = _looked_up(stored, *self._table)
             return np.float32(table.min() + table.max()) - values if self.is_turned else values
         slope, intercept = self._rescale(number)
         values = stored.astype(np.float64) if (slope, intercept) != (1, 0) else stored.astype(np.float32)
@@ -116,10 +135,16 @@ class Values:
         item = next(iter(self.header.items(tags.MODALITY_LUT)), None)
         if item is None:
             return None
-        stated, data = self.header.wholes(tags.LUT_DESCRIPTOR, item), item.get(tags.LUT_DATA, b"")
+        return self._read_table(item, tags.LUT_DESCRIPTOR, tags.LUT_DATA, "look-up table (0028,3000)")
+
+    def _read_table(
+        self, item: Mapping[int, Any], descriptor: int, values: int, name: str
+    ) -> tuple[int, NDArray[np.float32]]:
+        """First stored number and values of a table."""
+        stated, data = self.header.wholes(descriptor, item), item.get(values, b"")
         count = (stated[0] or 1 << 16) if len(stated) == 3 else 0
         if not count or len(data) not in (count, count + count % 2, 2 * count):
-            raise DataError(f"cannot read {self.path.name}: its look-up table (0028,3000) is damaged; re-export it")
+            raise DataError(f"cannot read {self.path.name}: its {name} is damaged or in segments; re-export it")
         first = stated[1] - (1 << 16 if self.header.whole(tags.SIGNED) and stated[1] >= 1 << 15 else 0)
         kind = np.dtype(np.uint8) if len(data) < 2 * count else np.dtype(">u2" if self.header.big_endian else "<u2")
         return first, np.frombuffer(data, kind, count).astype(np.float32)
@@ -150,3 +175,8 @@ class Values:
     @cached_property
     def _shared(self) -> list[Dataset]:
         return self.header.items(tags.SHARED)
+
+
+def _looked_up(stored: NDArray[np.generic], first: int, table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The values of a table; numbers before the first and behind the last one get theirs."""
+    return table[np.clip(stored.astype(np.int64) - first, 0, len(table) - 1)]

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
-from fedefm.data.formats.decode import decode, picture, refuse_lossy_mask, upright
+from fedefm.data.formats.decode import decode, exif_orientation, picture, refuse_lossy_mask, upright
 from fedefm.data.formats.reader import ImageFrames, Reader
-from fedefm.data.tiff_header import read_pages
 from fedefm.errors import DataError
 
 _IMAGE_IO = "JPEGImageIO"
@@ -87,8 +86,5 @@ def _orientation(name: str, data: bytes) -> int:
     """As a camera notes how it was held; 1 where it does not."""
     for marker, start, end in _segments(data):
         if marker == _APP1 and data[start : start + len(_EXIF)] == _EXIF:
-            try:
-                return read_pages(name, data[start + len(_EXIF) : end])[1][0].orientation
-            except DataError:
-                return 1
+            return exif_orientation(name, data[start + len(_EXIF) : end])
     return 1

@@ -1,4 +1,7 @@
-"""NumPy's `.npy`: one array of (rows, columns), (frames, rows, columns) or (rows, columns, 3 or 4 colours)."""
+"""NumPy's `.npy`: one array of (rows, columns), (frames, rows, columns) or (rows, columns, 3 or 4 colours).
+
+Axes of length 1 that networks want, as in (rows, columns, 1) or (1, frames, rows, columns), are passed over.
+"""
 
 import math
 from pathlib import Path
@@ -12,6 +15,9 @@ from numpy.typing import NDArray
 from fedefm.data.formats.decode import picture, to_labels
 from fedefm.data.formats.reader import ImageFrames, Reader
 from fedefm.errors import DataError
+
+# In version 3 names of fields may be in UTF-8; arrays of numbers have none.
+_HEADERS = {1: npy.read_array_header_1_0, 2: npy.read_array_header_2_0, 3: npy.read_array_header_2_0}
 
 
 class NumpyArray(Reader):
@@ -29,13 +35,14 @@ class NumpyArray(Reader):
         self.path = path
         try:
             with path.open("rb") as file:
-                read = {1: npy.read_array_header_1_0, 2: npy.read_array_header_2_0}[npy.read_magic(file)[0]]
+                read = _HEADERS[npy.read_magic(file)[0]]
                 sides, self._by_columns, self._kind = read(file)
                 self._start = file.tell()
         except (ValueError, KeyError, SyntaxError, RecursionError, TokenError) as error:
             raise DataError(f"cannot read {path.name}: its NumPy header is damaged; save it again") from error
         if self._kind.hasobject or self._kind.kind not in "buif":
             raise DataError(f"{path.name}: holds {self._kind.kind!r} and no numbers; save it as uint8 or float32")
+        sides = _without_ones(sides)
         if len(sides) not in (2, 3):
             raise DataError(
                 f"{path.name} has {len(sides)} dimensions; save one 2-D image or one stack of frames a file"
@@ -65,3 +72,12 @@ class NumpyArray(Reader):
         array = flat.reshape(self._sides, order="F" if self._by_columns else "C")
         native = array.astype(self._kind.newbyteorder("=") if self._kind.kind != "b" else np.uint8)
         return native if native.ndim == len(self.shape) and not self._colour else native[None]
+
+
+def _without_ones(sides: tuple[int, ...]) -> tuple[int, ...]:
+    """The sides of a picture or stack, less a channel behind them and more axes before them, each of length 1."""
+    if len(sides) > 2 and sides[-1] == 1 and min(sides[-3:-1]) > 1:
+        sides = sides[:-1]
+    while len(sides) > 3 and sides[0] == 1:
+        sides = sides[1:]
+    return sides

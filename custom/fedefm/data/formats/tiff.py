@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fedefm.data import tiff_header as tags
 from fedefm.data.formats.decode import decode, decode_bytes, picture, refuse_lossy_mask, to_labels, upright
 from fedefm.data.formats.reader import ImageFrames, Reader
+from fedefm.data.tiff_blocks import coloured, is_plain, read_page, why_not
 from fedefm.data.tiff_header import Layout, Page, linked, read_pages
 from fedefm.errors import DataError
 
@@ -47,6 +48,10 @@ class Tiff(Reader):
     def image(self) -> ImageFrames:
         """All pages; turned where 0 is white, which SimpleITK does for images of single bits only."""
         pixels = self._decoded(numbers=False)
+        if pixels.ndim == 4 and pixels.shape[-1] > 4:
+            raise DataError(f"{self.path.name} has {pixels.shape[-1]} values a pixel; save it as grey or RGB")
+        if pixels.ndim == 4 and pixels.shape[-1] == 2:  # grey and opacity
+            pixels = pixels[..., 0]
         image = picture(pixels, self.format)
         white_is_zero = self._first.number(tags.PHOTOMETRIC, _BLACK_IS_ZERO) == _WHITE_IS_ZERO
         if pixels.ndim == 3 and white_is_zero and self._bits > 1:
@@ -81,6 +86,11 @@ class Tiff(Reader):
 
     def _decoded(self, *, numbers: bool) -> NDArray[np.generic]:
         """Pages that are frames, the right way up."""
+        reason = next((found for page in self._pages if (found := why_not(page))), None)
+        if reason is not None:
+            raise DataError(f"{self.path.name}: {reason}")
+        if not all(is_plain(page) for page in self._pages):
+            return upright(self._blocks(numbers=numbers), self._first.orientation)
         changes = [] if self._pages == self._all else linked(self._layout, self._pages)
         for page in self._pages:
             if numbers and page.number(tags.PHOTOMETRIC, _BLACK_IS_ZERO) in (_WHITE_IS_ZERO, _PALETTE):
@@ -93,6 +103,22 @@ class Tiff(Reader):
         for place, value in changes:
             data[place : place + len(value)] = value
         return upright(decode_bytes(bytes(data), ".tif", self.path, _IMAGE_IO, self.format), self._first.orientation)
+
+    def _blocks(self, *, numbers: bool) -> NDArray[np.generic]:
+        """Pages of tiles, planes or kinds of numbers that SimpleITK gets wrong."""
+        data = self.path.read_bytes()
+        try:
+            found = np.stack([read_page(data, self._layout, page) for page in self._pages])
+            if numbers:
+                return found
+            kind = self._first.number(tags.PHOTOMETRIC, _BLACK_IS_ZERO)
+            if kind == _PALETTE:
+                return coloured(self._first, found)
+            return 255 - found if kind == _WHITE_IS_ZERO and self._bits == 1 else found  # type: ignore[operator]
+        except ValueError as error:
+            raise DataError(
+                f"cannot read {self.path.name}: its TIFF pixels are damaged; re-export it or remove it"
+            ) from error
 
     @cached_property
     def _first(self) -> Page:

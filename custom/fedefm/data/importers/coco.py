@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fedefm.data.importers.coco_rle import decode_coco
 from fedefm.data.importers.collection import Collection, Frame, Options
 from fedefm.data.importers.draw import fill_polygon
@@ -83,8 +85,14 @@ def _checked(path: Path, content: Mapping[str, Any], split: str | None) -> CocoF
         for one in annotations:
             shapes[one["image_id"]].append(one)
         strange = next((one for one in annotations if one["category_id"] not in names), None)
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path.name}: an entry lacks {error} or is no object; export it as COCO instances") from error
+    except KeyError as error:
+        raise DataError(f"{path.name}: an entry lacks {error}; export it as COCO instances") from error
+    except TypeError as error:
+        raise DataError(
+            f"{path.name}: an entry is no object, or its id no number; export it as COCO instances"
+        ) from error
+    _check_single(path, "images", images)
+    _check_single(path, "categories", categories)
     if strange is not None:
         raise DataError(
             f"{path.name}: annotation {strange.get('id')} is of category {strange['category_id']!r}, which "
@@ -93,6 +101,13 @@ def _checked(path: Path, content: Mapping[str, Any], split: str | None) -> CocoF
     if lost := sorted(str(image) for image in shapes if image not in known):
         raise DataError(f"{path.name}: annotations name image {lost[0]}, which images does not list; export it again")
     return CocoFile(path, images, shapes, names, split)
+
+
+def _check_single(path: Path, what: str, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse an id that stands for two: what is annotated of the one would be the other's too."""
+    counts = Counter(one["id"] for one in entries)
+    if twice := [number for number, count in counts.items() if count > 1]:
+        raise DataError(f"{path.name}: {what} has the id {twice[0]} twice; export it again")
 
 
 def _frames(
@@ -126,13 +141,14 @@ def _shape(one: Mapping[str, Any], file: CocoFile, size: tuple[int, int], where:
     outline = one.get("segmentation")
     if not outline:
         raise NoOutlineError(place)
-    if isinstance(outline, dict):
-        region = decode_coco(outline, size, place)
-    elif isinstance(outline, list):
-        parts = [fill_polygon(size, corners(part, 3, place)) for part in outline]
-        region = parts[0]
-        for part in parts[1:]:
-            region = region | part
-    else:
+    if not isinstance(outline, dict | list):
         raise DataError(f"{place}: its segmentation is neither polygons nor run lengths; export it again")
+    parts = outline if isinstance(outline, list) else [outline]
+    if all(isinstance(value, int | float) for value in parts):  # one polygon without a list around it
+        parts = [parts]
+    region = np.zeros(size, bool)
+    for part in parts:
+        region |= (
+            decode_coco(part, size, place) if isinstance(part, dict) else fill_polygon(size, corners(part, 3, place))
+        )
     return file.categories[one["category_id"]], region

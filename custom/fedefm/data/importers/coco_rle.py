@@ -17,10 +17,11 @@ def decode_runs(runs: Any, size: tuple[int, int], where: str) -> Bool[np.ndarray
         DataError: they do not fill the picture exactly.
     """
     try:
-        lengths = np.asarray(runs, np.int64)
+        stated = np.asarray(runs, np.float64)
+        lengths = stated.astype(np.int64)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where}: its run lengths are no whole numbers; export it again") from error
-    if lengths.ndim != 1 or (lengths < 0).any() or (lengths > size[0] * size[1]).any():
+    if lengths.ndim != 1 or (stated != lengths).any() or (lengths < 0).any() or (lengths > size[0] * size[1]).any():
         raise DataError(f"{where}: its run lengths are no whole numbers from 0 on; export it again")
     if int(lengths.sum()) != size[0] * size[1]:
         raise DataError(
@@ -36,10 +37,9 @@ def decode_coco(segmentation: Any, size: tuple[int, int], where: str) -> Bool[np
     Raises:
         DataError: it is of another size than the picture, or damaged.
     """
-    if list(segmentation.get("size", ())) != list(size):
-        raise DataError(
-            f"{where}: its mask has size {segmentation.get('size')}, its picture {list(size)}; export it again"
-        )
+    stated = segmentation.get("size")
+    if not isinstance(stated, list) or stated != list(size):
+        raise DataError(f"{where}: its mask has size {stated}, its picture {list(size)}; export it again")
     counts = segmentation.get("counts")
     runs = unpack_counts(counts, where) if isinstance(counts, str) else counts
     return decode_runs(runs, size[::-1], where).T

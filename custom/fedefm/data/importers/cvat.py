@@ -52,7 +52,8 @@ def read(source: Path, options: Options) -> Collection:
 def _root(path: Path) -> ElementTree.Element:
     try:
         text = path.read_bytes()
-        if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # CVAT writes none; they can make a small file huge
+        plain = text.replace(b"\0", b"")  # of UTF-16 too
+        if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:  # CVAT writes none; they can make a small file huge
             raise DataError(f"{path.name}: declares a document type, which CVAT's exports do not; export it again")
         root = ElementTree.fromstring(text)  # noqa: S314, without entities there is nothing to expand
     except (OSError, ElementTree.ParseError, ValueError) as error:
@@ -87,7 +88,8 @@ def _frames(
         where = f"{path.name}, {name}"
         image = pictures.find(name, path)
         size = picture_size(entry.get("height"), entry.get("width"), where)
-        layers = sorted(entry, key=lambda shape: _whole(shape, "z_order", where, 0))
+        drawn = (shape for shape in entry if shape.get("outside") != "1")
+        layers = sorted(drawn, key=lambda shape: _whole(shape, "z_order", where, 0))
         try:
             shapes = [_shape(one, size, width, where) for one in layers if one.tag in (*_SHAPES, *_NO_OUTLINE)]
         except NoOutlineError:

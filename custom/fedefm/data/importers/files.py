@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,16 +11,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Integer
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fedefm.data.readers import check_declared, open_file, read_mask
+from fedefm.data.readers import READERS, check_declared, ending_in, open_file, read_image, read_mask
 from fedefm.errors import DataError
 
-PICTURES = frozenset(
-    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".gif", ".dcm", ".dicom", ".nii", ".nii.gz"}
-)
-_BY_PILLOW = (".gif", ".bmp", ".pgm")
-_PACKED = ".nii.gz"
+PICTURES = frozenset(ending for reader in READERS for ending in reader.endings if ending)
+ANY = ("",)
+_LEFT_BEHIND = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|val|test)(?:ing|id|idation)?(?![a-z])", re.IGNORECASE)
 
 
@@ -29,7 +28,8 @@ def list_files(folder: Path, endings: Sequence[str] | frozenset[str] = PICTURES)
         inside = path.relative_to(folder).parts
         if any(part.startswith((".", "__MACOSX", "@eaDir")) for part in inside):
             continue
-        if path.name.lower().endswith(tuple(endings)) and path.is_file():
+        name = path.name.lower()
+        if name.endswith(tuple(endings)) and name not in _LEFT_BEHIND and path.is_file():
             yield path
 
 
@@ -62,7 +62,7 @@ class Pictures:
         self._source = source
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for path in list_files(source):
-            self._by_name[path.name].append(path)
+            self._by_name[_composed(path.name).casefold()].append(path)
 
     def find(self, name: str, near: Path) -> Path:
         """The picture that an annotation file means.
@@ -74,8 +74,17 @@ class Pictures:
         Raises:
             DataError: there is none, or there are several equally near.
         """
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        found = [path for path in self._by_name.get(parts[-1] if parts else "", []) if self._is_meant(path, parts)]
+        parts = PurePosixPath(_composed(name).replace("\\", "/")).parts
+        alike = self._by_name.get(parts[-1].casefold() if parts else "", [])
+        found = [path for path in alike if self._is_meant(path, parts)]
+        if not found:  # some systems do not tell small letters from capitals
+            small = tuple(part.casefold() for part in parts)
+            found = [path for path in alike if self._is_meant(path, small, casefold=True)]
+        if not found and alike:
+            raise DataError(
+                f"{near.name}: picture {name!r} is nowhere in {self._source.name}; of that name there is "
+                f"{alike[0].relative_to(self._source)}: correct the folder in the annotations, or move the picture"
+            )
         if not found:
             raise DataError(
                 f"{near.name}: picture {name!r} is nowhere in {self._source.name}; add it, or give its folder"
@@ -87,10 +96,16 @@ class Pictures:
             raise DataError(f"{near.name}: picture {name!r} may be {two}; keep one, or give the folder that holds one")
         return nearest[0]
 
-    def _is_meant(self, path: Path, parts: Sequence[str]) -> bool:
+    def _is_meant(self, path: Path, parts: Sequence[str], *, casefold: bool = False) -> bool:
         """Whether the name ends with the path below the source, or the path with the name: `a.png` may be anywhere."""
-        below = path.relative_to(self._source).parts
+        text = _composed(path.relative_to(self._source).as_posix())
+        below = (text.casefold() if casefold else text).split("/")
         return _common(below[::-1], tuple(parts)[::-1]) == min(len(below), len(parts))
+
+
+def _composed(name: str) -> str:
+    """Accents as one letter: one system writes them so, another as a letter and a mark."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
@@ -109,7 +124,8 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read, or is no JSON.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        text = data.decode(json.detect_encoding(data))  # some editors write UTF-16
     except (OSError, ValueError) as error:
         raise DataError(f"{path.name}: cannot be read as text ({_one_line(error)}); get it again") from error
     return read_json_text(text, path.name)
@@ -148,38 +164,25 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return [{key: value or "" for key, value in line.items() if key} for line in lines]
 
 
-def read_npy(path: Path) -> Integer[np.ndarray, "h w"]:
-    """A label map in NumPy's own format.
-
-    Raises:
-        DataError: it is damaged, not of two dimensions or not of whole numbers.
-    """
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path.name}: truncated or not a NumPy file; download it again") from error
-    if not isinstance(labels, np.ndarray) or labels.ndim != 2 or labels.dtype.kind not in "bui":
-        what = f"{labels.dtype} {labels.shape}" if isinstance(labels, np.ndarray) else "no array"
-        raise DataError(f"{path.name}: holds {what}; a mask is one map of whole numbers")
-    check_declared(path.name, (1, *labels.shape))
-    return labels.astype(np.uint8) if labels.dtype.kind == "b" else labels
-
-
 def read_black_and_white(path: Path) -> Bool[np.ndarray, "h w"]:
     """A mask of black and one brighter value, in any format that is in use for it (GIF, PGM, BMP, PNG, TIFF).
 
     Raises:
         DataError: it cannot be read, or has more than two values.
     """
-    grey = open_picture(path).convert("L")
-    values = sorted(value for _, value in grey.getcolors() or ())
+    grey = read_image(path).frames
+    values = np.unique(grey)
     if len(values) > 2 or (len(values) == 2 and values[0] != 0):
-        raise DataError(f"{path.name}: has grey values {values[:4]} where a mask of black and white was expected")
-    return np.asarray(grey) > 0
+        shown = ", ".join(f"{value:g}" for value in values[:4])
+        raise DataError(f"{path.name}: has grey values {shown} where a mask of black and white was expected")
+    if len(grey) > 1:
+        raise DataError(f"{path.name}: has {len(grey)} frames where one mask was expected; save it as one picture")
+    bright: Bool[np.ndarray, "h w"] = grey[0] > 0
+    return bright
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A raster picture, decoded.
+    """A raster picture, decoded, the right way up.
 
     Raises:
         DataError: it cannot be, or is absurdly large.
@@ -188,7 +191,7 @@ def open_picture(path: Path) -> Image.Image:
         with Image.open(path) as picture:
             check_declared(path.name, (1, picture.height, picture.width))
             picture.load()
-            return picture.copy()
+            return ImageOps.exif_transpose(picture).copy()
     except UnidentifiedImageError as error:
         raise DataError(f"cannot read {path.name}: not a picture of a known format; export it as PNG") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -196,11 +199,7 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def read_labels(path: Path, image: Path) -> Integer[np.ndarray, "f h w"]:
-    """The stored numbers of a mask file, those of a GIF or BMP too, on the pixels of its image (see `read_mask`)."""
-    if path.suffix.lower() == ".npy":
-        return read_npy(path)[None].astype(np.int64)
-    if path.suffix.lower() in _BY_PILLOW:
-        return np.asarray(open_picture(path)).astype(np.int64)[None]
+    """The stored numbers of a mask file on the pixels of its image (see `read_mask`)."""
     try:
         open_file(image)
     except DataError:  # of a kind that only Pillow reads, which says nothing of where it lies
@@ -209,8 +208,8 @@ def read_labels(path: Path, image: Path) -> Integer[np.ndarray, "f h w"]:
 
 
 def ending_of(path: Path) -> str:
-    """A file's extension in small letters; `.nii.gz` is one."""
-    return _PACKED if path.name.lower().endswith(_PACKED) else path.suffix.lower()
+    """A file's extension in small letters; `.nii.gz` is one, and the numbers of a DICOM name are none."""
+    return path.name[len(path.name) - len(ending_in(path)) :].lower()
 
 
 def bare_name(path: Path) -> str:

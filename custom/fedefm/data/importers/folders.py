@@ -1,12 +1,13 @@
 """Images here, masks there: pairs by patterns of their paths."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from fedefm.data.importers.collection import Collection, Frame, Options
-from fedefm.data.importers.files import PICTURES, check_folder, list_files, split_in
+from fedefm.data.importers.files import ANY, check_folder, list_files, split_in
 from fedefm.data.importers.labels import name_values
 from fedefm.data.manifest import BACKGROUND
 from fedefm.errors import ConfigError, DataError
@@ -54,8 +55,12 @@ def matched(source: Path, pattern: str, option: str) -> Matches:
     for place, group in _PLACES.items():
         text = text.replace(place, group)
     found: Matches = {}
-    for path in list_files(source, (*PICTURES, ".npy")):
-        match = re.fullmatch(text, path.relative_to(source).as_posix())
+    paths = {_composed(path.relative_to(source).as_posix()): path for path in list_files(source, ANY)}
+    expression = re.compile(_composed(text))
+    if not any(expression.fullmatch(inside) for inside in paths):  # as in *.png for the .PNG of another system
+        expression = re.compile(_composed(text), re.IGNORECASE)
+    for inside, path in paths.items():
+        match = expression.fullmatch(inside)
         if match:
             named = match.groupdict()
             key = match.groups()
@@ -65,6 +70,11 @@ def matched(source: Path, pattern: str, option: str) -> Matches:
     if not found:
         raise DataError(f"{source.name}: no picture fits {option} {pattern!r}; paths count from {source.name}/")
     return found
+
+
+def _composed(text: str) -> str:
+    """Accents as one letter, whatever system wrote the name."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _some(found: Matches) -> str:

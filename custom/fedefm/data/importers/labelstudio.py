@@ -67,7 +67,8 @@ def _export(source: Path) -> tuple[Path, list[dict[str, Any]]]:
 
 def _annotation(task: Mapping[str, Any], remarks: Counter[str]) -> Mapping[str, Any] | None:
     """The annotation that counts; None where nobody made one, or nobody can tell which of several."""
-    made = [one for one in task["annotations"] if isinstance(one, dict) and not one.get("was_cancelled")]
+    stated = task["annotations"] if isinstance(task["annotations"], list) else []
+    made = [one for one in stated if isinstance(one, dict) and not one.get("was_cancelled")]
     if not made:
         remarks[NOT_ANNOTATED] += 1
         return None
@@ -80,7 +81,8 @@ def _annotation(task: Mapping[str, Any], remarks: Counter[str]) -> Mapping[str, 
 
 def _results(annotation: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """The shapes of an annotation; relations, choices and texts are none."""
-    results = annotation.get("result", []) if annotation else []
+    results = annotation.get("result") if annotation else []
+    results = results if isinstance(results, list) else []
     known = (_POLYGON, _BRUSH, _VECTOR, *_NO_OUTLINE)
     return [one for one in results if isinstance(one, dict) and one.get("type") in known]
 

@@ -20,12 +20,14 @@ def read(source: Path, options: Options) -> Collection:
     """Images of one channel with whole label maps.
 
     Raises:
-        DataError: the folder or its dataset.json is another one's, has several channels, regions or an ignore label.
+        DataError: the folder or its dataset.json is another one's, has several channels or regions.
     """
     check_folder(source, f"imagesTr/, labelsTr/ and {FILE_NAME}")
     content = read_json(_description(source))
     values, ending = _values(content), str(content.get("file_ending", ".png"))
-    channels = content.get("channel_names", content.get("modality", {"0": "grey"}))
+    channels = content.get("channel_names") or content.get("modality") or {"0": "grey"}
+    if not isinstance(channels, dict | list):
+        raise DataError(f"{FILE_NAME}: its channel_names are no list; export it again")
     if len(channels) != 1:
         raise DataError(
             f"{FILE_NAME}: has {len(channels)} channels; an image is one grey picture, so export one channel"
@@ -52,17 +54,13 @@ def _values(content: Any) -> dict[int, str]:
     if not isinstance(labels, dict) or not labels:
         raise DataError(f"{FILE_NAME}: has no labels, so it is not nnU-Net's; see fedefm data import --help")
     if all(str(key).isdecimal() for key in labels):  # version 1 went from number to name
-        labels = {name: int(value) for value, name in labels.items()}
+        labels = {str(name): int(value) for value, name in labels.items()}
     return {_value(name, value): str(name) for name, value in labels.items()}
 
 
 def _value(name: str, value: Any) -> int:
     if isinstance(value, list):
         raise DataError(f"{FILE_NAME}: {name!r} is a region of several labels; write one number for each label")
-    if name == "ignore":
-        raise DataError(
-            f"{FILE_NAME}: has an ignore label, of which a silo's {FILE_NAME} knows none; annotate it wholly"
-        )
     if isinstance(value, bool) or not isinstance(value, int):
         raise DataError(f"{FILE_NAME}: the label {name!r} has no whole number but {value!r}; correct it")
     return value

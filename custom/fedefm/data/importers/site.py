@@ -146,6 +146,8 @@ def _write_frame(frame: Frame, folder: Path, collection: Collection, written: _W
             "they belong to another picture, or one was made smaller: correct the source"
         )
     values = set(count_values(labels))
+    if min(values) < 0:
+        raise DataError(f"mask of {frame.name}: value {min(values)}; class numbers are from 0 on, so save it again")
     if strange := sorted(values - collection.classes.keys()):
         raise DataError(
             f"mask of {frame.name}: value {strange[0]} has no name; add --classes {strange[0]}=NAME, "
