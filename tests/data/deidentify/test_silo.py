@@ -249,3 +249,13 @@ def test_values_that_a_png_does_not_hold_are_held_back(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing can be used"):
         prepare_silo(tmp_path / "src", tmp_path / "dst", Options(images="*.tif"))
     assert "values below 0" in reasons(tmp_path / "dst-private")["a.tif"]
+
+
+def test_patterns_that_pair_nothing_are_told_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / "src" / "QUIXOTE").mkdir(parents=True)
+    save(planted(frames(0, 3, 96), 0), tmp_path / "src" / "QUIXOTE" / "IM1.dcm")
+    Image.fromarray(np.zeros((96, 96), np.uint8)).save(tmp_path / "src" / "QUIXOTE" / "IM1_frame0001_seg.png")
+    options = Options(images="*/*.dcm", masks="*/*_seg.png", classes={"1": "catheter"})
+    with pytest.raises(DataError, match=r"no image has a mask.*save them as one stack") as caught:
+        prepare_silo(tmp_path / "src", tmp_path / "dst", options)
+    assert "QUIXOTE" not in str(caught.value)
