@@ -183,8 +183,8 @@ def test_a_killed_process_goes_on_where_it_stopped_and_ends_with_the_same_folder
 
 
 def test_a_name_that_is_left_in_a_file_holds_it_back(tmp_path: Path) -> None:
-    save(with_comment(planted(frames(0, 1, 96)), b"seen by QUIXOTE"), tmp_path / "src" / "a.dcm")
-    save(with_comment(planted(frames(1, 1, 96)), b"quality 75"), tmp_path / "src" / "b.dcm")
+    save(with_comment(planted(frames(0, 1, 96)), b"quality 75", b"seen by QUIXOTE"), tmp_path / "src" / "a.dcm")
+    save(with_comment(planted(frames(1, 1, 96)), b"seen by QUIXOTE"), tmp_path / "src" / "b.dcm")
     assert prepare_silo(tmp_path / "src", tmp_path / "dst", NOTHING).held_back == 1
     assert "elsewhere in it too" in reasons(tmp_path / "dst-private")["a.dcm"]
 
