@@ -87,14 +87,14 @@ def planted(grey: np.ndarray, instance: int = 1, *, mrn: str = "MRN-88412", burn
     return one
 
 
-def with_comment(dataset: Dataset, comment: bytes) -> Dataset:
-    """The data set with its first frame as a JPEG, in which a comment stands."""
+def with_comment(dataset: Dataset, comment: bytes, behind: bytes = b"") -> Dataset:
+    """The data set with its first frame as a JPEG, in which a comment stands, and something behind its end."""
     stream = io.BytesIO()
     grey = np.frombuffer(dataset.PixelData, "<u2").reshape(-1, dataset.Rows, dataset.Columns)[0]
     Image.fromarray((grey >> 4).astype(np.uint8)).save(stream, "JPEG", comment=comment)
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.NumberOfFrames = 8, 8, 7, 1
     dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    dataset.PixelData = encapsulate([stream.getvalue()])
+    dataset.PixelData = encapsulate([stream.getvalue() + behind])
     return dataset
 
 

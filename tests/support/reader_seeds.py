@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import SimpleITK as sitk  # noqa: N813
+import tifffile  # of scikit-image
 from PIL import Image
 from pydicom.uid import RLELossless
 
@@ -36,6 +37,11 @@ def write_seeds(folder: Path) -> list[Path]:
         coloured.save(folder / name)
     Image.fromarray(labels).save(folder / "q.pgm")
     Image.fromarray(labels == 1).save(folder / "r.tif", compression="group4")
+    tifffile.imwrite(
+        folder / "r2.tif", stack, tile=(16, 16), photometric="minisblack", compression="zlib", predictor=True
+    )
+    Image.fromarray(np.dstack([labels, labels])).save(folder / "r3.tif", compression="tiff_lzw")
+    (folder / "r4.ppm").write_bytes(b"P3 40 32 2\n" + b" ".join(b"%d" % k for k in np.repeat(labels, 3)))
     (folder / "s.dcm").write_bytes(dicom(stack, 10, "MONOCHROME1", rescale=("2", "-5")))
     (folder / "t.dcm").write_bytes(dicom(stack, 10, syntax=IMPLICIT)[132:])
     (folder / "u.dcm").write_bytes(dicom(stack, 10, syntax=BIG_ENDIAN, frames=1))

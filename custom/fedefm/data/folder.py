@@ -99,6 +99,7 @@ def _by_stem(folder: Path, part: str) -> dict[str, Path]:
         raise DataError(f"{folder}: no such folder; give the folder that holds {IMAGES}/ and {MASKS}/")
     if not (folder / part).is_dir():
         hint = f"the layout is {IMAGES}/, {MASKS}/ and dataset.json"
+        hint += ", which fedefm data prepare or import makes of an export"
         if part != UNLABELLED and (folder / UNLABELLED).is_dir():
             hint = f"annotate {UNLABELLED}/, or draw on it: fedefm data synth --background {folder} --out NEW"
         raise DataError(f"{folder.name}: no folder {part}/; {hint}")

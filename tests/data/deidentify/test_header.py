@@ -62,13 +62,13 @@ def test_it_says_that_and_how_it_was_cleaned(tmp_path: Path) -> None:
     assert len(written.DeidentificationMethod) <= 64
 
 
-def test_a_name_in_the_comment_of_a_jpeg_is_found(tmp_path: Path) -> None:
-    def compressed(comment: bytes) -> Path:
-        return cleaned(with_comment(planted(frames(0)), comment), tmp_path)
+def test_a_comment_of_a_jpeg_is_blank_and_a_name_behind_it_is_found(tmp_path: Path) -> None:
+    def compressed(comment: bytes, behind: bytes) -> Path:
+        return cleaned(with_comment(planted(frames(0)), comment, behind), tmp_path)
 
     telling = header.identifiers_of(planted(frames(0)))
-    assert header.left_over(compressed(b"seen by QUIXOTE"), telling)
-    assert not header.left_over(compressed(b"nothing to say"), telling)
+    assert header.left_over(compressed(b"quality 75", b"seen by QUIXOTE"), telling)
+    assert not header.left_over(compressed(b"seen by QUIXOTE", b"nothing to say"), telling)
 
 
 def test_who_it_is_comes_from_id_then_name_then_study() -> None:

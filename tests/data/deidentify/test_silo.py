@@ -183,8 +183,8 @@ def test_a_killed_process_goes_on_where_it_stopped_and_ends_with_the_same_folder
 
 
 def test_a_name_that_is_left_in_a_file_holds_it_back(tmp_path: Path) -> None:
-    save(with_comment(planted(frames(0, 1, 96)), b"seen by QUIXOTE"), tmp_path / "src" / "a.dcm")
-    save(with_comment(planted(frames(1, 1, 96)), b"quality 75"), tmp_path / "src" / "b.dcm")
+    save(with_comment(planted(frames(0, 1, 96)), b"quality 75", b"seen by QUIXOTE"), tmp_path / "src" / "a.dcm")
+    save(with_comment(planted(frames(1, 1, 96)), b"seen by QUIXOTE"), tmp_path / "src" / "b.dcm")
     assert prepare_silo(tmp_path / "src", tmp_path / "dst", NOTHING).held_back == 1
     assert "elsewhere in it too" in reasons(tmp_path / "dst-private")["a.dcm"]
 
@@ -249,3 +249,13 @@ def test_values_that_a_png_does_not_hold_are_held_back(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing can be used"):
         prepare_silo(tmp_path / "src", tmp_path / "dst", Options(images="*.tif"))
     assert "values below 0" in reasons(tmp_path / "dst-private")["a.tif"]
+
+
+def test_patterns_that_pair_nothing_are_told_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / "src" / "QUIXOTE").mkdir(parents=True)
+    save(planted(frames(0, 3, 96), 0), tmp_path / "src" / "QUIXOTE" / "IM1.dcm")
+    Image.fromarray(np.zeros((96, 96), np.uint8)).save(tmp_path / "src" / "QUIXOTE" / "IM1_frame0001_seg.png")
+    options = Options(images="*/*.dcm", masks="*/*_seg.png", classes={"1": "catheter"})
+    with pytest.raises(DataError, match=r"no image has a mask.*save them as one stack") as caught:
+        prepare_silo(tmp_path / "src", tmp_path / "dst", options)
+    assert "QUIXOTE" not in str(caught.value)

@@ -189,7 +189,8 @@ REFUSED = {
         (npy("|u1", "(11,)"), "1 dimensions"),
         (npy("|u1", "(11, 60000)"), "above 8192"),
         (npy("|u1", "(11, -4)"), "no picture|damaged"),
-        (b"\x93NUMPY\1\0\xff\xff", "header is damaged"),
+        (b"\x93NUMPY\1\0\xff\xff", "truncated"),
+        (b"\x93NUMPY\1\0\4\0oops", "header is damaged"),
     ],
     "a.pgm": [
         (b"P5 14 11 255\n" + bytes(153), "truncated"),

@@ -33,6 +33,8 @@ def test_long_runs_and_single_values() -> None:
         (PACKED[:3], "not of 7 x 5"),
         ([], "not of 7 x 5"),
         ([300], "no bytes"),
+        (10**11, "no bytes"),
+        (None, "no bytes"),
         ("ab", "no bytes"),
     ],
 )

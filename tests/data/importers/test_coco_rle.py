@@ -64,3 +64,12 @@ def test_damage_is_one_line(segmentation: dict, word: str) -> None:
     with pytest.raises(DataError, match=word) as caught:
         decode_coco(segmentation, (5, 7), "a.json, annotation 3")
     assert str(caught.value).startswith("a.json, annotation 3: ") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [{}, {"size": None}, {"size": 3}, {"size": [6, 4], "counts": [2.5, 21.5]}, {"size": [6, 4], "counts": [[24]]}],
+)
+def test_what_are_no_runs_is_one_line(segmentation: dict) -> None:
+    with pytest.raises(DataError, match="export it again"):
+        decode_coco(segmentation, (6, 4), "x")

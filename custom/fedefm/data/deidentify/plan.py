@@ -7,7 +7,7 @@ from pathlib import Path
 from fedefm.data.folder import is_clutter
 from fedefm.data.importers.collection import Options
 from fedefm.data.importers.files import check_folder
-from fedefm.data.importers.folders import Matches, matched
+from fedefm.data.importers.folders import Matches, check_pairs, matched
 from fedefm.data.importers.labels import name_values
 from fedefm.data.manifest import BACKGROUND
 from fedefm.errors import ConfigError, DataError
@@ -57,14 +57,17 @@ def make_plan(source: Path, options: Options) -> Plan:
     if not files:
         raise DataError(f"{source}: holds no file; give the folder of the export")
     classes = name_values({0: BACKGROUND}, options.classes) if options.classes else dict(CLASSES)
-    images = _below(source, matched(source, options.images, "--images")) if options.images else {}
+    pictures = matched(source, options.images, "--images") if options.images else {}
+    images = _below(source, pictures)
     if options.masks is None:
         return Plan(source, tuple(sorted(files)), named=frozenset(images.values()), classes=classes)
     if options.images is None or not options.classes:
         raise ConfigError("--masks: needs --images and --classes too, as in fedefm data import folders")
     if options.images.count("*") != options.masks.count("*"):
         raise ConfigError("--images and --masks need the same number of *; it pairs the files")
-    masks = _below(source, matched(source, options.masks, "--masks"))
+    drawn = matched(source, options.masks, "--masks")
+    check_pairs(source, pictures, drawn, telling=False)
+    masks = _below(source, drawn)
     paired = {images[key]: source / masks[key] for key in images.keys() & masks.keys()}
     lonely = frozenset(masks[key] for key in masks.keys() - images.keys())
     others = files - set(masks.values())

@@ -84,7 +84,7 @@ class Frames:
 
     def _is_jfif(self) -> bool:
         with self._path.open("rb") as file:
-            return bool(self._spans) and _slice(file, self._spans[0][0])[:20].startswith(_JFIF)
+            return any(_slice(file, frame[0])[:20].startswith(_JFIF) for frame in (self._spans or [])[:1])
 
     def _fragments(self) -> list[list[Span]]:
         """The fragments of each frame."""

@@ -39,7 +39,8 @@ class NumpyArray(Reader):
                 sides, self._by_columns, self._kind = read(file)
                 self._start = file.tell()
         except (ValueError, KeyError, SyntaxError, RecursionError, TokenError) as error:
-            raise DataError(f"cannot read {path.name}: its NumPy header is damaged; save it again") from error
+            cause = "truncated" if "EOF" in str(error) else "its NumPy header is damaged"
+            raise DataError(f"cannot read {path.name}: {cause}; save it again") from error
         if self._kind.hasobject or self._kind.kind not in "buif":
             raise DataError(f"{path.name}: holds {self._kind.kind!r} and no numbers; save it as uint8 or float32")
         sides = _without_ones(sides)

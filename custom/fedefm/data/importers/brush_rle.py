@@ -27,7 +27,9 @@ def decode_brush(packed: Any, size: tuple[int, int], where: str) -> Bool[np.ndar
         DataError: the stream is damaged, or of another size.
     """
     try:
-        bits = _Bits(bytes(packed if isinstance(packed, list | tuple) else [None]))
+        if not isinstance(packed, list | tuple):  # of a number there would be as many zeros
+            raise TypeError
+        bits = _Bits(bytes(packed))
     except (TypeError, ValueError) as error:
         raise DataError(f"{where}: its brush strokes are no bytes; export it again") from error
     count = bits.take(32)

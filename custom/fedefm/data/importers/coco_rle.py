@@ -18,7 +18,7 @@ def decode_runs(runs: Any, size: tuple[int, int], where: str) -> Bool[np.ndarray
     """
     try:
         stated = np.asarray(runs, np.float64)
-        lengths = stated.astype(np.int64)
+        lengths = np.where(np.abs(stated) < 1 << 53, stated, -1).astype(np.int64)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where}: its run lengths are no whole numbers; export it again") from error
     if lengths.ndim != 1 or (stated != lengths).any() or (lengths < 0).any() or (lengths > size[0] * size[1]).any():

@@ -36,13 +36,31 @@ def read(source: Path, options: Options) -> Collection:
     if options.images.count("*") != options.masks.count("*") or "*" not in options.images:
         raise ConfigError("folders: --images and --masks need the same number of *, at least one; it pairs the files")
     images, masks = matched(source, options.images, "--images"), matched(source, options.masks, "--masks")
-    if not images.keys() & masks.keys():
-        raise DataError(
-            f"{source.name}: no image has a mask; * stands for {_some(images)} in --images and for {_some(masks)} in "
-            "--masks, so change the patterns until they are the same"
-        )
+    check_pairs(source, images, masks)
     classes, remarks = name_values({0: BACKGROUND}, options.classes), Counter[str]()
     return Collection(classes, _frames(images, masks, options, remarks), remarks)
+
+
+def check_pairs(source: Path, images: Matches, masks: Matches, *, telling: bool = True) -> None:
+    """Refuse patterns by which no image has a mask.
+
+    Args:
+        source: the folder.
+        images: of `matched`.
+        masks: the same.
+        telling: show what the stars stand for; names of an export may be those of patients.
+
+    Raises:
+        DataError: they have nothing in common.
+    """
+    if images.keys() & masks.keys():
+        return
+    image, mask = ("/".join(next(iter(found))) for found in (images, masks))
+    where = f"; * stands for {image!r} in --images and for {mask!r} in --masks" if telling else ""
+    remedy = "change the patterns until they are the same"
+    if any(mask.startswith("/".join(key)) for key in images):
+        remedy += "; if each mask is of one frame of a cine, save them as one stack, in NIfTI or TIFF"
+    raise DataError(f"{source.name}: no image has a mask{where}, so {remedy}")
 
 
 def matched(source: Path, pattern: str, option: str) -> Matches:
@@ -75,10 +93,6 @@ def matched(source: Path, pattern: str, option: str) -> Matches:
 def _composed(text: str) -> str:
     """Accents as one letter, whatever system wrote the name."""
     return unicodedata.normalize("NFC", text)
-
-
-def _some(found: Matches) -> str:
-    return repr("/".join(next(iter(found))))
 
 
 def _frames(
