@@ -466,9 +466,14 @@ class Keeping(Federation):
         return tell_held(reply, store.holds({*wanted, reply.get_header(SHA256)}))
 
 
+def answers(federation, assignments):
+    """What hospitals answer, by their names."""
+    return {task.site: outcome for task, outcome in federation.transport.perform(assignments)}
+
+
 def prepared(federation):
     """Let hospitals say that they keep weights."""
-    done = dict(federation.transport.perform([Assignment(Task(Stage.PREPARE, 0, s, s), {}) for s in SITES]))
+    done = answers(federation, [Assignment(Task(Stage.PREPARE, 0, s, s), {}) for s in SITES])
     assert all(isinstance(outcome, Result) for outcome in done.values())
 
 
@@ -483,8 +488,8 @@ def test_what_a_hospital_holds_is_not_sent_again(tmp_path):
         prepared(federation)
         held, moved = weights(1), []
         for _ in range(2):
-            outcomes_ = dict(federation.transport.perform(assessing(held)))
-            assert all(isinstance(outcome, Result) for outcome in outcomes_.values())
+            done = answers(federation, assessing(held))
+            assert all(isinstance(outcome, Result) for outcome in done.values())
             moved.append(federation.transport.moved)
         assert moved == [Moved(24, 24), Moved(24, 24)]
 
@@ -495,7 +500,7 @@ def test_a_hospital_that_lost_its_store_is_sent_once_more_what_it_lacks(tmp_path
         held = weights(1)
         list(federation.transport.perform(assessing(held)))
         federation.stores["b"].clear()
-        done = dict(federation.transport.perform(assessing(held)))
+        done = answers(federation, assessing(held))
         assert [isinstance(outcome, Result) for outcome in done.values()] == [True, True]
         assert federation.transport.moved == Moved(36, 24)
 
@@ -510,7 +515,7 @@ def test_a_hospital_that_asks_for_ever_is_lost(tmp_path):
     with Greedy(tmp_path, work) as federation:
         prepared(federation)
         held = weights(1)
-        done = {task.site: outcome for task, outcome in federation.transport.perform(assessing(held))}
+        done = answers(federation, assessing(held))
         assert isinstance(done["c"], Result)
         assert isinstance(done["b"], Lost) and "asks again" in done["b"].reason
 
@@ -531,7 +536,7 @@ def test_what_a_hospital_says_that_it_holds_is_checked(tmp_path, said):
         prepared(federation)
         held = weights(1)
         for _ in range(2):
-            done = dict(federation.transport.perform(assessing(held)))
+            done = answers(federation, assessing(held))
             assert all(isinstance(outcome, Result) for outcome in done.values())
         assert federation.transport.moved == Moved(36, 24)  # as to one that keeps nothing
 

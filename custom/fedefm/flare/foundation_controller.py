@@ -60,10 +60,6 @@ class FoundationController(JobController):
         """`foundation.json`."""
         return load_settings(path)
 
-    def wire(self, settings: Settings) -> str:
-        """As the job says."""
-        return settings.wire
-
     def work(self, settings: Settings, sites: list[str], transport: FlareTransport, fl_ctx: FLContext) -> Trained:
         """All rounds that are left; whatever was kept of the same job counts."""
         start = self._persistor(fl_ctx).load(fl_ctx)

@@ -40,11 +40,7 @@ class JobController(Controller, ABC):
 
     @abstractmethod
     def load(self, path: Path) -> Any:
-        """The job's settings, with a `stage_timeout` in seconds."""
-
-    def wire(self, settings: Any) -> str:
-        """How the job's weights travel."""
-        return FLOAT32
+        """The job's settings, with a `stage_timeout` in seconds, and a `wire` where its weights may be rounded."""
 
     @abstractmethod
     def work(self, settings: Any, sites: list[str], transport: FlareTransport, fl_ctx: FLContext) -> Any:
@@ -73,7 +69,7 @@ class JobController(Controller, ABC):
                 float(settings.stage_timeout),
                 removed=partial(removed_sites, kit_of(fl_ctx)),
                 dead=SimulatedSites(sites),
-                wire=TensorWire(self.wire(settings)),
+                wire=TensorWire(getattr(settings, "wire", FLOAT32)),
             )
             done = self.work(settings, sites, transport, fl_ctx)
             if abort_signal.triggered:
