@@ -12,6 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+import torch
 from PIL import Image
 
 from fedefm.cli import main
@@ -194,6 +195,29 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_leaves_nothing(model: Path, t
     assert ended.stderr.splitlines()[-1] == told
     assert "Traceback" not in ended.stderr and not out.exists()
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".partial") == []
+
+
+def test_marks_on_a_shutter_are_left_out_and_told(tmp_path: Path) -> None:
+    field = np.zeros((120, 200), bool)
+    field[12:108, 20:180] = True
+    noise = np.random.default_rng(0).normal(0, 6, (3, 120, 200))
+    path = cine(tmp_path / "run.dcm", np.where(field, 150 + noise, 5).astype(np.uint8))
+    network = bright()
+    dark = network._replace(model=_Dark())
+    summary = segment(open_run(path), dark, tmp_path / "out", Wanted(("nifti", "page"), None))
+    found = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(tmp_path / "out" / "labels.nii.gz"))
+    assert found.sum() == 0 and summary["frames_with"] == {"catheter": 0, "guidewire": 0}
+    assert summary["left_out"]["frames"] == 3 and summary["left_out"]["pixels"] > 3 * 0.9 * (~field).sum()
+    assert "image&#39;s border, in 3 frames, is in no mask" in (tmp_path / "out" / "index.html").read_text()
+    kept = segment(open_run(path), dark, tmp_path / "kept", Wanted((), None, keep_shutter=True))
+    assert kept["frames_with"]["catheter"] == 3 and kept["left_out"] == {"frames": 0, "pixels": 0}
+
+
+class _Dark(torch.nn.Module):
+    """Class 1 where a normalised image is dark."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([images + 1, -images - 1, torch.full_like(images, -9.0)], 1)
 
 
 def test_tips_are_in_pixels_and_millimetres(tmp_path: Path) -> None:

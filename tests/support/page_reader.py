@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "br", "img", "image", "use"}
+VOID = {"meta", "link", "br", "img", "image", "use", "input"}
 ADDRESSES = {"src", "href", "xlink:href", "action", "data", "srcset", "poster"}
 
 

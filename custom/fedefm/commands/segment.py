@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   fedefm segment run.dcm --model runs/demo/theta.safetensors --out segmented
   fedefm segment series/ --model theta.safetensors --out segmented --device cuda --batch 16
   fedefm segment stack.nii.gz --model theta.safetensors --out segmented --format nifti --no-video --json
+  fedefm segment -i monday/*.dcm -o segmented --model theta.safetensors --output-type dicom_seg,page
 
 Research software: not a medical device, and not for clinical decisions.
 """
@@ -23,44 +24,59 @@ Research software: not a medical device, and not for clinical decisions.
 def add(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "segment", "mark devices in a DICOM cine or series, pictures or NIfTI", EXAMPLES)
-    parser.add_argument("input", type=Path, metavar="INPUT", help="a file, or a folder with one series or run")
+    _add_inputs(parser)
     parser.add_argument(
         "--model", type=Path, required=True, metavar="WEIGHTS", help="weights, such as theta.safetensors"
     )
-    parser.add_argument("--out", type=Path, required=True, help="new folder of the results")
+    text = "new folder of the results; of several inputs, the folder that gets one for each, named like the input"
+    parser.add_argument("-o", "--out", "--output", type=Path, required=True, help=text)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:NUMBER (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="processor threads (default: all)")
     parser.add_argument("--batch", type=int, default=4, help="frames at a time (default: %(default)s)")
     parser.add_argument(
-        "--format", default="png,nifti,seg,overlay", help="what to write, comma-separated (default: %(default)s)"
+        *("--format", "--output-type", "-ot"),
+        default="png,nifti,seg,overlay,page",
+        help="what to write, comma-separated; dicom_seg is another word for seg (default: %(default)s)",
     )
+    text = "keep what is marked on the X-ray shutter and on the image's border, which is left out otherwise"
+    parser.add_argument("--keep-shutter", action="store_true", help=text)
     video = parser.add_mutually_exclusive_group()
     video.add_argument("--video", choices=("auto", "mp4", "gif"), default="auto", help="auto: mp4 if ffmpeg is there")
     video.add_argument("--no-video", action="store_const", const=None, dest="video", help="write no film")
-    parser.add_argument("--json", action="store_true", help="print summary.json instead of text")
+    parser.add_argument(
+        "--json", action="store_true", help="print summary.json instead of text; a list where there are several"
+    )
     parser.set_defaults(run=_segment)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Runs by place or after `-i`; both may stand in one call."""
+    text = "files, or folders with one series or run each"
+    by_place = parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", default=[], help=text)
+    by_place.required = False  # nargs="*" would take nothing as soon as an option stands before the inputs
+    more = "the same, as other tools spell it"
+    parser.add_argument("-i", "--input", nargs="+", action="extend", type=Path, default=[], metavar="INPUT", help=more)
 
 
 def _segment(options: argparse.Namespace) -> int:
     from fedefm.errors import ConfigError
-    from fedefm.inference.run import segment
-    from fedefm.inference.segment import parse_formats
+    from fedefm.inference.segment import Wanted, parse_formats
+    from fedefm.inference.several import segment_each
 
     if options.threads is not None and options.threads < 1:
         raise ConfigError(f"--threads {options.threads}: give 1 or more")
+    sources = [*options.inputs, *options.input]
+    if not sources:
+        raise ConfigError("no input: name a run, such as `fedefm segment run.dcm`, or give it after -i")
+    wanted = Wanted(parse_formats(options.format), options.video, options.batch, options.keep_shutter)
     _set_threads(options.threads)
     with _bar(quiet=options.json) as progress:
-        summary = segment(
-            options.input,
-            options.model,
-            options.out,
-            formats=parse_formats(options.format),
-            video=options.video,
-            batch=options.batch,
-            device=options.device,
-            progress=progress,
-        )
-    print(json.dumps(summary, indent=2) if options.json else _text(summary, options.out))
+        found = segment_each(sources, options.model, options.out, wanted, options.device, progress)
+    if options.json:
+        told = [{"folder": folder.name, **summary} for folder, summary in found.items()]
+        print(json.dumps(told if len(sources) > 1 else next(iter(found.values())), indent=2))
+    else:
+        print("\n".join(_text(summary, folder) for folder, summary in found.items()))
     return 0
 
 
@@ -86,11 +102,17 @@ def _bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
 
 def _text(summary: dict[str, Any], out: Path) -> str:
-    shown = ", ".join(f"{name} in {count}" for name, count in summary["frames_with"].items())
+    from fedefm.inference.trained_on import SYNTHETIC_ONLY
+
+    shown = ", ".join(f"{name} in {count or 'none'}" for name, count in summary["frames_with"].items())
+    left_out = summary["left_out"]["frames"]
     lines = [
+        *([f"note: {SYNTHETIC_ONLY}"] if summary["model"]["synthetic_images_only"] else ()),
         f"{summary['frames']} frames of {summary['columns']} x {summary['rows']}: {shown}",
         f"{summary['seconds']:.1f} s, {summary['seconds_a_frame']:.3f} s a frame on {summary['device']}",
+        *([f"left out in {left_out} frames: marks on the shutter or the image's border"] if left_out else ()),
         *(f"no {what}: {why}" for what, why in summary["not_written"].items()),
         f"results: {out}  (research only)",
+        *([f"to look at: {out / 'index.html'}"] if (out / "index.html").is_file() else ()),
     ]
     return "\n".join(lines)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fedefm.export.onnx_file import NORMALISATION
-from fedefm.export.origin import Figures, Origin
 from fedefm.metrics.table import Place, heading, of_images
 from fedefm.models.checkpoint import Checkpoint
+from fedefm.report.origin import Figures, Origin
 
 NO_LICENCE = "not chosen: ask the consortium before using the weights"
 _PARTS = ("train", "val", "test")

@@ -7,9 +7,9 @@ from typing import Any
 
 from fedefm.export.card import NO_LICENCE, model_card
 from fedefm.export.onnx_file import require_onnx, write_onnx
-from fedefm.export.origin import read_measured, read_origin
 from fedefm.files import check_free, new_folder
 from fedefm.models.checkpoint import load_weights
+from fedefm.report.origin import read_measured, read_origin
 
 ONNX_FILE, CARD_FILE = "model.onnx", "MODEL_CARD.md"
 

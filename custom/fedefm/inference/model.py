@@ -62,7 +62,7 @@ class Segmenter(nn.Module):
             DataError: not of numbers, of another shape (such as colours), empty, or with infinite pixels.
             ConfigError: `batch` is below 1.
         """
-        labels = [best_class(scores).cpu().numpy() for scores in self._scores(image, batch)]
+        labels = [best_class(scores)[0].cpu().numpy() for scores in self._scores(image, batch)]
         return _like(image, np.concatenate(labels))
 
     def probabilities(self, image: ArrayLike, *, batch: int = 4) -> Float32[np.ndarray, "*n k h w"]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,11 +32,21 @@ class Network(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """One frame of a run: its number from 1, its grey values for the eye, and the class of each of its pixels."""
+    """One frame of a run.
+
+    Attributes:
+        number: from 1.
+        grey: its grey values for the eye.
+        labels: the class of each of its pixels.
+        left_out: pixels that the network marked outside of the X-ray picture; they are 0 in `labels`.
+        probabilities: of each foreground class the mean of what the network gave its pixels; None where it has none.
+    """
 
     number: int
     grey: UInt8[np.ndarray, "h w"]
     labels: UInt8[np.ndarray, "h w"]
+    left_out: int = 0
+    probabilities: tuple[float | None, ...] = ()
 
 
 def load_network(path: Path, device: str = "auto") -> Network:
@@ -60,7 +70,10 @@ def load_network(path: Path, device: str = "auto") -> Network:
 
 
 def label_frames(
-    network: Network, frames: Iterable[tuple[Float32[np.ndarray, "h w"], Scale]], batch: int
+    network: Network,
+    frames: Iterable[tuple[Float32[np.ndarray, "h w"], Scale]],
+    batch: int,
+    keep_shutter: bool = False,
 ) -> Iterator[Labelled]:
     """Label each frame of a run, `batch` at a time; no more of the run is held.
 
@@ -68,6 +81,7 @@ def label_frames(
         network: of `load_network`.
         frames: grey frames of one size, each with its scale.
         batch: frames that go through the network together.
+        keep_shutter: keep marks outside of the X-ray picture.
     """
     waiting, number = iter(frames), 0
     while group := list(islice(waiting, batch)):
@@ -76,20 +90,43 @@ def label_frames(
         images = fit_images(np.stack([scale.normalise(frame) for frame, scale in group]), box)
         with torch.inference_mode():
             scores = network.model(images.to(network.device)).softmax(1)
-            labels = best_class(restore_scores(scores, box)).cpu().numpy()
-        for (frame, scale), label in zip(group, labels, strict=True):
+            labels, best = (one.cpu().numpy() for one in best_class(restore_scores(scores, box)))
+        for (frame, scale), label, score in zip(group, labels, best, strict=True):
             number += 1
-            yield Labelled(number, scale.to_grey(frame), label)
+            left_out = 0 if keep_shutter or scale.field is None else clear_outside(label, scale.field)
+            means = mean_scores(label, score, len(network.checkpoint.classes))
+            yield Labelled(number, scale.to_grey(frame), label, left_out, means)
 
 
-def best_class(scores: Float[Tensor, "b k h w"]) -> UInt8[Tensor, "b h w"]:
-    """The class with the highest score of each pixel, the first of equals: `argmax(1)`, four times faster on a CPU."""
+def clear_outside(labels: UInt8[np.ndarray, "h w"], field: Bool[np.ndarray, "h w"]) -> int:
+    """Take the marks outside of the X-ray picture away, in place; how many pixels they were."""
+    outside = ~field & (labels > 0)
+    labels[outside] = 0
+    return int(outside.sum())
+
+
+def mean_scores(
+    labels: UInt8[np.ndarray, "h w"], best: Float[np.ndarray, "h w"], classes: int
+) -> tuple[float | None, ...]:
+    """The mean score of the pixels of each foreground class; None where a class has none."""
+    marked = np.flatnonzero(labels)  # a few per cent of a frame
+    found = labels.ravel()[marked]
+    counts = np.bincount(found, minlength=classes + 1)[1:]
+    sums = np.bincount(found, best.ravel()[marked], classes + 1)[1:]
+    return tuple(float(total / count) if count else None for total, count in zip(sums, counts, strict=True))
+
+
+def best_class(scores: Float[Tensor, "b k h w"]) -> tuple[UInt8[Tensor, "b h w"], Float[Tensor, "b h w"]]:
+    """The class with the highest score of each pixel, the first of equals, and that score.
+
+    They are those of `max(1)`, four times faster on a CPU.
+    """
     best, labels = scores[:, 0], torch.zeros_like(scores[:, 0], dtype=torch.uint8)
     for label in range(1, scores.shape[1]):
         better = scores[:, label] > best
         labels.masked_fill_(better, label)
         best = torch.maximum(best, scores[:, label])
-    return labels
+    return labels, best
 
 
 def restore_scores(scores: Float[Tensor, "b k s s"], box: Letterbox) -> Float[Tensor, "b k h w"]:

@@ -21,6 +21,7 @@ def segment(
     formats: Sequence[str] = FORMATS,
     video: str | None = "auto",
     batch: int = 4,
+    keep_shutter: bool = False,
     device: str = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -35,9 +36,11 @@ def segment(
         source: a DICOM cine, a folder with one DICOM series or with pictures, one picture, or a NIfTI stack.
         model: a weights file, such as `theta.safetensors`.
         out: a folder that does not exist, or is empty.
-        formats: of `png` (label maps), `nifti` (one stack), `seg` (DICOM segmentation object), `overlay` (pictures).
+        formats: of `png` (label maps), `nifti` (one stack), `seg` (DICOM segmentation object), `overlay` (pictures),
+            `page` (`index.html`, to look through the run).
         video: `auto`, `mp4`, `gif` or None.
         batch: frames that go through the network together.
+        keep_shutter: keep marks on the X-ray shutter and on the image's border, which are left out otherwise.
         device: `cpu`, `cuda`, `cuda:1` ..., or `auto` for a GPU where there is one.
         progress: called with (frames done, frames in all).
 
@@ -50,7 +53,7 @@ def segment(
         CheckpointError: the weights are missing, damaged or of no segmentation network.
         DataError: the source or one of its frames cannot be read.
     """
-    wanted, place = Wanted(tuple(formats), video, batch), Path(out)
+    wanted, place = Wanted(tuple(formats), video, batch, keep_shutter), Path(out)
     check_free(place)
     network = load_network(Path(model), device)
     return segment_run(open_run(Path(source)), network, place, wanted, progress)

@@ -1,10 +1,10 @@
 """The grey scale of a run that is too long to hold: the percentiles of `fedefm.data.normalise`, frame by frame."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 from numpy.typing import NDArray
 
 from fedefm.data.normalise import CLIP, PERCENTILES
@@ -21,11 +21,13 @@ class Scale:
         low: becomes -2.
         high: becomes 2.
         least: the darkest value, which padding (NaN) gets.
+        field: where the X-ray picture is, as `field_of_view` finds it; None where it fills the frame.
     """
 
     low: float
     high: float
     least: float = 0.0
+    field: Bool[np.ndarray, "h w"] | None = field(default=None, compare=False)
 
     def normalise(self, frame: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
         """A frame as the network saw them in training; equals `fedefm.data.normalise.normalise` of the whole file."""

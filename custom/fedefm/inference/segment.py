@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -16,15 +16,17 @@ from fedefm.data.formats.dicom import Dicom
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import new_folder
 from fedefm.inference.dicom_seg import SegObject
+from fedefm.inference.film_page import FilmPage
 from fedefm.inference.nifti_stack import NiftiStack
 from fedefm.inference.picture import draw_overlay
 from fedefm.inference.predict import Labelled, Network, label_frames
 from fedefm.inference.source import Run
 from fedefm.inference.tips import TipTable, devices, find_tips
+from fedefm.inference.trained_on import knows_synthetic_only
 from fedefm.inference.video import Film, open_film
 from fedefm.report.palette import class_colours
 
-FORMATS = ("png", "nifti", "seg", "overlay")
+FORMATS = ("png", "nifti", "seg", "overlay", "page")
 SUMMARY = "summary.json"
 
 
@@ -33,14 +35,16 @@ class Wanted:
     """What to write beside `tips.csv` and `summary.json`.
 
     Attributes:
-        formats: of `FORMATS`: label maps, stack, DICOM segmentation object, overlay pictures.
+        formats: of `FORMATS`: label maps, stack, DICOM segmentation object, overlay pictures, page.
         video: `auto`, `mp4`, `gif` or None.
         batch: frames that go through the network together.
+        keep_shutter: keep marks on the shutter and on the image's border.
     """
 
     formats: tuple[str, ...] = FORMATS
     video: str | None = "auto"
     batch: int = 4
+    keep_shutter: bool = False
 
     def __post_init__(self) -> None:
         if unknown := set(self.formats) - set(FORMATS):
@@ -76,13 +80,31 @@ def segment(
     with new_folder(out) as folder, ExitStack() as stack:
         writers = _Writers(run, network, folder, wanted)
         stack.callback(writers.abandon)
-        for frame in label_frames(network, run.frames(), wanted.batch):
+        for frame in label_frames(network, run.frames(), wanted.batch, wanted.keep_shutter):
             writers.add(frame)
             progress(frame.number, run.shape[0])
         writers.close()
         summary = _summary(run, network, writers, time.monotonic() - started)
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        if writers.page is not None:
+            writers.page.write(summary)
     return summary
+
+
+class LeftOut(NamedTuple):
+    """What the network marked on the shutter or on the image's border, and is in no mask.
+
+    Attributes:
+        frames: in which it did.
+        pixels: of all of them.
+    """
+
+    frames: int
+    pixels: int
+
+    def and_of(self, pixels: int) -> LeftOut:
+        """The same with a frame more."""
+        return LeftOut(self.frames + bool(pixels), self.pixels + pixels)
 
 
 class _Writers:
@@ -96,11 +118,13 @@ class _Writers:
         self._open: list[Any] = []
         self.found = dict.fromkeys(self._classes, 0)
         self.tips = dict.fromkeys(self._devices, 0)
-        self.not_written: dict[str, str] = {}
+        self.left_out = LeftOut(0, 0)
+        self.not_written: dict[str, str] = {} if run.spacing_mm else {"millimetres": run.why_no_spacing}
         self._table = self._keep(TipTable(folder, run.spacing_mm))
         self._stack = self._keep(NiftiStack(folder, run.shape, run.geometry)) if "nifti" in wanted.formats else None
         self._film: Film | None = self._keep(self._film_of(wanted.video)) if wanted.video else None
         self._seg = self._segmentation_object(network.checkpoint.sha256) if "seg" in wanted.formats else None
+        self.page = FilmPage(folder, self._classes, self._devices, self._digits) if "page" in wanted.formats else None
         for kind, name in (("png", "labels"), ("overlay", "overlays")):
             if kind in wanted.formats:
                 (folder / name).mkdir()
@@ -108,14 +132,17 @@ class _Writers:
     def add(self, frame: Labelled) -> None:
         """Write what belongs to one frame."""
         tips = find_tips(frame, self._classes, self._devices)
-        for label, name in enumerate(self._classes, 1):
-            self.found[name] += bool((frame.labels == label).any())
+        for name, probability in zip(self._classes, frame.probabilities, strict=True):
+            self.found[name] += probability is not None
+        self.left_out = self.left_out.and_of(frame.left_out)
         for name in tips:
             self.tips[name] += 1
         self._table.add(frame.number, tips)
         for stack in (self._stack, self._seg):
             if stack is not None:
                 stack.add(frame.labels)
+        if self.page is not None:
+            self.page.add(frame, tips)
         if "png" in self._wanted.formats:
             self._png("labels", frame.number, frame.labels)
         if self._film is not None or "overlay" in self._wanted.formats:
@@ -176,8 +203,10 @@ def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> d
         "labels": {"background": 0, **{name: k for k, name in enumerate(checkpoint.classes, 1)}},
         "frames_with": writers.found,
         "frames_with_tip": writers.tips,
+        "left_out": writers.left_out._asdict(),
         "model": {
             "sha256": checkpoint.sha256,
+            "synthetic_images_only": knows_synthetic_only(checkpoint),
             "architecture": checkpoint.spec.architecture,
             "encoder": checkpoint.spec.encoder,
             "size": checkpoint.size,
@@ -191,8 +220,12 @@ def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> d
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
-    """`png,nifti` as a tuple; `Wanted` checks the names."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    """`png,nifti` as a tuple; `Wanted` checks the names.
+
+    `dicom_seg` is what TotalSegmentator calls `seg`.
+    """
+    parts = (part.strip() for part in text.split(",") if part.strip())
+    return tuple("seg" if part == "dicom_seg" else part for part in parts)
 
 
 __all__: Sequence[str] = ["FORMATS", "SUMMARY", "Wanted", "parse_formats", "segment"]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,10 @@ from jaxtyping import Float32
 
 from fedefm.data.folder import is_clutter
 from fedefm.data.formats.reader import Reader, Spacing
+from fedefm.data.mean_frame import MeanFrame
 from fedefm.data.nifti_header import Geometry
 from fedefm.data.readers import open_file, read_frames
+from fedefm.data.shutter import field_of_view
 from fedefm.errors import DataError
 from fedefm.inference.nifti_stack import MAX_FRAMES
 from fedefm.inference.scale import Scale, survey
@@ -36,20 +38,31 @@ class Run:
         return found.pop() if len(found) == 1 else None
 
     @property
+    def why_no_spacing(self) -> str:
+        """Why millimetres are not known."""
+        stated = {file.spacing_mm for file in self.files}
+        if stated == {None}:
+            return "the input does not say how large its pixels are"
+        return "the files of the run differ in the size of their pixels, or some do not state it"
+
+    @property
     def geometry(self) -> Geometry:
         """How the run lies in space: that of its one file, else flat."""
         return self.files[0].geometry() if len(self.files) == 1 else Geometry.flat(self.spacing_mm)
 
     def frames(self) -> Iterator[tuple[Float32[np.ndarray, "h w"], Scale]]:
-        """Each frame with the scale of its file; training, too, scales file by file.
+        """Each frame with the scale of its file, and where its picture is; training, too, scales file by file.
 
-        Every file is read twice: once for the percentiles of all its frames, once to use them.
+        Every file is read twice: once for percentiles and mean of all its frames, once to use them.
 
         Raises:
             DataError: a frame cannot be read.
         """
         for file in self.files:
-            scale = survey(read_frames(file))
+            mean = MeanFrame()
+            scale = survey(mean.watch(read_frames(file)))
+            if mean.mean is not None:
+                scale = replace(scale, field=field_of_view(mean.mean))
             for frame in read_frames(file):
                 yield frame, scale
 

@@ -1,0 +1,115 @@
+"""Where an X-ray picture is: what the shutter (collimator) leaves free, without plain borders of the image.
+
+A shutter's blades, a round or cut-off detector field and the border of an export have this in common: they touch the
+edge of the image, are dark, or one value along a whole line, hold next to no structure, and leave a convex field that
+begins with a step. Dark anatomy that touches them leaves a dent in the field, which its convex hull closes.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+from PIL import Image, ImageDraw
+from scipy import ndimage
+from scipy.spatial import ConvexHull
+
+SIDE = 256
+"""Longest side, in pixels, of the reduced picture in which is searched."""
+DARK = 0.12  # of the range between the percentiles 0.5 and 99.5; blades let some scattered light through
+LEAST_STEP = 0.05  # of the same range, from the shutter to the picture
+LEAST_LINE = 0.7  # of the field's outline that has such a step
+MOST_STRUCTURE = 0.5  # of that within the field
+LEAST_OUTSIDE, LEAST_FIELD = 0.004, 0.2  # of the image
+MARGIN = 0.01  # of the longest side: the blade's blurred edge, where networks see devices
+_PLAIN = 0.004  # of the range: a line of one value
+
+
+def field_of_view(picture: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] | None:
+    """The part of a picture that holds X-ray picture, a margin within its outline.
+
+    Args:
+        picture: grey values, brighter for more; of a run the mean of its frames, which has less noise.
+
+    Returns:
+        True in the field; None where nothing was found that should be left out.
+    """
+    small = _reduced(picture)
+    rows, columns = _without_plain_lines(small)
+    inside = np.zeros(small.shape, bool)
+    field = _shuttered(small[rows, columns])
+    inside[rows, columns] = True if field is None else field
+    if 1 - inside.mean() < LEAST_OUTSIDE or inside.mean() < LEAST_FIELD:
+        return None
+    margin = max(1, round(MARGIN * max(small.shape)))
+    inside = ndimage.binary_erosion(inside, iterations=margin, border_value=1)
+    places = (np.arange(n) * m // n for n, m in zip(picture.shape, small.shape, strict=True))
+    return np.asarray(inside[np.ix_(*places)])
+
+
+def _reduced(picture: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "a b"]:
+    """The picture with means of blocks, so that its longest side is `SIDE` or less."""
+    step = -(-max(picture.shape) // SIDE)
+    if step == 1:
+        return picture.astype(np.float32)
+    rows, columns = (np.arange(0, n, step) for n in picture.shape)
+    sums = np.add.reduceat(np.add.reduceat(picture, rows, axis=0), columns, axis=1)
+    heights, widths = (np.diff(np.append(at, n)) for at, n in zip((rows, columns), picture.shape, strict=True))
+    return np.asarray(sums / np.outer(heights, widths), np.float32)
+
+
+def _without_plain_lines(small: Float[np.ndarray, "a b"]) -> tuple[slice, slice]:
+    """The picture without rows and columns at its edges that hold one value from end to end; all of a plain one."""
+    most = _PLAIN * float(np.ptp(np.percentile(small, (0.5, 99.5))))
+    kept = []
+    for turned in (small, small.T):
+        told = np.flatnonzero(np.ptp(turned, axis=1) > most)
+        kept.append(slice(int(told[0]), int(told[-1]) + 1) if len(told) else slice(None))
+    return kept[0], kept[1]
+
+
+def _shuttered(picture: Float[np.ndarray, "a b"]) -> Bool[np.ndarray, "a b"] | None:
+    """The field that a shutter leaves; None where what is dark at the edges is none."""
+    low, high = np.percentile(picture, (0.5, 99.5))
+    if not high > low:
+        return None
+    unit = (picture - low) / (high - low)
+    numbers, _ = ndimage.label(unit < DARK)
+    at_edge = np.unique(np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]]))
+    closed = np.isin(numbers, at_edge[at_edge > 0])
+    if closed.mean() < LEAST_OUTSIDE:
+        return None
+    pieces, count = ndimage.label(~closed)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    large = np.flatnonzero(sizes >= 0.01 * unit.size)  # letters on a blade are no picture
+    inside = _hull(np.isin(pieces, large[large > 0]))
+    if inside is None or 1 - inside.mean() < LEAST_OUTSIDE:
+        return None
+    return inside if _has_step(unit, inside) and _is_plain(unit, inside) else None
+
+
+def _hull(mask: Bool[np.ndarray, "a b"]) -> Bool[np.ndarray, "a b"] | None:
+    """The convex hull of a mask's pixels."""
+    points = np.argwhere(mask & ~ndimage.binary_erosion(mask))  # its outline is enough
+    if len(points) < 3 or (np.ptp(points, axis=0) == 0).any():
+        return None
+    corners = points[ConvexHull(points).vertices]
+    drawn = Image.new("1", mask.shape[::-1])
+    ImageDraw.Draw(drawn).polygon([(int(x), int(y)) for y, x in corners], fill=1, outline=1)
+    return np.asarray(drawn, bool)
+
+
+def _has_step(unit: Float[np.ndarray, "a b"], inside: Bool[np.ndarray, "a b"]) -> bool:
+    """Whether the picture begins with a step along most of the field's outline."""
+    edge = ndimage.binary_erosion(inside, iterations=2, border_value=1)
+    just_in = edge & ~ndimage.binary_erosion(edge, iterations=4, border_value=1)
+    level = float(np.median(unit[~inside]))
+    return bool(just_in.any()) and float((unit[just_in] >= level + LEAST_STEP).mean()) >= LEAST_LINE
+
+
+def _is_plain(unit: Float[np.ndarray, "a b"], inside: Bool[np.ndarray, "a b"]) -> bool:
+    """Whether what lies outside is dark, and has less structure than the picture."""
+    deep = ndimage.binary_erosion(~inside, iterations=2, border_value=1)
+    if not deep.any():
+        deep = ~inside
+    if (unit[deep] >= DARK).mean() > 0.1:
+        return False
+    fine = np.abs(unit - ndimage.uniform_filter(unit, 3))
+    return float(np.median(fine[deep])) <= MOST_STRUCTURE * float(np.median(fine[inside]))

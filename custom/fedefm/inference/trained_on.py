@@ -1,0 +1,20 @@
+"""What a network has seen, as far as it is known: the report of its run says whose images were generated."""
+
+from fedefm.errors import FedefmError
+from fedefm.models.checkpoint import Checkpoint
+from fedefm.report.origin import read_origin
+
+SYNTHETIC_ONLY = "These weights know only synthetic images: what they mark in a real picture means nothing yet."
+
+
+def knows_synthetic_only(checkpoint: Checkpoint) -> bool | None:
+    """Whether every hospital of the run that made the weights had generated images.
+
+    Returns:
+        None where no report beside the weights, or one folder up, names them.
+    """
+    try:
+        origin = read_origin(checkpoint.file, checkpoint.sha256)
+    except FedefmError:  # a damaged report is of no use, and no reason to segment nothing
+        return None
+    return None if origin is None else set(origin.corpora) <= origin.synthetic
