@@ -11,7 +11,7 @@ from fedefm.simulation.survey import report_data
 from fedefm.survey.settings import Survey
 from support.exports import PLANTED, frames, planted, save
 
-SETTINGS = Survey(("catheter", "guidewire", "vessel"), least_images=2, min_sites=2, stage_timeout=60)
+SETTINGS = Survey(("catheter", "guidewire", "vessel"), least_images=2, min_sites=2)
 RUN = ("created", "seconds", "bytes")
 
 
