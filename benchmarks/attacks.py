@@ -6,7 +6,7 @@ cannot cost less than that.
 
 Examples:
   python benchmarks/attacks.py run --labels shared --order sequential
-  python benchmarks/attacks.py run --attack negated --limit 1
+  python benchmarks/attacks.py run --attack "negated experts" --limit 1
   python benchmarks/attacks.py table
 """
 
@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--attack", choices=KINDS, action="append")
     parser.add_argument("--labels", choices=tuple(LABELS), action="append")
     parser.add_argument("--order", choices=ORDERS, action="append")
-    parser.add_argument("--method", default="at_home")
+    parser.add_argument("--method", default="fedefm")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, default=1000, help="at most so many runs")
