@@ -7,7 +7,7 @@ from typing import Any
 
 from fedefm.metrics.table import heading
 from fedefm.report import text
-from fedefm.report.bars import stage_bars, total
+from fedefm.report.bars import least, stage_bars, total
 from fedefm.report.curves import Panel, draw, series
 from fedefm.report.page import environment
 from fedefm.report.palette import site_strokes
@@ -29,6 +29,7 @@ def render_tuned(record: Mapping[str, Any]) -> str:
                 "seconds_total": total(record["seconds"]),
                 "sizes": stage_bars(record["bytes"], text.data_size),
                 "size_total": total(record["bytes"]),
+                "size_least": least(record),
             },
             metric=heading(record["config"]["metric"]),
             best=record["best"]["value"] if together else None,
