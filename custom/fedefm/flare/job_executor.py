@@ -114,10 +114,11 @@ class JobExecutor(Executor, ABC):
         remember_sent(assignment, fl_ctx)
         result = site.perform(assignment, lambda: bool(abort_signal.triggered))
         send_scalars(self, assignment.task, result.report, fl_ctx)
-        reply = encode_result(result, wire)
+        reply, asked = encode_result(result, wire), set(wanted)
         if result.weights is not None:
             store.put(reply.get_header(SHA256), reply[WEIGHTS])
-        return _telling(store, reply, {*wanted, reply.get_header(SHA256)})
+            asked.add(reply.get_header(SHA256))
+        return _telling(store, reply, asked)
 
 
 class _Opened(NamedTuple):

@@ -82,6 +82,8 @@ def upright(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic
 
 def exif_orientation(name: str, exif: bytes) -> int:
     """As a camera notes how it was held, see `upright`; 1 where it does not, or notes nothing that can be read."""
+    if not exif:
+        return 1
     try:
         return read_pages(name, exif)[1][0].orientation
     except DataError:
