@@ -108,7 +108,8 @@ def test_what_is_no_job_is_said_in_one_line(downloads: dict[str, Path], tmp_path
     with pytest.raises(ConfigError, match="holds 4 jobs"):
         raise_from(["report", str(tmp_path / "results")])
     path = empty / "record.json"
-    for text, reason in (("{", "is no record"), ("[]", "is no record"), ('{"kind": "x"}', "has no page"), ("{}", "")):
+    wrong = {"{": "is no record", "[]": "is no record", '{"kind": "x"}': "has no page", "{}": "schema"}
+    for text, reason in wrong.items():
         path.write_text(text)
         with pytest.raises(ConfigError, match=reason):
             raise_from(["report", str(path)])

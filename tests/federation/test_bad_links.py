@@ -37,13 +37,9 @@ class Faults:
         slow.delay = LATENCY
 
     def __call__(self, event):
-        if isinstance(event, StageStarted) and event.stage is Stage.DISTIL:
-            if event.round == 0 and not self.threads:
-                self._start(self.drop_then_half_open)
-
-    def _start(self, fault):
-        self.threads.append(threading.Thread(target=fault))
-        self.threads[-1].start()
+        if isinstance(event, StageStarted) and event.stage is Stage.DISTIL and not self.threads:
+            self.threads.append(threading.Thread(target=self.drop_then_half_open))
+            self.threads[0].start()
 
     def drop_then_half_open(self):
         """Connections of one hospital are dropped; those of the other are held for a while, then its port is lost."""

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeGuard
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -29,7 +30,7 @@ _ENDING = ".safetensors"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def is_sha256(value: object) -> bool:
+def is_sha256(value: object) -> TypeGuard[str]:
     """Whether a value is a hash as `weights_sha256` writes it; only then may it name a file."""
     return type(value) is str and _SHA256.fullmatch(value) is not None
 
@@ -82,7 +83,7 @@ class WeightsStore:
         finally:
             _remove(part)
 
-    def get(self, sha256: str) -> Weights | None:
+    def get(self, sha256: object) -> Weights | None:
         """Weights of this hash, mapped from their file and hashed again; None where they are not kept, or damaged."""
         if not self.is_open or not is_sha256(sha256):
             return None
@@ -100,7 +101,7 @@ class WeightsStore:
         self._own.add(sha256)
         return weights
 
-    def holds(self, asked: Iterable[str]) -> list[str]:
+    def holds(self, asked: Iterable[object]) -> list[str]:
         """Which of these hashes are kept, sorted."""
         return sorted({sha256 for sha256 in asked if is_sha256(sha256) and self._place(sha256).exists()})
 
