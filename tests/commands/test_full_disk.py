@@ -195,5 +195,5 @@ def test_a_fine_tune_that_could_not_be_published_goes_on_from_its_round(
     first, second = room.call(_twice, place, words_of("finetune", given, place))
     must_refuse("finetune", first, place)
     assert first.left == [FOLDER]
-    assert (second.code, second.left) == (0, ["report.json", TUNED_FILE]), second
+    assert (second.code, second.left) == (0, ["report.html", "report.json", TUNED_FILE]), second
     assert load_weights(tmp_path / "copy" / TUNED_FILE).classes == CLASSES
