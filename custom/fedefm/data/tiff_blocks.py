@@ -41,6 +41,8 @@ def why_not(page: Page) -> str | None:
         return f"packed by method {packing} of TIFF, which is not read; save it unpacked or with LZW"
     if is_plain(page):
         return None
+    if page.number(tags.SAMPLES, 1) < 1:
+        return "no value a pixel; re-export it"
     kind = _KINDS.get(page.number(tags.FORMAT, 1))
     if len(set(bits)) > 1 or not (bits[0] in (1, 2, 4) or (kind, bits[0]) in _FORMATS):
         return "values of a kind that is not read; save it with 8 or 16 bits"

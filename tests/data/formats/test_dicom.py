@@ -174,6 +174,16 @@ def test_baseline_jpeg_decodes_as_the_jpeg_file_does(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path).frames, read_image(tmp_path / "a.jpg").frames)
 
 
+@pytest.mark.parametrize("bits", [2000, 65535])
+def test_more_bits_than_a_pixel_has_are_refused(tmp_path: Path, bits: int) -> None:
+    frame = np.full((32, 40), 7, np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(frame), str(tmp_path / "a.jpg"))
+    pixels = encapsulated((tmp_path / "a.jpg").read_bytes())
+    path = write(tmp_path / "a.dcm", dicom(frame, bits, syntax=JPEG_BASELINE, pixel_element=pixels))
+    with pytest.raises(DataError, match=f"{bits} bits a pixel"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("compressor", ["", "JPEG", "JPEG2000"])
 def test_colour_becomes_luminance(tmp_path: Path, compressor: str) -> None:
     y, x = np.mgrid[:32, :40]

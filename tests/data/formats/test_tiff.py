@@ -259,6 +259,7 @@ def test_a_packing_that_is_not_read_is_named(tmp_path: Path, tile: tuple[int, in
         (322, 1, "tiles of 1 x 16"),
         (322, 60000, "tiles of 60000 x 16"),
         (258, 24, "24 bits a value"),
+        (277, 0, "no value a pixel"),
         (262, 5, "colours of kind 5"),
         (339, 6, "of a kind that is not read"),
     ],

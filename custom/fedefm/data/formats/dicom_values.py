@@ -28,6 +28,8 @@ _SPACINGS = (
     (tags.FRAME_PIXELS, tags.IMAGER_SPACING),
 )
 
+_MOST_BITS = 64  # of a stored number; PS3.5, 8.1.1 has no more
+
 
 @dataclass(frozen=True)
 class Values:
@@ -43,8 +45,14 @@ class Values:
 
     @property
     def stored_range(self) -> tuple[int, int]:
-        """Least and greatest number that the stored bits can express."""
+        """Least and greatest number that the stored bits can express.
+
+        Raises:
+            DataError: the file declares a number of bits that no pixel has.
+        """
         bits = self.header.whole(tags.BITS_STORED, 8)
+        if not 0 < bits <= _MOST_BITS:
+            raise DataError(f"cannot read {self.path.name}: it declares {bits} bits a pixel; re-export it")
         return (-(1 << bits - 1), (1 << bits - 1) - 1) if self.header.whole(tags.SIGNED) else (0, (1 << bits) - 1)
 
     @property
