@@ -22,6 +22,7 @@ NEUTRAL: Mapping[str, Mapping[str, Any]] = {
     "distillation": {"static_limit": 1.0},
     "schedule": {"order": "parallel", "reputation_limit": 0.0},
 }
+NEUTRAL_JOB: Mapping[str, Any] = {"start": "", "start_sha256": "", "noise": 0.0, "wire": "float32"}
 """Settings that are younger than the first results, at the value under which a run is what it was without them."""
 
 GONE: Mapping[str, Mapping[str, Any]] = {"distillation": {"even_nodes": False}}
@@ -54,7 +55,7 @@ def is_current(definition: Definition, result: Mapping[str, Any]) -> bool:
         settings = case_settings(definition, case)
     except ConfigError:  # an ablation that is no longer there
         return False
-    found = {part: _as_of_today(part, value) for part, value in result["config"].items()}
+    found = {part: _as_of_today(part, value) for part, value in {**NEUTRAL_JOB, **result["config"]}.items()}
     topology, corpora = resolve(settings.topology, definition.sites_of(case)), result["corpora"]
     compared = any(comparable(topology, corpora, i, j) for i in topology.sites for j in topology.neighbours(i))
     return _what_matters(found, compared) == _what_matters(plain_config(settings), compared)
