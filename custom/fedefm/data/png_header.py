@@ -5,6 +5,7 @@ refused before that. It also decides what the values mean (a palette, significan
 stored numbers count.
 """
 
+import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def read_png_header(path: Path) -> PngHeader:
     return PngHeader((1, rows, columns), int(bits), int(colour))
 
 
-def stored_values(path: Path, *, numbers: bool) -> bytes | None:
+def stored_values(path: Path, header: PngHeader, *, numbers: bool) -> bytes | None:
     """A PNG file of the stored values alone, for a decoder that would change them; None where it does not.
 
     A palette with its colours left out is grey. Two bytes of grey and opacity are one value of 16 bits, four bytes are
@@ -72,12 +73,12 @@ def stored_values(path: Path, *, numbers: bool) -> bytes | None:
 
     Args:
         path: the file.
+        header: its own.
         numbers: give the numbers of a palette, not its colours.
 
     Raises:
         DataError: the file is cut off.
     """
-    header = read_png_header(path)
     kinds = _chunks(path)
     drop_palette = header.has_palette and numbers
     remarks = {b"sBIT"} | (set() if header.has_palette else {b"tRNS"})
@@ -104,7 +105,16 @@ def read_exif(path: Path) -> bytes:
     Raises:
         DataError: the file is cut off.
     """
-    return next((data for kind, data in _chunks(path) if kind == b"eXIf"), b"")
+    with path.open("rb") as file:  # every file is asked when it is opened, so pixels are stepped over
+        file.seek(len(SIGNATURE))
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IEND":
+                return b""
+            if kind == b"eXIf" and len(data := file.read(length)) == length:
+                return data
+            file.seek(length + 4, os.SEEK_CUR)
+    raise _truncated(path)
 
 
 def check_chunks(path: Path) -> None:
@@ -128,4 +138,8 @@ def _chunks(path: Path) -> list[tuple[bytes, bytes]]:
         if kind == b"IEND":
             return found
         position += 12 + length
-    raise DataError(f"cannot read {path.name}: truncated; re-export it or remove it")
+    raise _truncated(path)
+
+
+def _truncated(path: Path) -> DataError:
+    return DataError(f"cannot read {path.name}: truncated; re-export it or remove it")

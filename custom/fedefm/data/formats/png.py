@@ -60,7 +60,7 @@ class Png(Reader):
 
     def _decoded(self, *, numbers: bool) -> NDArray[np.generic]:
         """Values as they are stored: no significant bits, no gamma; grey and opacity as two channels."""
-        data = stored_values(self.path, numbers=numbers)
+        data = stored_values(self.path, self._header, numbers=numbers)
         if data is None:
             return decode(self.path, _IMAGE_IO, self.format)
         pixels = decode_bytes(data, ".png", self.path, _IMAGE_IO, self.format)
