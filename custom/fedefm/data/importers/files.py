@@ -62,7 +62,7 @@ class Pictures:
         self._source = source
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for path in list_files(source):
-            self._by_name[_composed(path.name).casefold()].append(path)
+            self._by_name[composed(path.name).casefold()].append(path)
 
     def find(self, name: str, near: Path) -> Path:
         """The picture that an annotation file means.
@@ -74,7 +74,7 @@ class Pictures:
         Raises:
             DataError: there is none, or there are several equally near.
         """
-        parts = PurePosixPath(_composed(name).replace("\\", "/")).parts
+        parts = PurePosixPath(composed(name).replace("\\", "/")).parts
         alike = self._by_name.get(parts[-1].casefold() if parts else "", [])
         found = [path for path in alike if self._is_meant(path, parts)]
         if not found:  # some systems do not tell small letters from capitals
@@ -98,12 +98,12 @@ class Pictures:
 
     def _is_meant(self, path: Path, parts: Sequence[str], *, casefold: bool = False) -> bool:
         """Whether the name ends with the path below the source, or the path with the name: `a.png` may be anywhere."""
-        text = _composed(path.relative_to(self._source).as_posix())
+        text = composed(path.relative_to(self._source).as_posix())
         below = (text.casefold() if casefold else text).split("/")
         return _common(below[::-1], tuple(parts)[::-1]) == min(len(below), len(parts))
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
     """Accents as one letter: one system writes them so, another as a letter and a mark."""
     return unicodedata.normalize("NFC", name)
 

@@ -1,13 +1,12 @@
 """Images here, masks there: pairs by patterns of their paths."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from fedefm.data.importers.collection import Collection, Frame, Options
-from fedefm.data.importers.files import ANY, check_folder, list_files, split_in
+from fedefm.data.importers.files import ANY, check_folder, composed, list_files, split_in
 from fedefm.data.importers.labels import name_values
 from fedefm.data.manifest import BACKGROUND
 from fedefm.errors import ConfigError, DataError
@@ -73,10 +72,10 @@ def matched(source: Path, pattern: str, option: str) -> Matches:
     for place, group in _PLACES.items():
         text = text.replace(place, group)
     found: Matches = {}
-    paths = {_composed(path.relative_to(source).as_posix()): path for path in list_files(source, ANY)}
-    expression = re.compile(_composed(text))
+    paths = {composed(path.relative_to(source).as_posix()): path for path in list_files(source, ANY)}
+    expression = re.compile(composed(text))
     if not any(expression.fullmatch(inside) for inside in paths):  # as in *.png for the .PNG of another system
-        expression = re.compile(_composed(text), re.IGNORECASE)
+        expression = re.compile(composed(text), re.IGNORECASE)
     for inside, path in paths.items():
         match = expression.fullmatch(inside)
         if match:
@@ -88,11 +87,6 @@ def matched(source: Path, pattern: str, option: str) -> Matches:
     if not found:
         raise DataError(f"{source.name}: no picture fits {option} {pattern!r}; paths count from {source.name}/")
     return found
-
-
-def _composed(text: str) -> str:
-    """Accents as one letter, whatever system wrote the name."""
-    return unicodedata.normalize("NFC", text)
 
 
 def _frames(
