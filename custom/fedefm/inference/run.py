@@ -6,11 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedefm.files import check_free
-from fedefm.inference.predict import load_network
 from fedefm.inference.segment import FORMATS, Wanted
-from fedefm.inference.segment import segment as segment_run
-from fedefm.inference.source import open_run
+from fedefm.inference.several import segment_each
 
 
 def segment(
@@ -54,6 +51,4 @@ def segment(
         DataError: the source or one of its frames cannot be read.
     """
     wanted, place = Wanted(tuple(formats), video, batch, keep_shutter), Path(out)
-    check_free(place)
-    network = load_network(Path(model), device)
-    return segment_run(open_run(Path(source)), network, place, wanted, progress)
+    return segment_each([Path(source)], Path(model), place, wanted, device, progress)[place]

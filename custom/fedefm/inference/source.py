@@ -59,10 +59,10 @@ class Run:
             DataError: a frame cannot be read.
         """
         for file in self.files:
-            mean = MeanFrame()
-            scale = survey(mean.watch(read_frames(file)))
-            if mean.mean is not None:
-                scale = replace(scale, field=field_of_view(mean.mean))
+            seen = MeanFrame()
+            scale = survey(seen.watch(read_frames(file)))
+            if (mean := seen.mean) is not None:
+                scale = replace(scale, field=field_of_view(mean))
             for frame in read_frames(file):
                 yield frame, scale
 
