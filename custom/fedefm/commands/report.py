@@ -30,13 +30,14 @@ def add(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from fedefm.report.job import read_job, write_job_report
+    from fedefm.report.job import read_job
+    from fedefm.report.write import write_page
 
     path = record_of(options.job)
     record, page = read_job(path)
     check_weights(record, path.parent)
     out = options.out or path.parent
-    written = write_job_report(record, page, out)
+    written = write_page(record, page, out)
     if options.json:
         print(json.dumps(record, indent=2, sort_keys=True))
         return 0
@@ -56,11 +57,11 @@ def record_of(place: Path) -> Path:
     """
     from fedefm.errors import ConfigError
     from fedefm.exchange.record import RECORD_FILE
-    from fedefm.flare.job_files import OUTPUT
+    from fedefm.flare.job_files import DOWNLOADED
 
     if place.is_file():
         return place
-    inside = Path("workspace") / OUTPUT / RECORD_FILE
+    inside = DOWNLOADED / RECORD_FILE
     for found in (place / RECORD_FILE, place / inside):
         if found.is_file():
             return found

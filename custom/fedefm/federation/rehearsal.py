@@ -20,7 +20,7 @@ from fedefm.federation.console import COMPLETED, Console
 from fedefm.federation.place import Place, provision
 from fedefm.federation.sites import CONSOLE, LOG, Process, running
 from fedefm.files import filled, write_whole
-from fedefm.flare.job_files import OUTPUT
+from fedefm.flare.job_files import DOWNLOADED
 from fedefm.flare.job_folder import write_job
 from fedefm.flare.progress import failure_in, from_line
 from fedefm.foundation.methods import job_settings
@@ -229,7 +229,7 @@ def collect(downloaded: Path, out: Path) -> dict[str, Any]:
     Raises:
         FedefmError: it holds none.
     """
-    results = downloaded / "workspace" / OUTPUT
+    results = downloaded / DOWNLOADED
     if not (results / THETA_FILE).is_file() or not (results / RECORD_FILE).is_file():
         raise FedefmError(f"{results}: holds no Theta; the job published nothing")
     with filled(out) as part:

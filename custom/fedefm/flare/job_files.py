@@ -14,6 +14,8 @@ from fedefm.files import write_json
 from fedefm.training.weights_store import FOLDER
 
 OUTPUT = "foundation"
+DOWNLOADED = Path("workspace") / OUTPUT
+"""The same in the folder that `nvflare job download` brings of a job."""
 
 
 def app_config_folder(fl_ctx: FLContext) -> Path:

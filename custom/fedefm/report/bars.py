@@ -33,6 +33,17 @@ def method_bars(by_method: Mapping[str, Number | None]) -> list[Bar]:
     ]
 
 
+def costs(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Time and data of a job by stage, and in all, as the macro `costs` shows them."""
+    return {
+        "seconds": tuple(stage_bars(record["seconds"], text.seconds)),
+        "seconds_total": total(record["seconds"]),
+        "sizes": tuple(stage_bars(record["bytes"], text.data_size)),
+        "size_total": total(record["bytes"]),
+        "size_least": least(record),
+    }
+
+
 def least(report: Mapping[str, Any]) -> Number | None:
     """The fewest bytes that a job could have moved; None in a report of before they were counted."""
     return total(report["least_bytes"]) if report.get("least_bytes") else None

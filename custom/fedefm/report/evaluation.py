@@ -11,7 +11,7 @@ from rich.text import Text
 
 from fedefm.metrics.table import Metric, Place, of_images
 from fedefm.report import text
-from fedefm.report.bars import least, stage_bars, total
+from fedefm.report.bars import costs
 from fedefm.report.matrices import Shade, opacity
 from fedefm.report.page import environment
 from fedefm.report.scores import mean
@@ -42,11 +42,7 @@ def render_evaluation(record: Mapping[str, Any]) -> str:
         .render(
             run={
                 "source": {"versions": {}, **record},
-                "seconds": stage_bars(record["seconds"], text.seconds),
-                "seconds_total": total(record["seconds"]),
-                "sizes": stage_bars(record["bytes"], text.data_size),
-                "size_total": total(record["bytes"]),
-                "size_least": least(record),
+                **costs(record),
             },
             best=best_model(record),
             heats=[found for found in heats if found],

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.errors import ConfigError
-from fedefm.files import write_together
 from fedefm.report.evaluation import render_evaluation
 from fedefm.report.page import render
 from fedefm.report.schema import validate_report
 from fedefm.report.survey import render_survey
 from fedefm.report.tuned_page import render_tuned
-from fedefm.report.write import HTML_NAME, JSON_NAME
 
 FOUNDATION = "foundation"
 _MAX_BYTES = 256 * 2**20
@@ -52,14 +50,3 @@ def read_job(path: Path) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"{path}: no such file; name a downloaded job, or its record.json") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ConfigError(f"{path}: is no record of a job ({type(error).__name__}); download the job again") from error
-
-
-def write_job_report(record: Mapping[str, Any], page: str, folder: Path) -> Path:
-    """Write `report.json` and `report.html` together, and give the page's path.
-
-    Raises:
-        ConfigError: the folder cannot be written.
-    """
-    content = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_together(folder, {JSON_NAME: content, HTML_NAME: page})
-    return folder / HTML_NAME

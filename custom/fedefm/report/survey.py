@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedefm.report import text
-from fedefm.report.bars import least, stage_bars, total
+from fedefm.report.bars import costs
 from fedefm.report.page import environment
 from fedefm.report.view import flatten
 
@@ -28,11 +28,7 @@ def render_survey(record: Mapping[str, Any]) -> str:
         .render(
             run={
                 "source": {"versions": {}, **record},
-                "seconds": stage_bars(record["seconds"], text.seconds),
-                "seconds_total": total(record["seconds"]),
-                "sizes": stage_bars(record["bytes"], text.data_size),
-                "size_total": total(record["bytes"]),
-                "size_least": least(record),
+                **costs(record),
             },
             corpora=corpus_rows(record),
             counts=count_rows(record),

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedefm.metrics.table import heading
-from fedefm.report import text
-from fedefm.report.bars import least, stage_bars, total
+from fedefm.report.bars import costs
 from fedefm.report.curves import Panel, draw, series
 from fedefm.report.page import environment
 from fedefm.report.palette import site_strokes
@@ -25,11 +24,7 @@ def render_tuned(record: Mapping[str, Any]) -> str:
             run={
                 "source": {"versions": {}, **record},
                 "panels": panels(record["history"], record["config"]["metric"], record["sites"]) if together else (),
-                "seconds": stage_bars(record["seconds"], text.seconds),
-                "seconds_total": total(record["seconds"]),
-                "sizes": stage_bars(record["bytes"], text.data_size),
-                "size_total": total(record["bytes"]),
-                "size_least": least(record),
+                **costs(record),
             },
             metric=heading(record["config"]["metric"]),
             best=record["best"]["value"] if together else None,

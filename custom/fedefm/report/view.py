@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedefm.report import text
-from fedefm.report.bars import Bar, least, stage_bars, total
+from fedefm.report.bars import Bar, costs
 from fedefm.report.curves import Panel, dice_panel, loss_panels, reputation_panel
 from fedefm.report.matrices import MatrixSeries, matrix_series
 from fedefm.report.scores import Row, mean, mean_of, model_rows, theta_rows
@@ -92,11 +91,7 @@ def run_view(report: Mapping[str, Any], curves: bool = True) -> RunView:
         since_start=_since_start(report),
         matrices=_matrices(report),
         panels=_panels(report) if curves else (),
-        seconds=tuple(stage_bars(report["seconds"], text.seconds)),
-        seconds_total=total(report["seconds"]),
-        sizes=tuple(stage_bars(report["bytes"], text.data_size)),
-        size_total=total(report["bytes"]),
-        size_least=least(report),
+        **costs(report),
     )
 
 

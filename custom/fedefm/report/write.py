@@ -32,7 +32,15 @@ def write_report(report: Mapping[str, Any], overlays: Sequence[Overlay], folder:
         ConfigError: the report does not fit the schema, or the folder cannot be written.
     """
     validate_report(report)
-    page = render(report, overlays)
-    content = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_page(report, render(report, overlays), folder)
+
+
+def write_page(record: Mapping[str, Any], page: str, folder: Path) -> Path:
+    """Write a job's record as `report.json` and its page together, and give the page's path.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    content = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_together(folder, {JSON_NAME: content, HTML_NAME: page})
     return folder / HTML_NAME

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ from fedefm.evaluation.rounds import evaluate_in_process
 from fedefm.evaluation.settings import SETTINGS_FILE, Evaluation
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.files import write_together
 from fedefm.foundation.record import versions
 from fedefm.models.checkpoint import Checkpoint
 from fedefm.report.evaluation import render_evaluation
-from fedefm.report.write import HTML_NAME, JSON_NAME
+from fedefm.report.write import JSON_NAME, write_page
 from fedefm.resources import shipped
 from fedefm.simulation.job import Simulated, run_simulated
 from fedefm.simulation.workspace import check_out, check_site_names
@@ -67,6 +65,5 @@ def measure(
     else:
         record = evaluate_in_process(settings, folders, models, on_event, device=device)
     record = record | {"versions": versions()}
-    content = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    write_together(out, {JSON_NAME: content, HTML_NAME: render_evaluation(record)})
+    write_page(record, render_evaluation(record), out)
     return record

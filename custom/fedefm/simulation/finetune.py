@@ -16,9 +16,8 @@ from fedefm.finetune.settings import SETTINGS_FILE, FineTune
 from fedefm.finetune.weights import TUNED_FILE, check_theta, publish
 from fedefm.flare.simulator import results_of
 from fedefm.models.checkpoint import THETA_FILE, Checkpoint
-from fedefm.report.job import write_job_report
 from fedefm.report.tuned_page import render_tuned
-from fedefm.report.write import JSON_NAME
+from fedefm.report.write import JSON_NAME, write_page
 from fedefm.resources import shipped
 from fedefm.simulation.job import Simulated, run_simulated
 from fedefm.simulation.workspace import check_out, check_site_names
@@ -70,20 +69,18 @@ def fine_tune(
             plain["theta"], models = HERE, {f"{HERE}/{THETA_FILE}": theta.file}
         run = Simulated(job, SETTINGS_FILE, plain, models, folders, threads, device)
         with run_simulated(run, out, on_event) as (record, workspace), filled(out) as part:
-            _write_report(record, part)  # it needs room, moving does not: an error here leaves the workspace
+            write_page(
+                record, render_tuned(record), part
+            )  # it needs room, moving does not: an error here leaves the workspace
             _collect(record, workspace, sorted(folders), part)
     else:
         tuned = tune_in_process(settings, folders, theta, on_event, device=device, keep=out)
         source = None if theta is None else {"id": HERE, "sha256": theta.sha256}
         with filled(out) as part:
             record = build_record(settings, {"theta": source, **tuned.figures}, publish(settings, tuned.weights, part))
-            _write_report(record, part)
+            write_page(record, render_tuned(record), part)
     shutil.rmtree(out / FOLDER, ignore_errors=True)
     return record
-
-
-def _write_report(record: Mapping[str, Any], folder: Path) -> None:
-    write_job_report(record, render_tuned(record), folder)
 
 
 def _collect(record: Mapping[str, Any], workspace: Path, sites: list[str], out: Path) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fedefm.exchange.events import Listener
 from fedefm.exchange.record import RECORD_FILE
-from fedefm.files import write_together
 from fedefm.foundation.record import versions
 from fedefm.report.survey import render_survey
-from fedefm.report.write import HTML_NAME, JSON_NAME
+from fedefm.report.write import JSON_NAME, write_page
 from fedefm.resources import shipped
 from fedefm.simulation.job import Simulated, run_simulated
 from fedefm.simulation.workspace import check_out, check_site_names
@@ -57,6 +55,5 @@ def report_data(
     else:
         record = survey_in_process(settings, folders, on_event)
     record = record | {"versions": versions()}
-    content = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    write_together(out, {JSON_NAME: content, HTML_NAME: render_survey(record)})
+    write_page(record, render_survey(record), out)
     return record
