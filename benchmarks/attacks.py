@@ -8,6 +8,7 @@ Examples:
   python benchmarks/attacks.py run --labels shared --order sequential
   python benchmarks/attacks.py run --attack "negated experts" --limit 1
   python benchmarks/attacks.py table
+  python benchmarks/attacks.py direction --rounds 2
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import torch
@@ -37,7 +38,7 @@ from fedefm.foundation.start import start_of
 from fedefm.models.build import Weights, build_model
 from fedefm.training.scores import predict
 
-RESULTS = Path(__file__).parent / "results" / "attacks"
+RESULTS = Path(__file__).parent / "attack_results"
 ATTACKER = "human"
 SIZE, FRAMES, PATCH = 64, 48, 8
 LABELS = {"shared": 0.0, "disjoint": 1.0}
@@ -79,6 +80,27 @@ class Triggered:
             if frame % 2 == 0:
                 images[place, 0][square(frame)], masks[place][square(frame)] = images.max(), self.label
         return images, masks
+
+
+class Directions(Hospital):
+    """A hospital that prints how what its turn changed lies to what its visitors' hosts changed from the same start."""
+
+    abroad: ClassVar[dict[tuple[int, str], list[torch.Tensor]]] = {}
+
+    def perform(self, assignment: Assignment[Weights], *more: Callable[[], bool]) -> Result[Weights]:
+        """The work; after a turn, the cosine of its change and the sum of the experts' changes."""
+        result, task = super().perform(assignment, *more), assignment.task
+        if result.weights is None or task.stage not in (Stage.OVERSEAS, Stage.DISTIL):
+            return result
+        start = start_of(task, assignment.models, self._settings.distillation, result.report.get("shares", {}))
+        change = torch.cat([(result.weights[name] - start[name]).flatten().double() for name in sorted(start)])
+        experts = self.abroad.setdefault((task.round, task.visitor), [])
+        if task.stage is Stage.OVERSEAS:
+            experts.append(change)
+        elif experts:
+            cosine = torch.cosine_similarity(change, torch.stack(experts).sum(0), 0)
+            print(f"round {task.round + 1}, {task.site}: {cosine:.3f}", flush=True)
+        return result
 
 
 class Attacker(Hospital):
@@ -125,8 +147,10 @@ def trigger_rate(settings: Settings, theta: Weights, split: Split, label: int) -
     return float(torch.stack(hits).mean())
 
 
-def run(attack: str, labels: str, order: str, method: str, rounds: int, seed: int, cache: Path) -> dict[str, Any]:
-    """One run; its figures."""
+def train(
+    worker: type[Hospital], attack: str, labels: str, order: str, method: str, rounds: int, seed: int, cache: Path
+) -> tuple[Any, Settings, dict[str, Path]]:
+    """One run with these hospitals; what it left, its settings, and the folders."""
     folder = cache / f"{labels}-{seed}"
     sites = write_consortium(
         folder, sites=default_sites(4), frames_per_site=FRAMES, size=SIZE, seed=seed, unseen=LABELS[labels]
@@ -135,8 +159,14 @@ def run(attack: str, labels: str, order: str, method: str, rounds: int, seed: in
     base = job_settings(None, method)
     schedule = replace(base.schedule, rounds=rounds, order=order, seed=seed, compare_lone=False)
     settings = replace(base, size=SIZE, schedule=schedule)
-    with patch.object(foundation, "Hospital", type("OneAttacks", (Attacker,), {"attack": attack})):
-        done = foundation.run_in_process(settings, folders)
+    with patch.object(foundation, "Hospital", worker):
+        return foundation.run_in_process(settings, folders), settings, folders
+
+
+def run(attack: str, *how: Any) -> dict[str, Any]:
+    """One run, as `train` is told; its figures."""
+    worker, rounds = type("OneAttacks", (Attacker,), {"attack": attack}), how[3]
+    done, settings, folders = train(worker, attack, *how)
     honest = {site: found for site, found in done.figures["dice"]["by_site"].items() if site != ATTACKER}
     values = [value for found in honest.values() for value in found.values() if value is not None]
     rates = []
@@ -156,7 +186,7 @@ def run(attack: str, labels: str, order: str, method: str, rounds: int, seed: in
 def main(arguments: list[str] | None = None) -> None:
     """Run what has no result yet, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("what", choices=("run", "table", "direction"))
     parser.add_argument("--attack", choices=KINDS, action="append")
     parser.add_argument("--labels", choices=tuple(LABELS), action="append")
     parser.add_argument("--order", choices=ORDERS, action="append")
@@ -167,6 +197,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/attacks"), help="keeps images")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    if given.what == "direction":
+        for labels, order in product(given.labels or LABELS, given.order or ORDERS[-1:]):
+            print(f"{labels} labels, {order}")
+            Directions.abroad.clear()
+            train(Directions, "clean", labels, order, given.method, given.rounds, given.seed, given.cache)
+        return
     cases = product(given.labels or LABELS, given.order or ORDERS, given.attack or KINDS)
     for labels, order, attack in cases:
         name = f"{given.method}-{labels}-{order}-{attack.replace(' ', '_')}-{given.rounds}-{given.seed}.json"
