@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.fixed.bad import spoil_site
 from benchmarks.fixed.definition import ABSENT, HONEST, Case, Definition
+from benchmarks.fixed.devices import write_devices
 
 from fedefm.data.synth.consortium import default_sites, write_consortium
 from fedefm.errors import ConfigError
@@ -19,7 +20,7 @@ class Images:
 
     Attributes:
         cache: folder that keeps the drawn ones.
-        real: folder with one folder for each hospital of real images; None where there are none.
+        real: folder with one folder for each hospital of real images, and of real devices; None where there are none.
     """
 
     cache: Path
@@ -58,8 +59,11 @@ class Images:
         entry = definition.consortium(case.consortium)
         if "folders" in entry:
             return {name: self._real(name) for name in entry["folders"]}
+        place = self.cache / f"{case.consortium}-seed{case.seed}-unseen{unseen}"
+        if "devices" in entry:
+            return write_devices(place, self.real or Path(), entry["devices"], case.seed, unseen)
         written = write_consortium(
-            self.cache / f"{case.consortium}-seed{case.seed}-unseen{unseen}",
+            place,
             sites=default_sites(entry["sites"]),
             frames_per_site=entry["frames"],
             size=definition.plain["size"],

@@ -17,6 +17,8 @@ ABLATIONS = "ablations.json"
 SPLIT = "ours.json"
 HONEST = "honest"
 ABSENT = "absent"
+REAL = ("real", "devices")
+"""Groups on images that a user must have."""
 SCENARIOS = (HONEST, ABSENT, "shifted", "swapped", "retina")
 
 
@@ -25,7 +27,7 @@ class Case:
     """One run of the benchmark.
 
     Attributes:
-        consortium: `four`, `gaia` or `real`.
+        consortium: `four`, `gaia`, `real` or `devices`.
         method: name of a job, of a baseline at equal bytes, or of an ablation.
         unseen: percent of the pairs of a hospital and another's class that the hospital does not label.
         seed: of the images, of the start weights and of every random choice.
@@ -88,7 +90,7 @@ class Definition:
     def sites(self, consortium: str) -> list[str]:
         """Names of a consortium's hospitals, sorted: folders of real images, or drawn ones."""
         entry = self.consortium(consortium)
-        return sorted(entry["folders"] if "folders" in entry else default_sites(entry["sites"]))
+        return sorted(entry.get("folders") or entry.get("devices") or default_sites(entry["sites"]))
 
     def sites_of(self, case: Case) -> list[str]:
         """Names of the hospitals that take part in a case."""
@@ -101,7 +103,7 @@ class Definition:
             ConfigError: there is no such group.
         """
         if group == "all":
-            drawn = (name for name in self.plain["groups"] if name != "real")
+            drawn = (name for name in self.plain["groups"] if name not in REAL)
             return list(dict.fromkeys(case for name in drawn for case in self.cases(name)))
         if group == "ablation":
             return self._ablation_cases()

@@ -31,6 +31,19 @@ RIVALS = ("pooled", "pooled_all", "fedavg", "fedavg_rate", "fedavg_bytes", "moon
 SCENARIOS = ("shifted", "swapped", "retina", "absent")
 
 PRIMARY = ("fedavg", "fedavg_split_rate", "fedavg_45_rate", "turns", "pooled_updates", "pooled_updates_all")
+FOLDS = "unseen devices honest"
+DEVICES = (
+    "at_home",
+    "peers",
+    "fedavg",
+    "fedavg_rate",
+    "condist",
+    "lone",
+    "pooled_updates",
+    "pooled_updates_all",
+)
+ALL = frozenset(map(str, range(10)))
+"""Folds of real devices: nothing was ever chosen by any of them."""
 FRESH = frozenset(map(str, range(3, 11)))
 """Seeds that no setting was ever chosen by; claims stand on these alone."""
 
@@ -40,7 +53,7 @@ Table = Mapping[str, Mapping[str, BySeed]]
 
 def all_tables(summary: Mapping[str, Any]) -> str:
     """Every table that has a result, each under its heading."""
-    unseen, summary = summary.get("unseen", {}), searched(summary)
+    whole, unseen, summary = summary, summary.get("unseen", {}), searched(summary)
     dice, validation = summary.get("dice", {}), summary.get("validation", {})
     named = [name for name in BASELINES if name in dice]
     parts = [
@@ -60,6 +73,8 @@ def all_tables(summary: Mapping[str, Any]) -> str:
         ("One bad hospital: FedEFM's test Dice less that of others, by seed", bad_differences(summary)),
         ("Eleven hospitals on the Gaia ring, all labels unseen", by_share(summary.get("dice gaia honest", {}))),
         ("Real images, ARCADE and CHASE_DB1", by_share(summary.get("dice real honest", {}))),
+        ("Real devices: Dice of the class that a hospital never labelled", devices(whole)),
+        ("Real devices: FedEFM less the others, by fold", differences(whole.get(FOLDS, {}), OURS, DEVICES, "100", ALL)),
     ]
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts if table)
 
@@ -158,11 +173,23 @@ def _differences(table: Table, method: str) -> str:
     return f"{_mean(found):+.3f} ({', '.join(f'{value:+.3f}' for value in found)})" if found else ""
 
 
-def differences(table: Table, ours: str, rivals: Sequence[str], share: str) -> str:
-    """Ours less each rival over the fresh seeds that both have: mean with its 95 % interval, p, and Holm's p."""
+def devices(summary: Mapping[str, Any]) -> str:
+    """Methods down; catheters where only vessels are labelled, vessels where only catheters are, and their mean."""
+    names = ("unseen catheter devices honest", "unseen vessel devices honest", FOLDS)
+    tables = [summary.get(name, {}) for name in names]
+    rows = [
+        [f"`{name}`", *(spread(table.get(name, {}).get("100", {})) for table in tables), str(len(folds))]
+        for name in (OURS, *DEVICES)
+        if (folds := tables[-1].get(name, {}).get("100", {}))
+    ]
+    return markdown(["method", "catheter", "vessel", "mean", "folds"], rows)
+
+
+def differences(table: Table, ours: str, rivals: Sequence[str], share: str, seeds: frozenset[str] = FRESH) -> str:
+    """Ours less each rival over the seeds that both have: mean with its 95 % interval, p, and Holm's p."""
     found = {}
     for name in rivals:
-        pair = [_fresh(table.get(method, {}).get(share, {})) for method in (ours, name)]
+        pair = [_of(seeds, table.get(method, {}).get(share, {})) for method in (ours, name)]
         if (one := difference(*pair)) is not None and len(one.seeds) > 1:
             found[name] = one
     adjusted = holm({name: one.p for name, one in found.items()})
@@ -179,8 +206,8 @@ def differences(table: Table, ours: str, rivals: Sequence[str], share: str) -> s
     return markdown([f"`{ours}` less", "mean (95 % interval)", "p", "Holm's p", "seeds"], rows)
 
 
-def _fresh(values: BySeed) -> dict[int, float]:
-    return {int(seed): value for seed, value in values.items() if seed in FRESH and value is not None}
+def _of(seeds: frozenset[str], values: BySeed) -> dict[int, float]:
+    return {int(seed): value for seed, value in values.items() if seed in seeds and value is not None}
 
 
 def spread(by_seed: BySeed) -> str:

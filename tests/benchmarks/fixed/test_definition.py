@@ -87,7 +87,8 @@ def test_the_shares_of_unseen_labels_mean_what_the_page_says() -> None:
 def test_every_case_has_settings_of_equal_steps(group: str) -> None:
     for case in dict.fromkeys(Case(c.consortium, c.method, c.unseen, 0, c.scenario) for c in DEFINITION.cases(group)):
         settings = case_settings(DEFINITION, case)  # refuses unequal steps
-        assert settings.size == DEFINITION.plain["size"] and settings.to_dict()["model"]["encoder"] == "tu-test_resnet"
+        assert settings.size == DEFINITION.consortium(case.consortium).get("size", DEFINITION.plain["size"])
+        assert settings.to_dict()["model"]["encoder"] == "tu-test_resnet"
 
 
 def test_our_job_and_its_variants_share_the_steps_out_in_their_own_way_and_baselines_do_not() -> None:
@@ -99,7 +100,7 @@ def test_our_job_and_its_variants_share_the_steps_out_in_their_own_way_and_basel
             assert {key: schedule[key] for key in own} == {key: wanted[key] for key in own}, method
 
 
-@pytest.mark.parametrize("consortium", ["four", "gaia", "real"])
+@pytest.mark.parametrize("consortium", ["four", "gaia", "real", "devices"])
 def test_fedavg_at_equal_bytes_moves_what_fedefm_moves(consortium: str) -> None:
     """Models through the server: FedAvg two a hospital and round; FedEFM two a visit, its teachers, and two more."""
     sites = DEFINITION.sites(consortium)
@@ -142,8 +143,10 @@ def test_neither_the_lists_of_runs_nor_another_consortium_change_a_hash(tmp_path
 
 
 def test_real_images_are_asked_for_and_are_no_part_of_all(tmp_path: Path) -> None:
+    for group in ("real", "devices"):
+        cases = DEFINITION.cases(group)
+        assert {case.consortium for case in cases} == {group} and not set(cases) & set(DEFINITION.cases("all"))
     cases = DEFINITION.cases("real")
-    assert {case.consortium for case in cases} == {"real"} and not set(cases) & set(DEFINITION.cases("all"))
     (tmp_path / "arcade").mkdir()
     for images in (Images(tmp_path), Images(tmp_path, tmp_path)):
         with pytest.raises(ConfigError, match="--real"):
