@@ -5,10 +5,10 @@ import logging
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import ReservedKey
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.fl_exception import UnsafeComponentError
 from nvflare.fuel.f3.cellnet.core_cell import CoreCell
@@ -17,7 +17,9 @@ from nvflare.fuel.f3.message import Message
 from nvflare.fuel.f3.stats_pool import StatsPoolManager
 from nvflare.fuel.sec.audit import AuditService
 
+from fedefm.flare.foundation_executor import FoundationExecutor
 from fedefm.flare.orders import ACTION, SECONDS, Claim, OrderGuard, Tally, claim_of, wrong_at_hospital, wrong_at_server
+from support.flare_site import job_context
 
 JOB = "3b0f8c1e-0000-4000-8000-000000000000"
 ADMIN = "_admin_9f0b5a52-64ff-4f6c-9a0c-0f3b7d4b7c11"
@@ -36,6 +38,8 @@ ORDERS |= {("server_parent_listener", topic) for topic in ("update_run_status", 
 ORDERS |= {("client_command", "abort"), ("admin", "train.abort"), ("_net_manager", "stop_cell"), ("hci_channel", "x")}
 ORDERS |= {("cellnet.channel", "bulk"), ("aux_communication", "__end_run__"), ("credential_manager", "key_exchange")}
 
+WHOLE_WORK = [("server", one) for one in sorted(MAIN)] + [(f"server.{JOB}", one) for one in sorted(WORK)]
+
 names = st.sampled_from(NAMES)
 junk = st.one_of(st.none(), st.integers(), st.binary(), st.lists(st.text()), st.dictionaries(st.text(), st.text()))
 purposes = st.sampled_from(sorted(MAIN | WORK | ORDERS | {("return_only", "server_command:get_task")}))
@@ -48,11 +52,13 @@ def claim(**more):
     return Claim(**(plain | {"channel": "task", "topic": "heart_beat"} | more))
 
 
-def may(peer, origin, destination, kind, purpose, stream, failed, error):
+def may(peer, origin, destination, kind, purpose, name, certificate, stream, failed, error):
     """The same rule, written as a list of what passes."""
     if peer in SERVERS:
         return origin in SERVERS
     site = peer.partition(".")[0]
+    if name is not None and name != (certificate or site):
+        return False
     if origin.partition(".")[0] != site or destination not in SERVERS:
         return False
     to_main, about_itself = destination == "server", failed is not None and failed.partition(".")[0] == site
@@ -71,17 +77,26 @@ def may(peer, origin, destination, kind, purpose, stream, failed, error):
     return purpose in MAIN if to_main else purpose in WORK or purpose[0] == "return_only"
 
 
-@given(names, names, names, kinds, purposes, streams, st.none() | names, st.sampled_from([None, "BlobSizeError", "x"]))
-def test_every_combination_of_connection_name_and_purpose(
-    peer, origin, destination, kind, purpose, stream, failed, error
-):
-    found = wrong_at_server(Claim(peer, origin, destination, kind, *purpose, stream, failed, error))
-    assert (found is None) is may(peer, origin, destination, kind, purpose, stream, failed, error), found
+certificates = st.sampled_from([None, "hospital-a", "hospital-b"])
+faults = st.tuples(streams, st.none() | names, st.sampled_from([None, "BlobSizeError", "x"]))
+
+
+@given(names, names, names, kinds, purposes, st.tuples(st.none() | names, certificates), faults)
+@settings(max_examples=500)
+def test_every_combination_of_connection_name_and_purpose(peer, origin, to, kind, purpose, papers, fault):
+    found = wrong_at_server(Claim(peer, origin, to, kind, *purpose, *papers, *fault))
+    assert (found is None) is may(peer, origin, to, kind, purpose, *papers, *fault), found
 
 
 def test_no_order_passes_from_any_hospital_in_any_name_to_anybody():
     for peer, name, to, order in product(SITES, NAMES, NAMES, sorted(ORDERS)):
         assert wrong_at_server(Claim(peer, name, to, "req", *order)), (peer, name, to, order)
+
+
+def test_a_hospitals_work_passes_with_its_own_token_and_not_with_the_servers():
+    for peer, (to, purpose) in product(("hospital-b", f"hospital-b.{JOB}"), WHOLE_WORK):
+        assert wrong_at_server(Claim(peer, peer, to, "req", *purpose, "hospital-b", "hospital-b")) is None, purpose
+        assert wrong_at_server(Claim(peer, peer, to, "req", *purpose, "server", "hospital-b")) == "in another's name"
 
 
 def test_the_servers_own_orders_pass():
@@ -131,6 +146,7 @@ def cell(request):
     made = CoreCell(fqcn=request.param, root_url="tcp://localhost:1", secure=False, credentials={})
     made.done = []
     made.register_request_cb("server_command", "*", obey, made.done)
+    made.register_request_cb("task", "report_job_failure", obey, made.done)
     yield made
     CoreCell.ALL_CELLS.pop(request.param)
     for name in set(StatsPoolManager.pools) - before:
@@ -154,10 +170,10 @@ class Engine:
         return self
 
 
-def deliver(cell, peer, **claimed):
+def deliver(cell, peer, payload=b"", **claimed):
     head = {"msg_type": "req", "channel": "server_command", "topic": "abort", "destination": cell.get_fqcn()}
     head |= {"origin": peer} | claimed
-    message = Message({f"cn__{key}": value for key, value in head.items()}, b"")
+    message = Message({f"cn__{key}": value for key, value in head.items()}, payload)
     cell.process_message(Endpoint(peer), None, CoreCell.APP_ID, message)
 
 
@@ -206,6 +222,17 @@ def test_a_server_whose_messages_cannot_be_checked_does_not_start(cell):
         start(None)
 
 
+@pytest.mark.parametrize("cell", ["server"], indirect=True)
+def test_a_hospitals_failure_is_not_that_of_the_job(cell):
+    start(cell)
+    for code, taken in ((0, 0), (1, 127), (9, 127), (101, 127), (102, 127), (True, 127), ("x", 127), (None, 127)):
+        report = {"job_id": JOB, "code": code, "reason": "so it says"}
+        deliver(cell, "hospital-b", report, channel="task", topic="report_job_failure")
+        assert cell.done.pop().payload == report | {"code": taken}
+    deliver(cell, "hospital-b", "no report", channel="task", topic="report_job_failure")
+    assert cell.done.pop().payload == "no report"
+
+
 def test_a_stream_is_what_it_carries_and_a_returned_message_what_it_was():
     carried = {"cn__channel": STREAM, "cn__topic": "sm__DATA", "sm__ch": "server_command", "sm__tp": "abort"}
     found = claim_of(Message(carried, None))
@@ -213,6 +240,17 @@ def test_a_stream_is_what_it_carries_and_a_returned_message_what_it_was():
     for before, failed in (({"cn__destination": "hospital-a"}, "hospital-a"), (["x"], None), (None, None)):
         back = {"cn__msg_type": "return", "cn__original_headers": before, "sm__fd": "another"}
         assert claim_of(Message(back, None)).failed == failed
+
+
+@pytest.mark.parametrize("cell", [f"hospital-b.{JOB}"], indirect=True)
+@pytest.mark.parametrize("secure", [True, False])
+def test_a_hospitals_process_of_a_job_checks_as_well_where_sites_are_apart(cell, tmp_path, secure):
+    fl_ctx = job_context(tmp_path, "foundation.json", {})
+    fl_ctx.get_engine().cell = Engine(cell)
+    fl_ctx.set_prop(FLContextKey.SECURE_MODE, secure, private=True, sticky=False)
+    FoundationExecutor().handle_event(EventType.START_RUN, fl_ctx)
+    deliver(cell, "server", origin=f"hospital-a.{JOB}")
+    assert len(cell.done) == (0 if secure else 1)
 
 
 def test_the_kits_of_server_and_hospital_have_it():

@@ -20,7 +20,7 @@ from typing import Any
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
-from nvflare.apis.fl_constant import ReservedTopic, ServerCommandNames
+from nvflare.apis.fl_constant import CellMessageAuthHeaderKey, ReservedTopic, ServerCommandNames
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.fl_exception import UnsafeComponentError
 from nvflare.fuel.f3.cellnet.defs import (
@@ -53,6 +53,7 @@ from nvflare.fuel.utils.admin_name_utils import is_valid_admin_client_name
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from fedefm.errors import visible
+from fedefm.flare.outcomes import keep_failures_at_home
 
 LOG = logging.getLogger(__name__)
 SERVER = FQCN.ROOT_SERVER
@@ -104,6 +105,8 @@ class Claim:
         kind: a request, a reply, or a request that comes back undelivered.
         channel: what it is for; of a stream, what the stream is for.
         topic: the same, more closely.
+        name: whose token it brings; None for nobody's.
+        certificate: the name on the certificate of the connection; None where it has none, inside one machine.
         stream: the topic of the stream's part, None where the message is no part of one.
         failed: of what comes back undelivered, the end point that it was for.
         error: of a stream's part, the kind of error that it tells.
@@ -115,6 +118,8 @@ class Claim:
     kind: Any
     channel: Any
     topic: Any
+    name: Any = None
+    certificate: Any = None
     stream: Any = None
     failed: Any = None
     error: Any = None
@@ -137,6 +142,8 @@ def claim_of(message: Message) -> Claim:
         kind=head(MessageHeaderKey.MSG_TYPE),
         channel=channel,
         topic=topic,
+        name=head(CellMessageAuthHeaderKey.CLIENT_NAME),
+        certificate=message.get_prop(MessagePropKey.COMMON_NAME),
         stream=stream,
         failed=failed,
         error=head(StreamHeaderKey.ERROR_TYPE),
@@ -151,7 +158,8 @@ def wrong_at_server(claim: Claim) -> str | None:
     """
     if family(claim.peer) == SERVER:
         return None if family(claim.origin) == SERVER else "in another's name"
-    if not family(claim.peer) or family(claim.origin) != family(claim.peer):
+    own = claim.certificate or family(claim.peer)
+    if not family(claim.peer) or family(claim.origin) != family(claim.peer) or claim.name not in (None, own):
         return "in another's name"
     if not isinstance(claim.destination, str) or family(claim.destination) != SERVER:
         return "to another hospital"
@@ -280,8 +288,7 @@ def watch_over(cell: Any, tally: Tally) -> None:
         reason = wrong(claim)
         if reason is None:
             return None
-        certificate = message.get_prop(MessagePropKey.COMMON_NAME) or claim.peer
-        tell(tally.note(_short(certificate), described(claim, reason), time.monotonic()))
+        tell(tally.note(_short(claim.certificate or claim.peer), described(claim, reason), time.monotonic()))
         return make_reply(ReturnCode.AUTHENTICATION_ERROR)
 
     registry.set(ANY, ANY, [Callback(refuse, (), {}), *registry.reg.get(here, ())])
@@ -309,7 +316,10 @@ class OrderGuard(FLComponent):
         """
         if event_type == EventType.SYSTEM_BOOTSTRAP:
             try:
-                watch_over(fl_ctx.get_engine().get_cell().core_cell, self._tally)
+                core_cell = fl_ctx.get_engine().get_cell().core_cell
+                watch_over(core_cell, self._tally)
+                if core_cell.get_fqcn() == SERVER:
+                    keep_failures_at_home(core_cell)
             except Exception as error:
                 raise UnsafeComponentError(f"messages cannot be checked ({type(error).__name__}: {error})") from error
         elif event_type in (EventType.CLIENT_HEARTBEAT_PROCESSED, EventType.SYSTEM_END):
