@@ -12,6 +12,7 @@ from fedefm.exchange.messages import Stage
 from fedefm.federation import sites
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JobLog, collect, signed_job, small_settings, theta_of
+from fedefm.files import write_whole
 from fedefm.flare.orders import ACTION
 from fedefm.foundation.run import run_in_process
 from fedefm.maths.fingerprint import weights_sha256
@@ -73,6 +74,22 @@ def orders(job_id):
     return plain + hidden
 
 
+def own_work(job_id):
+    """What passes as a hospital's own work, and ends everybody's job where FLARE is as it is."""
+    job = f"server.{job_id}"
+    event = {"headers": {"_event_type": "_fatal_system_error"}}
+    return [
+        {"channel": "task", "topic": "report_job_failure", "to": "server", "data": {"code": 101, "reason": "none"}},
+        {"channel": "aux_communication", "topic": "fed.event", "to": job, "data": event, "way": "stream"},
+        {"channel": "aux_communication", "topic": "fed.event", "to": job, "data": event},
+        {"channel": "server_command", "topic": "submit_update", "to": job, "way": "garbage"},
+    ]
+
+
+def all_of_it(job_id):
+    return [one | {"job_id": job_id} for one in own_work(job_id)] + orders(job_id)
+
+
 @pytest.fixture(scope="module")
 def consortium(place, folders, tmp_path_factory):
     """Hospitals a and b as they are, c a rogue."""
@@ -84,36 +101,50 @@ def consortium(place, folders, tmp_path_factory):
         yield kit
 
 
+class Rogue:
+    """Has the rogue send its orders once, in the midst of a job; keeps what happened in the job after their answers."""
+
+    def __init__(self, kit, orders):
+        self.kit, self.orders, self.after = kit, orders, []
+        self.sent = False
+
+    def __call__(self, event):
+        if (self.kit / ANSWERS).exists():
+            self.after.append(event)
+        elif isinstance(event, StageStarted) and event.stage is Stage.OVERSEAS and not self.sent:
+            write_whole(self.kit / ORDERS, json.dumps(self.orders))
+            self.sent = True
+
+
 def run(place, kit, settings, folder, given):
-    """A job in whose midst the rogue sends what `given` makes of the job's id; id, status, and the answers it got."""
+    """A job in whose midst the rogue sends what `given` makes of the job's id; id, status, rogue, its answers."""
     (kit / ANSWERS).unlink(missing_ok=True)
     lead = Console(place.kit(place.people["lead"]))
-
-    def speak(event):
-        if isinstance(event, StageStarted) and event.stage is Stage.OVERSEAS and not (kit / ORDERS).exists():
-            (kit / ORDERS).write_text(json.dumps(given(job_id)))
-
     job_id = lead.submit(signed_job(folder / "job", settings, place))
-    try:
-        status = lead.watch(job_id, JobLog(place, job_id, speak), 300.0)
-        assert (kit / ORDERS).exists()
-        until((kit / ANSWERS).exists, 200)
-    finally:
-        (kit / ORDERS).unlink(missing_ok=True)
-    return lead, job_id, status, json.loads((kit / ANSWERS).read_text())
+    rogue = Rogue(kit, given(job_id))
+    status = lead.watch(job_id, JobLog(place, job_id, rogue), 300.0)
+    assert rogue.sent
+    until((kit / ANSWERS).exists, 100)
+    return lead, job_id, status, rogue, json.loads((kit / ANSWERS).read_text())
+
+
+def counted(audit):
+    """How many messages the audit says were refused, after holding each line to the rogue's name."""
+    lines = [line for line in audit().splitlines() if f"[A:{ACTION}]" in line]
+    assert all(f"[U:{ROGUE}]" in line for line in lines)
+    return len(lines), int(lines[-1].split("refused, ")[1].split()[0]) if lines else 0
 
 
 def test_t9_orders_of_a_hospital_are_ignored_and_the_audit_names_it(place, folders, consortium, tmp_path):
     settings = small_settings(3)
     expected = weights_sha256(theta_of(run_in_process(settings, folders).state.theta))
     log, audit = (Ear(place.kit(place.server) / name) for name in ("log.txt", "audit.log"))
-    lead, job_id, status, answers = run(place, consortium, settings, tmp_path, orders)
-    assert status == COMPLETED
-    assert set(answers) == {"timeout"}  # no word comes back
+    lead, job_id, status, rogue, answers = run(place, consortium, settings, tmp_path, all_of_it)
+    assert status == COMPLETED and rogue.after
+    refused = answers[len(own_work(job_id)) :]
+    assert answers[0] == "ok" and set(refused) == {"timeout"}  # to orders no word comes back
     record = collect(lead.download(job_id, tmp_path / "download"), tmp_path / "out")
     assert record["lost"] == []
     assert load_weights(tmp_path / "out" / "theta.safetensors").sha256 == expected
-    refused = [line for line in audit().splitlines() if f"[A:{ACTION}]" in line]
-    assert refused and all(f"[U:{ROGUE}]" in line for line in refused)
-    assert len(refused) < len(answers) / 4 and f"refused, {len(answers)} of this certificate" in refused[-1]
-    assert f"{ROGUE}: a message" in log()
+    until(lambda: counted(audit)[1] >= len(refused), 150)
+    assert counted(audit)[0] <= 4 and f"{ROGUE}: a message" in log()
