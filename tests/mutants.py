@@ -382,7 +382,7 @@ MUTANTS = (
     ),
     Mutant(
         "T9 a hospital listens to the server alone",
-        ((ORDERS, "family(claim.origin) in known else", "claim.origin else"),),
+        ((ORDERS, "family(claim.origin) in known", "claim.origin"),),
         ("tests/flare/test_orders.py",),
     ),
     Mutant(

@@ -77,13 +77,13 @@ def outlive_what_cannot_be_decoded(cell: Any) -> None:
 
 def hear_receivers_alone(core_cell: Any) -> None:
     """Of a stream that goes to one hospital, let that one alone say how far it is."""
-    acknowledge = core_cell.req_reg.find(STREAM_CHANNEL, STREAM_ACK_TOPIC).cb
+    acknowledge = core_cell.req_reg.find(STREAM_CHANNEL, STREAM_ACK_TOPIC)
 
     def from_its_receiver(message: Message) -> None:
         task = ByteStreamer.tx_task_map.get(message.get_header(StreamHeaderKey.STREAM_ID))
         if task is not None and task.target != message.get_header(MessageHeaderKey.ORIGIN):
             LOG.warning("word of a stream from whom it does not go to is refused")
             return
-        acknowledge(message)
+        acknowledge.cb(message, *acknowledge.args, **acknowledge.kwargs)
 
     core_cell.register_request_cb(STREAM_CHANNEL, STREAM_ACK_TOPIC, from_its_receiver)

@@ -11,6 +11,7 @@ against the certificate, and passes only if it stands on the list of what a hosp
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Collection, Iterable
@@ -179,10 +180,8 @@ def wrong_at_hospital(claim: Claim, site: str) -> str | None:
         claim: what it claims.
         site: the hospital's name.
     """
-    mine = (SERVER, site)
-    return (
-        None if family(claim.peer) in mine and family(claim.origin) in mine else "of neither the server nor this site"
-    )
+    known = (SERVER, site)
+    return None if family(claim.peer) in known and family(claim.origin) in known else "of another site"
 
 
 def family(name: Any) -> str:
@@ -323,4 +322,5 @@ class OrderGuard(FLComponent):
             except Exception as error:
                 raise UnsafeComponentError(f"messages cannot be checked ({type(error).__name__}: {error})") from error
         elif event_type in (EventType.CLIENT_HEARTBEAT_PROCESSED, EventType.SYSTEM_END):
-            tell(self._tally.rest(time.monotonic()))
+            over = event_type == EventType.SYSTEM_END
+            tell(self._tally.rest(math.inf if over else time.monotonic()))

@@ -26,13 +26,13 @@ def keep_failures_at_home(core_cell: Any) -> None:
     Raises:
         AttributeError: FLARE takes no such reports there.
     """
-    take = core_cell.req_reg.find(*REPORT).cb
+    take = core_cell.req_reg.find(*REPORT)
 
-    def at_home(request: Message) -> Message:
+    def at_home(request: Message) -> Message | None:
         """FLARE's answer to a report of success, or of an end of which nothing is known."""
         if isinstance(request.payload, dict):
             request.payload = request.payload | {JobFailureMsgKey.CODE: known(request.payload)}
-        return take(request)
+        return take.cb(request, *take.args, **take.kwargs)
 
     core_cell.register_request_cb(*REPORT, at_home)
 
