@@ -40,9 +40,11 @@ ORDERS |= {("cellnet.channel", "bulk"), ("aux_communication", "__end_run__"), ("
 
 WHOLE_WORK = [("server", one) for one in sorted(MAIN)] + [(f"server.{JOB}", one) for one in sorted(WORK)]
 
+SUBMIT = {("aux_communication", f"ObjectStreamer.{what}") for what in ("Request", "Abort")}
+
 names = st.sampled_from(NAMES)
 junk = st.one_of(st.none(), st.integers(), st.binary(), st.lists(st.text()), st.dictionaries(st.text(), st.text()))
-purposes = st.sampled_from(sorted(MAIN | WORK | ORDERS | {("return_only", "server_command:get_task")}))
+purposes = st.sampled_from(sorted(MAIN | WORK | ORDERS | SUBMIT | {("return_only", "server_command:get_task")}))
 streams = st.sampled_from([None, "sm__DATA", "sm__ACK", "sm__ERROR", "sm__CERT"])
 kinds = st.sampled_from(["req", "reply", "return", "other"])
 
@@ -71,10 +73,15 @@ def may(peer, origin, destination, kind, purpose, name, certificate, stream, fai
     if stream in ("sm__ACK", "sm__ERROR"):
         return (failed is None or about_itself) and error != "BlobSizeError"
     if peer == ADMIN:
-        people = {("task", "challenge"), ("task", "register"), ("cellnet.channel", "bye"), ("hci_channel", "x")}
+        people = {
+            ("task", "challenge"),
+            ("task", "register"),
+            ("cellnet.channel", "bye"),
+            ("hci_channel", "x"),
+        } | SUBMIT
         people |= {purpose for purpose in WORK if purpose[0] == "download_service__"}
         return to_main and (purpose in people or purpose[0] == "return_only")
-    return purpose in MAIN if to_main else purpose in WORK or purpose[0] == "return_only"
+    return purpose[0] == "return_only" or purpose in (MAIN if to_main else WORK)
 
 
 certificates = st.sampled_from([None, "hospital-a", "hospital-b"])

@@ -51,6 +51,7 @@ from nvflare.fuel.f3.streaming.stream_const import (
 from nvflare.fuel.f3.streaming.stream_types import BlobSizeError
 from nvflare.fuel.sec.audit import AuditService
 from nvflare.fuel.utils.admin_name_utils import is_valid_admin_client_name
+from nvflare.private.stream_runner import TOPIC_STREAM_ABORT, TOPIC_STREAM_REQUEST
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from fedefm.errors import visible
@@ -65,7 +66,7 @@ SECONDS = 60.0  # between two lines about one certificate
 Purpose = tuple[str, str]  # channel and topic; the topic may be ANY
 
 REPLIES: frozenset[Purpose] = frozenset({(CellChannel.RETURN_ONLY, ANY)})
-TO_MAIN: frozenset[Purpose] = frozenset(
+TO_MAIN: frozenset[Purpose] = REPLIES | frozenset(
     {
         (CellChannel.SERVER_MAIN, CellChannelTopic.Challenge),
         (CellChannel.SERVER_MAIN, CellChannelTopic.Register),
@@ -90,6 +91,8 @@ OF_PEOPLE: frozenset[Purpose] = REPLIES | {
     (CellChannel.SERVER_MAIN, CellChannelTopic.Register),
     (CellChannel.CELLNET, CellChannelTopic.Bye),
     (CellChannel.HCI, ANY),
+    (CellChannel.AUX_COMMUNICATION, TOPIC_STREAM_REQUEST),  # a job on its way to the server
+    (CellChannel.AUX_COMMUNICATION, TOPIC_STREAM_ABORT),
     (OBJ_DOWNLOADER_CHANNEL, OBJ_DOWNLOADER_TOPIC),
     (OBJ_DOWNLOADER_CHANNEL, SOURCE_FAILURE_TOPIC),
 }
