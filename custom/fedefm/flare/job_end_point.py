@@ -60,7 +60,8 @@ def take_figures_alone(handlers: dict[str, Handler]) -> None:
     def figures(topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
         if request.get_header(FedEventHeader.EVENT_TYPE) != FIGURES:
             LOG.warning("an event of a hospital that is no figure is refused")
-            return make_reply(ReturnCode.BAD_REQUEST_DATA)
+            refused: Shareable = make_reply(ReturnCode.BAD_REQUEST_DATA)
+            return refused
         return fire(topic=topic, request=request, fl_ctx=fl_ctx)
 
     handlers[FED_EVENT_TOPIC] = figures

@@ -14,7 +14,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -282,7 +282,9 @@ def watch_over(cell: Any, tally: Tally) -> None:
     here = f"{ANY}:{ANY}"
     if set(registry.reg) - {here}:
         raise UnsafeComponentError("a filter of a single channel hides the one of all channels")
-    wrong = wrong_at_server if name == SERVER else partial(wrong_at_hospital, site=family(name))
+    wrong: Callable[[Claim], str | None] = wrong_at_server
+    if name != SERVER:
+        wrong = partial(wrong_at_hospital, site=family(name))
 
     def refuse(message: Message) -> Message | None:
         """Drop a message that must not pass; FLARE drops it as well if this fails."""
@@ -291,7 +293,8 @@ def watch_over(cell: Any, tally: Tally) -> None:
         if reason is None:
             return None
         tell(tally.note(_short(claim.certificate or claim.peer), described(claim, reason), time.monotonic()))
-        return make_reply(ReturnCode.AUTHENTICATION_ERROR)
+        dropped: Message = make_reply(ReturnCode.AUTHENTICATION_ERROR)
+        return dropped
 
     registry.set(ANY, ANY, [Callback(refuse, (), {}), *registry.reg.get(here, ())])
 

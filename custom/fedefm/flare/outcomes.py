@@ -32,7 +32,8 @@ def keep_failures_at_home(core_cell: Any) -> None:
         """FLARE's answer to a report of success, or of an end of which nothing is known."""
         if isinstance(request.payload, dict):
             request.payload = request.payload | {JobFailureMsgKey.CODE: known(request.payload)}
-        return take.cb(request, *take.args, **take.kwargs)
+        answer: Message | None = take.cb(request, *take.args, **take.kwargs)
+        return answer
 
     core_cell.register_request_cb(*REPORT, at_home)
 
