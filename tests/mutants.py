@@ -53,6 +53,7 @@ TRUST, DOCTOR, LOCAL = "custom/fedefm/trust/", "custom/fedefm/doctor/", "workspa
 EXCHANGE = "custom/fedefm/exchange/"
 FEDERATION = "tests/federation/test_"
 GUARD, KEPT = "custom/fedefm/flare/job_guard.py", "custom/fedefm/training/kept.py"
+ORDERS, JOB_END_POINT = "custom/fedefm/flare/orders.py", "custom/fedefm/flare/job_end_point.py"
 STORE = "custom/fedefm/training/weights_store"
 DEIDENTIFY = "custom/fedefm/data/deidentify/"
 MEETING, PAIRS = "custom/fedefm/survey/meeting.py", "tests/survey/test_pairs.py"
@@ -358,6 +359,57 @@ MUTANTS = (
             ),
         ),
         ("tests/flare/test_removed.py",),
+    ),
+    Mutant(
+        "T9 messages are held against the connection that they came by",
+        ((ORDERS, "[Callback(refuse, (), {}), *registry.reg.get(here, ())]", "registry.reg.get(here, [])"),),
+        (f"{FEDERATION}orders.py",),
+    ),
+    Mutant(
+        "T9 nobody speaks in another's name",
+        ((ORDERS, "not family(claim.peer) or family(claim.origin) != family(claim.peer) or ", ""),),
+        ("tests/flare/test_orders.py",),
+    ),
+    Mutant(
+        "T9 nobody brings another's token",
+        ((ORDERS, " or claim.name not in (None, own)", ""),),
+        ("tests/flare/test_orders.py",),
+    ),
+    Mutant(
+        "T9 a hospital sends nothing to another",
+        ((ORDERS, '        return "to another hospital"\n', "        return None\n"),),
+        ("tests/flare/test_orders.py",),
+    ),
+    Mutant(
+        "T9 a hospital listens to the server alone",
+        ((ORDERS, "family(claim.origin) in known", "claim.origin"),),
+        ("tests/flare/test_orders.py",),
+    ),
+    Mutant(
+        "T9 a hospital's failure is not that of the job",
+        (("custom/fedefm/flare/outcomes.py", "JobReturnCode.SUCCESS else JobReturnCode.UNKNOWN", "0 else code"),),
+        ("tests/flare/test_orders.py",),
+    ),
+    Mutant(
+        "T9 of a hospital's events its figures alone are fired",
+        ((JOB_END_POINT, "EVENT_TYPE) != FIGURES:", "EVENT_TYPE) is FIGURES:"),),
+        ("tests/flare/test_job_end_point.py",),
+    ),
+    Mutant(
+        "T9 what cannot be decoded does not end the job's process",
+        (
+            (
+                JOB_END_POINT,
+                "        adapter.my_info = FqcnInfo(SERVER)\n",
+                "        adapter.my_info = adapter.my_info\n",
+            ),
+        ),
+        ("tests/flare/test_job_end_point.py",),
+    ),
+    Mutant(
+        "T9 a stream is ended by its receiver alone",
+        ((JOB_END_POINT, "if task is not None and task.target !=", "if task is None and None is not"),),
+        ("tests/flare/test_job_end_point.py",),
     ),
     Mutant(
         "weights from a hospital's store are hashed again",

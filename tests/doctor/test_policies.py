@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from fedefm.doctor.finding import FAIL, PASS, WARN, Finding, guarded
-from fedefm.doctor.policies import classes, job_guard, log_streaming, rights, scopes
+from fedefm.doctor.policies import classes, job_guard, log_streaming, order_guard, rights, scopes
+from fedefm.kits.kit import HOSPITAL, SERVER
 
-HOSPITAL = Path(__file__).parents[2] / "workspace_templates" / "hospital" / "local"
+TEMPLATES = Path(__file__).parents[2] / "workspace_templates"
 
 
-def read(name: str) -> dict:
-    return json.loads((HOSPITAL / name).read_text())
+def read(name: str, role: str = HOSPITAL) -> dict:
+    return json.loads((TEMPLATES / role / "local" / name).read_text())
 
 
 def status(found) -> list[str]:
@@ -68,6 +69,14 @@ def test_without_the_guard_or_with_log_streaming_it_fails() -> None:
     bare["components"] = [one for one in plain["components"] if one.get("id") != "app_deployer"]
     assert status(job_guard(bare)) == [FAIL]
     assert status(log_streaming(plain | {"allow_log_streaming": True})) == [FAIL]
+
+
+@pytest.mark.parametrize(("role", "found"), [(SERVER, FAIL), (HOSPITAL, WARN)])
+def test_without_the_check_of_orders_a_server_does_not_start_and_a_hospital_is_told(role: str, found: str) -> None:
+    plain = read("resources.json", role)
+    assert status(order_guard(plain, role)) == [PASS]
+    plain["components"] = [one for one in plain["components"] if one.get("id") != "order_guard"]
+    assert status(order_guard(plain, role)) == [found]
 
 
 def test_a_check_that_raises_is_a_fail_with_a_remedy() -> None:

@@ -16,6 +16,7 @@ from fedefm.kits.kit import HOSPITAL, Kit, read_object
 from fedefm.kits.limits import LIMITS_FILE, MEGABYTE, read_limits
 
 GUARD = "fedefm.flare.job_guard.JobGuard"
+ORDERS = "fedefm.flare.orders.OrderGuard"
 NEVER = ("byoc", "server-predeployed-flwr")  # code that a job brings along
 NEEDED = frozenset(
     {
@@ -44,6 +45,7 @@ def policies(kit: Kit) -> Iterator[Finding]:
         resources = files["resources.json"]
         yield from classes(resources)
         yield from log_streaming(resources)
+        yield from order_guard(resources, kit.role)
         yield from job_guard(resources) if kit.role == HOSPITAL else storage(resources, kit.folder)
     if LIMITS_FILE in files:
         yield from limits(kit)
@@ -131,6 +133,16 @@ def job_guard(plain: Mapping[str, Any]) -> Iterator[Finding]:
         yield failed("job guard", f"resources.json does not name {GUARD} as app_deployer: jobs run unverified", FETCH)
         return
     yield passed("job guard", "jobs are verified before they are deployed")
+
+
+def order_guard(plain: Mapping[str, Any], role: str) -> Iterator[Finding]:
+    """The component that refuses orders of whoever may give none; the server's carries no order on to a hospital."""
+    components = [one for one in plain.get("components") or () if isinstance(one, dict)]
+    if ORDERS not in [one.get("path") for one in components]:
+        finding = warned if role == HOSPITAL else failed
+        yield finding("order guard", f"resources.json does not name {ORDERS}: a hospital may end others' jobs", FETCH)
+        return
+    yield passed("order guard", "orders come from the server alone")
 
 
 def storage(plain: Mapping[str, Any], kit: Path) -> Iterator[Finding]:

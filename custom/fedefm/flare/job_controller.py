@@ -16,6 +16,7 @@ from nvflare.apis.signal import Signal
 from fedefm.errors import FedefmError, visible
 from fedefm.exchange.events import Event
 from fedefm.flare.envelope import register_decomposers
+from fedefm.flare.job_end_point import guard_job
 from fedefm.flare.job_files import output_folder, settings_path
 from fedefm.flare.progress import failed_line, finished_line, to_line, to_text
 from fedefm.flare.removed import kit_of, removed_sites
@@ -51,8 +52,13 @@ class JobController(Controller, ABC):
         """Write weights and the record into the output folder."""
 
     def start_controller(self, fl_ctx: FLContext) -> None:
-        """Get ready to carry tensors."""
+        """Get ready to carry tensors, and to outlive what a hospital sends.
+
+        Raises:
+            KeyError, AttributeError: FLARE is not as it was when this was written; the job does not begin.
+        """
         register_decomposers()
+        guard_job(fl_ctx)
 
     def stop_controller(self, fl_ctx: FLContext) -> None:
         """Nothing stays open."""

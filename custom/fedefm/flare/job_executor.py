@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
+from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
@@ -30,6 +31,7 @@ from fedefm.flare.envelope import (
 from fedefm.flare.filters import check_filters, remember_sent
 from fedefm.flare.job_files import output_folder, seen_weights_folder, settings_path, site_folder
 from fedefm.flare.metrics import send_scalars
+from fedefm.flare.orders import Tally, watch_over
 from fedefm.flare.site_config import SiteConfig, load_site_config
 from fedefm.training.site import Site
 from fedefm.training.weights_store import WeightsStore
@@ -72,6 +74,8 @@ class JobExecutor(Executor, ABC):
         if event_type != EventType.START_RUN:
             return
         register_decomposers()
+        if fl_ctx.get_prop(FLContextKey.SECURE_MODE, False):  # not in the simulator, where all is one process
+            watch_over(fl_ctx.get_engine().get_cell().core_cell, Tally())
         try:
             self._opened = self._open(fl_ctx)
         except FedefmError as error:
