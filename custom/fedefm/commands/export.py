@@ -31,7 +31,8 @@ def add(commands: Any) -> None:
         default="onnx",
         metavar="FORMAT",
         help="onnx: the network, for any runtime. torchscript: grey image to labels, for torch alone. "
-        "monai: a bundle that `python -m monai.bundle run` runs. hf: a model repository for Hugging Face (default: onnx)",
+        "monai: a bundle that `python -m monai.bundle run` runs. hf: a model repository for Hugging Face. "
+        "Default: onnx",
     )
     parser.add_argument(
         "--evaluation", type=Path, metavar="REPORT", help="report.json of `fedefm evaluate`, for the card"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedefm.errors import ConfigError
+from fedefm.export.hugging_face import write_repository
 from fedefm.export.monai_bundle import write_monai_bundle
 from fedefm.export.onnx_file import require_onnx, write_onnx_folder
 from fedefm.export.parcel import NO_LICENCE, Parcel, Written
@@ -34,6 +35,7 @@ FORMATS: Mapping[str, Format] = {
     "onnx": Format("the network for any runtime that reads ONNX", write_onnx_folder, require_onnx),
     "torchscript": Format("grey image to labels in one file for torch alone", write_torchscript_folder),
     "monai": Format("a MONAI bundle without Python files", write_monai_bundle),
+    "hf": Format("a model repository for Hugging Face", write_repository),
 }
 
 

@@ -1,4 +1,4 @@
-"""Under which licence what is given away stands: that of the weights, and those of the code that a network came from."""
+"""The licence of what is given away: that of the weights, and those of the code that the network came from."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Preparation and restoration lie inside `models/model.ts`, not in MONAI's transforms: these measure percentiles,
 antialias and pad in other ways, and masks would differ from those of `fedefm segment`. What is left to the
 configuration is to read a picture as (1, rows, columns), to take the most likely class, and to save it under the
-picture's name. MONAI's readers turn pictures on their side unless they are told not to, hence `reverse_indexing`.
+picture's name. MONAI holds a picture as (columns, rows), so it is turned before the network and back after it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fedefm.errors import ConfigError, visible
 from fedefm.export.card import write_card
 from fedefm.export.licence import write_licence
 from fedefm.export.parcel import USE, Parcel, Written
@@ -47,10 +48,12 @@ def write_monai_bundle(parcel: Parcel, folder: Path) -> Written:
     Raises:
         ConfigError, CheckpointError: as `write_torchscript`.
     """
+    about = metadata(parcel)
+    refuse_expressions(about)
     for name in ("configs", "models", "docs"):
         (folder / name).mkdir()
     difference = write_torchscript(parcel, folder / MODEL)
-    for name, plain in (("metadata", metadata(parcel)), ("inference", inference())):
+    for name, plain in (("metadata", about), ("inference", inference())):
         (folder / "configs" / f"{name}.json").write_text(json.dumps(plain, indent=4) + "\n", encoding="utf-8")
     write_card(folder / CARD, parcel, LOAD + load_text(MODEL), [told(difference)])
     write_licence(folder / "LICENSE", parcel)
@@ -101,6 +104,25 @@ def metadata(parcel: Parcel) -> dict[str, Any]:
     }
 
 
+def refuse_expressions(plain: Any) -> None:
+    """Refuse text that MONAI would run or look up: names of classes come from a file that others wrote.
+
+    Args:
+        plain: JSON values that should be text and numbers alone.
+
+    Raises:
+        ConfigError: a text, or a key, begins like an expression (`$`), a reference (`@`) or a macro (`%`).
+    """
+    if isinstance(plain, str) and plain.startswith(("$", "@", "%")):
+        text = visible(plain)[:60]
+        raise ConfigError(f"MONAI would run the name '{text}'; rename the class, or choose another --format")
+    if isinstance(plain, Mapping):
+        plain = [*plain, *plain.values()]
+    if isinstance(plain, list):
+        for one in plain:
+            refuse_expressions(one)
+
+
 def inference() -> dict[str, Any]:
     """`inference.json`: one picture at a time, of any size."""
     return {
@@ -109,21 +131,22 @@ def inference() -> dict[str, Any]:
         "dataset_dir": "$@bundle_root + '/pictures'",
         "output_dir": "$@bundle_root + '/labels'",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "datalist": f"$[p for p in sorted(glob.glob(os.path.join(@dataset_dir, '*'))) if p.lower().endswith({_PICTURES})]",
+        "files": "$sorted(glob.glob(os.path.join(@dataset_dir, '*')))",
+        "datalist": f"$[{{'image': file}} for file in @files if file.lower().endswith({_PICTURES})]",
         "network_def": f"$torch.jit.load(os.path.join(@bundle_root, '{MODEL}'), map_location=@device)",
-        "reader": _target("PILReader", reverse_indexing=False),
+        "reader": "PILReader",
         "preprocessing": _compose(
             _target("LoadImaged", keys="image", reader="@reader"),
             _target("EnsureChannelFirstd", keys="image"),
+            _turned("image"),
             _target("EnsureTyped", keys="image", dtype="$torch.float32"),
         ),
-        "dataset": _target(
-            "Dataset", data="$[{'image': p} for p in @datalist]", transform="@preprocessing"
-        ),
+        "dataset": _target("Dataset", data="@datalist", transform="@preprocessing"),
         "dataloader": _target("DataLoader", dataset="@dataset", batch_size=1, shuffle=False, num_workers=0),
         "inferer": _target("SimpleInferer"),
         "postprocessing": _compose(
             _target("AsDiscreted", keys="pred", argmax=True),
+            _turned("pred"),
             _target(
                 "SaveImaged",
                 keys="pred",
@@ -149,6 +172,10 @@ def inference() -> dict[str, Any]:
         ),
         "run": ["$@evaluator.run()"],
     }
+
+
+def _turned(key: str) -> dict[str, Any]:
+    return _target("Transposed", keys=key, indices=[0, 2, 1])
 
 
 def _compose(*transforms: Mapping[str, Any]) -> dict[str, Any]:

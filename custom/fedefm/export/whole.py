@@ -82,7 +82,8 @@ class WholeWay(nn.Module):
     def inner(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the scaled picture inside the square; as `Letterbox.inner`."""
         scale = self.size / max(height, width)
-        return max(1, int(round(height * scale))), max(1, int(round(width * scale)))
+        rows, columns = int(round(height * scale)), int(round(width * scale))  # noqa: RUF046 (TorchScript's is a float)
+        return max(1, rows), max(1, columns)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """The 0.5 and 99.5 percentiles to -2 and 2, clipped to -6 and 6; NaN is padding, and the darkest value."""
