@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,8 +113,8 @@ def front_matter(parcel: Parcel) -> str:
 
 
 def _licence(text: str) -> dict[str, str]:
-    """An identifier, or the text as a name: letters, digits, `-` and `.` alone."""
-    name = "-".join("".join(c if c.isalnum() or c in ".-" else " " for c in text.lower()).split())
+    """An identifier, or the text as a name: letters, digits and dots, with hyphens between words."""
+    name = "-".join(re.findall(r"[a-z0-9.]+", text.lower()))
     if name in LICENCES:
         return {"license": name}
     return {"license": "other", "license_name": name[:64] or "other", "license_link": "LICENSE"}

@@ -63,8 +63,8 @@ def told(difference: float) -> str:
 def write_torchscript(parcel: Parcel, path: Path) -> float:
     """Write network, preparation and restoration as `WholeWay`, then compare the file with `Segmenter`.
 
-    The file holds no path of this machine, and the same weights give the same bytes. Its facts (classes, size,
-    fingerprint) are in `torch.jit.load(path, _extra_files={"fedefm.json": ""})`.
+    The file holds no path of this machine. Its facts (classes, size, fingerprint) are in
+    `torch.jit.load(path, _extra_files={"fedefm.json": ""})`.
 
     Returns:
         The largest difference of a probability.
