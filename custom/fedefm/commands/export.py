@@ -37,6 +37,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--evaluation", type=Path, metavar="REPORT", help="report.json of `fedefm evaluate`, for the card"
     )
+    parser.add_argument(
+        "--root", type=Path, metavar="PEM", help="the consortium's rootCA.pem: the folder of WEIGHTS must be signed"
+    )
     parser.add_argument("--licence", metavar="TEXT", help="of the weights, for the card (default: not chosen)")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=_export)
@@ -52,6 +55,7 @@ def _export(options: argparse.Namespace) -> int:
         kind=options.format,
         evaluation=options.evaluation,
         licence=options.licence or NO_LICENCE,
+        root=options.root,
     )
     if options.json:
         print(json.dumps(done, indent=2))

@@ -47,7 +47,7 @@ def model_card(parcel: Parcel, use: str, checks: Sequence[str]) -> str:
         ("Scores", _scores(origin)),
         *([("Evaluation", _evaluation(measured))] if measured is not None else []),
         ("Limits", _bullets(LIMITS)),
-        ("Lineage", _bullets(_lineage(checkpoint, origin, checks))),
+        ("Lineage", _bullets(_lineage(parcel, checks))),
         ("Licence", _cell(parcel.licence)),
     ]
     return "# Model card\n\n" + "\n".join(f"## {title}\n\n{body}\n" for title, body in sections)
@@ -120,11 +120,14 @@ def _count(value: Any) -> str:
     return str(value) if isinstance(value, int) else "-"
 
 
-def _lineage(checkpoint: Checkpoint, origin: Origin | None, checks: Sequence[str]) -> Iterator[str]:
+def _lineage(parcel: Parcel, checks: Sequence[str]) -> Iterator[str]:
+    checkpoint, origin = parcel.checkpoint, parcel.origin
     yield f"weights sha256 `{checkpoint.sha256}`"
     yield f"architecture sha256 `{checkpoint.spec.architecture_hash(len(checkpoint.classes) + 1, checkpoint.size)}`"
     if checkpoint.spec.pretrained:
         yield f"the encoder started from published weights: {checkpoint.spec.pretrained}"
+    if parcel.signed:
+        yield f"signed by {parcel.signed}"
     yield from checks
     if origin is not None:
         yield f"hospitals: {len(origin.corpora)}"

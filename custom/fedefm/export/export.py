@@ -15,6 +15,9 @@ from fedefm.export.torchscript_file import write_torchscript_folder
 from fedefm.files import check_free, new_folder
 from fedefm.models.checkpoint import load_weights
 from fedefm.report.origin import read_measured, read_origin
+from fedefm.trust.certificates import JOB_ROLES, load_certificate, name_of, role_of
+from fedefm.trust.folder import verify_folder
+from fedefm.trust.kinds import MODEL
 
 
 class Format(NamedTuple):
@@ -40,7 +43,13 @@ FORMATS: Mapping[str, Format] = {
 
 
 def export(
-    weights: Path, out: Path, *, kind: str = "onnx", evaluation: Path | None = None, licence: str = NO_LICENCE
+    weights: Path,
+    out: Path,
+    *,
+    kind: str = "onnx",
+    evaluation: Path | None = None,
+    licence: str = NO_LICENCE,
+    root: Path | None = None,
 ) -> dict[str, Any]:
     """Export weights into a new folder, or leave nothing.
 
@@ -50,6 +59,8 @@ def export(
         kind: of `FORMATS`.
         evaluation: `report.json` of an evaluation of these weights, for the card.
         licence: for the card.
+        root: the consortium's root certificate. With it, the folder of the weights must be signed (`fedefm trust
+            sign`), and the card names who did.
 
     Returns:
         What was written: format, names, fingerprint, the difference to torch, and whether a report was found.
@@ -58,17 +69,20 @@ def export(
         ConfigError: an unknown format, a package is missing, the place is taken, a report is damaged or of other
             weights, or the format cannot hold the network.
         CheckpointError: the weights are damaged or do not fit, or what was written disagrees with torch.
+        TrustError: the folder is unsigned, signed by someone who may not, or changed since.
     """
     if kind not in FORMATS:
         raise ConfigError(f"--format {kind}: choose from {', '.join(FORMATS)}")
     FORMATS[kind].require()
     check_free(out)
+    signed = None if root is None else _signer(weights.parent, root)
     checkpoint = load_weights(weights)
     parcel = Parcel(
         checkpoint,
         read_origin(weights, checkpoint.sha256),
         None if evaluation is None else read_measured(evaluation, checkpoint.sha256),
         licence,
+        signed,
     )
     with new_folder(out) as folder:
         written = FORMATS[kind].write(parcel, folder)
@@ -81,3 +95,10 @@ def export(
         "classes": list(checkpoint.classes),
         "report": parcel.origin is not None,
     }
+
+
+def _signer(folder: Path, root: Path) -> str:
+    """Who signed a folder of weights, verified."""
+    manifest = verify_folder(folder, root, kind=MODEL, roles=JOB_ROLES)
+    signer = load_certificate(manifest.certificate.encode(), "the signer's certificate")
+    return f"{name_of(signer)} ({role_of(signer, load_certificate(root))}) as {manifest.subject}, {manifest.made}"

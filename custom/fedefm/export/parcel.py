@@ -27,12 +27,14 @@ class Parcel:
         origin: of `read_origin`; None where no report names them.
         measured: of `read_measured`; None where they were not evaluated in a job of its own.
         licence: under which whoever exports gives them away.
+        signed: who signed them, in words; None where nobody asked.
     """
 
     checkpoint: Checkpoint
     origin: Origin | None = None
     measured: Mapping[str, Mapping[str, Figures]] | None = None
     licence: str = NO_LICENCE
+    signed: str | None = None
 
     @property
     def labels(self) -> list[str]:
