@@ -1,6 +1,5 @@
 """Each exported form in an environment that holds its own tool, and not this package: the same masks."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -116,9 +115,10 @@ def test_monai_by_its_own_command(
     for name, mask in masks.items():
         np.testing.assert_array_equal(np.asarray(Image.open(work / "labels" / f"{name}.png")), mask)
     assert len(list((work / "labels").iterdir())) == len(masks)
-    # what monai says of the network itself: its input and output are as the metadata tells
-    config = json.loads((bundle / "configs" / "metadata.json").read_text())
-    assert config["network_data_format"]["outputs"]["pred"]["num_channels"] == 3
+    files = ["--meta_file", "configs/metadata.json", "--config_file", "configs/inference.json", "--bundle_root", "."]
+    monai.run(
+        "-m", "monai.bundle", "verify_net_in_out", "--net_id", "network_def", "--device", "cpu", *files, cwd=bundle
+    )
 
 
 def test_segmentation_models_pytorch_by_the_card(
