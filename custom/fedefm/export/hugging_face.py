@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,6 @@ from fedefm.export.card import write_card
 from fedefm.export.licence import write_licence
 from fedefm.export.parcel import Parcel, Written
 from fedefm.export.torchscript_file import TORCHSCRIPT_FILE, load_text, told, write_torchscript
-from fedefm.models.checkpoint import save_weights
 from fedefm.models.restore import restore
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -66,9 +66,7 @@ def write_repository(parcel: Parcel, folder: Path) -> Written:
     checkpoint = parcel.checkpoint
     model = restore(checkpoint)
     difference = write_torchscript(parcel, folder / TORCHSCRIPT_FILE)
-    save_weights(
-        folder / WEIGHTS, checkpoint.weights, spec=checkpoint.spec, classes=checkpoint.classes, size=checkpoint.size
-    )
+    shutil.copyfile(checkpoint.file, folder / WEIGHTS)  # its header is read by this package, and by no other
     norms = replaced_norms(model)
     config = configuration(parcel, model, norms)
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
