@@ -99,6 +99,6 @@ def export(
 
 def _signer(folder: Path, root: Path) -> str:
     """Who signed a folder of weights, verified."""
-    manifest = verify_folder(folder, root, kind=MODEL, roles=JOB_ROLES)
+    manifest = verify_folder(folder, root, kind=MODEL.name, roles=JOB_ROLES)
     signer = load_certificate(manifest.certificate.encode(), "the signer's certificate")
     return f"{name_of(signer)} ({role_of(signer, load_certificate(root))}) as {manifest.subject}, {manifest.made}"
