@@ -4,7 +4,7 @@ What a researcher needs in a notebook stands here:
 
     import fedefm
 
-    model = fedefm.load("theta.safetensors")  # an nn.Module: .to("cuda") and .eval() work
+    model = fedefm.load("theta.safetensors", device="auto")  # an nn.Module, ready to predict, on a GPU if there is one
     labels = model(image)  # grey image (h, w) of any size -> uint8 label map (h, w)
 
 - `load`: weights of a run as a `Segmenter`, which labels arrays.

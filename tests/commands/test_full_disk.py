@@ -55,6 +55,8 @@ MODEL = (
 COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "segment": (("segment", "PICTURES", "--model", "THETA", "--out", "OUT", "--video", "gif"), 3 * PAGE),
     "export": (("export", "THETA", "--out", "OUT"), WEIGHTS // 2),
+    "export torchscript": (("export", "THETA", "--format", "torchscript", "--out", "OUT"), WEIGHTS // 2),
+    "export hf": (("export", "THETA", "--format", "hf", "--out", "OUT"), 2 * WEIGHTS),
     "data synth": (("data", "synth", "--out", "OUT", "--frames", "6", "--size", "64"), 20 * PAGE),
     "data export": (("data", "export", "coco", "SITES/animal", "OUT"), 3 * PAGE),
     "data import": (("data", "import", "nnunet", "NNUNET", "OUT"), 3 * PAGE),

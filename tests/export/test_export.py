@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from fedefm.cli import main
-from fedefm.errors import CheckpointError, ConfigError, FedefmError
-from fedefm.export.export import CARD_FILE, ONNX_FILE
+from fedefm.errors import CheckpointError, ConfigError, FedefmError, TrustError
+from fedefm.export.onnx_file import CARD_FILE, ONNX_FILE
 from fedefm.models.build import build_model, initial_weights
 from fedefm.models.checkpoint import load_weights, save_weights
 from fedefm.models.spec import ModelSpec
+from fedefm.trust import sign_folder
+from support.consortium_certificates import Authority
 from support.small_networks import SMALLEST
 
 
@@ -120,6 +122,18 @@ def test_a_report_of_other_weights_says_nothing_about_these(reported: Path, tmp_
     assert main(["export", str(reported), "--out", str(tmp_path / "out")]) == 0
     card = (tmp_path / "out" / CARD_FILE).read_text()
     assert card.count("Unknown: no report.json") == 2 and "not chosen" in card and "## Evaluation" not in card
+
+
+def test_the_card_names_who_signed_the_weights(reported: Path, tmp_path: Path) -> None:
+    authority = Authority()
+    root, _ = authority.root.write(tmp_path / "ca", "rootCA")
+    lead = authority.issue("ann@lead", "lead")
+    command = ["export", str(reported), "--root", str(root), "--out", str(tmp_path / "out")]
+    assert main(command) == TrustError.exit_code and not (tmp_path / "out").exists()
+    sign_folder(reported.parent, lead.certificate, lead.key, kind="model", subject="job-7")
+    assert main(command) == 0
+    card = (tmp_path / "out" / CARD_FILE).read_text()
+    assert "- signed by ann@lead (lead) as job-7, " in card and "- hospitals: 1" in card
 
 
 # --- wrong input -----------------------------------------------------------------------------------------------------

@@ -52,6 +52,13 @@ def test_it_knows_what_it_is(model: Segmenter, path: Path) -> None:
     assert load(str(path)).sha256 == model.sha256
 
 
+def test_it_comes_on_the_device_that_is_named(path: Path) -> None:
+    found = {value.device.type for value in load(path, device="auto").network.parameters()}
+    assert found == {"cuda" if torch.cuda.is_available() else "cpu"}
+    with pytest.raises(ConfigError, match="not on this machine"):
+        load(path, device="cuda:99")
+
+
 @pytest.mark.parametrize(
     ("stack", "kind"),
     [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from fedefm.export.onnx_file import NORMALISATION
+from fedefm.export.parcel import NORMALISATION, Parcel
 from fedefm.metrics.table import Place, heading, of_images
 from fedefm.models.checkpoint import Checkpoint
 from fedefm.report.origin import Figures, Origin
 
-NO_LICENCE = "not chosen: ask the consortium before using the weights"
 _PARTS = ("train", "val", "test")
 _UNKNOWN = "Unknown: no report.json of these weights was found."
 LIMITS = (
@@ -21,31 +21,34 @@ LIMITS = (
 )
 
 
-def model_card(
-    checkpoint: Checkpoint,
-    origin: Origin | None,
-    onnx_difference: float,
-    measured: Mapping[str, Mapping[str, Figures]] | None = None,
-    licence: str = NO_LICENCE,
-) -> str:
+def write_card(path: Path, parcel: Parcel, use: str, checks: Sequence[str], head: str = "") -> None:
+    """Write the card of `model_card`, after `head`, which machines read.
+
+    Raises:
+        OSError: the system refuses to write it.
+    """
+    path.write_text(head + model_card(parcel, use, checks), encoding="utf-8")
+
+
+def model_card(parcel: Parcel, use: str, checks: Sequence[str]) -> str:
     """The card.
 
     Args:
-        checkpoint: the weights.
-        origin: of `read_origin`.
-        onnx_difference: of `write_onnx`.
-        measured: of `read_measured`; None where the weights were not evaluated in a job of its own.
-        licence: under which whoever exports gives the weights away.
+        parcel: the weights and what is known of them.
+        use: how to load what lies beside the card, in Markdown.
+        checks: lines that say how what was written was compared with torch.
     """
+    checkpoint, origin, measured = parcel.checkpoint, parcel.origin, parcel.measured
     sections = [
         ("Model", _bullets(_model(checkpoint))),
-        ("Classes", _table(("label", "class"), enumerate(["background", *checkpoint.classes]))),
+        ("Classes", _table(("label", "class"), enumerate(parcel.labels))),
+        ("Load it", use),
         ("Training data", _data(origin)),
         ("Scores", _scores(origin)),
         *([("Evaluation", _evaluation(measured))] if measured is not None else []),
         ("Limits", _bullets(LIMITS)),
-        ("Lineage", _bullets(_lineage(checkpoint, origin, onnx_difference))),
-        ("Licence", _cell(licence)),
+        ("Lineage", _bullets(_lineage(parcel, checks))),
+        ("Licence", _cell(parcel.licence)),
     ]
     return "# Model card\n\n" + "\n".join(f"## {title}\n\n{body}\n" for title, body in sections)
 
@@ -117,13 +120,18 @@ def _count(value: Any) -> str:
     return str(value) if isinstance(value, int) else "-"
 
 
-def _lineage(checkpoint: Checkpoint, origin: Origin | None, onnx_difference: float) -> Iterator[str]:
+def _lineage(parcel: Parcel, checks: Sequence[str]) -> Iterator[str]:
+    checkpoint, origin = parcel.checkpoint, parcel.origin
     yield f"weights sha256 `{checkpoint.sha256}`"
     yield f"architecture sha256 `{checkpoint.spec.architecture_hash(len(checkpoint.classes) + 1, checkpoint.size)}`"
     if checkpoint.spec.pretrained:
         yield f"the encoder started from published weights: {checkpoint.spec.pretrained}"
-    yield f"ONNX differs from torch by at most {onnx_difference:.1e}"
-    yield from () if origin is None else origin.lineage
+    if parcel.signed:
+        yield f"signed by {parcel.signed}"
+    yield from checks
+    if origin is not None:
+        yield f"hospitals: {len(origin.corpora)}"
+        yield from origin.lineage
 
 
 def _bullets(lines: Sequence[str] | Iterator[str]) -> str:

@@ -14,17 +14,34 @@ import numpy as np
 import torch
 from torch import nn
 
-from fedefm.data.normalise import BLACK, PERCENTILES
 from fedefm.errors import CheckpointError, ConfigError
-from fedefm.models.checkpoint import Checkpoint
+from fedefm.export.card import write_card
+from fedefm.export.parcel import Parcel, Written
 from fedefm.models.restore import restore
 
+ONNX_FILE, CARD_FILE = "model.onnx", "MODEL_CARD.md"
 TOLERANCE = 1e-4
 _BATCHES = (1, 3)  # the file was traced with two images: another number shows whether the batch is free
-NORMALISATION = (
-    f"grey, brighter for more; percentiles {PERCENTILES[0]} and {PERCENTILES[1]} of the file to -2 and 2, "
-    f"clipped to -6 and 6; letterboxed into the square, border {BLACK:g}"
-)
+LOAD = """```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+scores = session.run(None, {"image": images})[0]  # (b, 1, size, size), float32, normalised -> (b, k, size, size)
+```
+The file holds the network alone: normalise and letterbox before it as said above, and take the highest score after it.
+`fedefm export --format torchscript` writes a file that does all of it.
+"""
+
+
+def write_onnx_folder(parcel: Parcel, folder: Path) -> Written:
+    """`model.onnx` and its card.
+
+    Raises:
+        ConfigError, CheckpointError: as `write_onnx`.
+    """
+    difference = write_onnx(parcel, folder / ONNX_FILE)
+    write_card(folder / CARD_FILE, parcel, LOAD, [f"ONNX differs from torch by at most {difference:.1e}"])
+    return Written(ONNX_FILE, CARD_FILE, difference)
 
 
 def require_onnx() -> tuple[Any, Any]:
@@ -42,7 +59,7 @@ def require_onnx() -> tuple[Any, Any]:
     return onnx, onnxruntime
 
 
-def write_onnx(checkpoint: Checkpoint, path: Path) -> float:
+def write_onnx(parcel: Parcel, path: Path) -> float:
     """Write the network, then compare it with torch on random images; a file that disagrees is removed.
 
     Input `image` is (batch, 1, size, size) float32, normalised; output `scores` (batch, classes and background, size,
@@ -56,10 +73,11 @@ def write_onnx(checkpoint: Checkpoint, path: Path) -> float:
         CheckpointError: the weights do not fit their architecture, or the two disagree by more than 1e-4.
     """
     onnx, onnxruntime = require_onnx()
+    checkpoint = parcel.checkpoint
     model = restore(checkpoint)
     try:
         _trace(model, checkpoint.size, path)
-        _annotate(onnx, checkpoint, path)
+        _annotate(onnx, parcel, path)
         worst = _difference(onnxruntime, model, checkpoint.size, path)
         if not worst <= TOLERANCE:  # NaN too
             raise CheckpointError(
@@ -71,17 +89,9 @@ def write_onnx(checkpoint: Checkpoint, path: Path) -> float:
     return worst
 
 
-def metadata(checkpoint: Checkpoint) -> dict[str, str]:
+def metadata(parcel: Parcel) -> dict[str, str]:
     """What the file says about itself."""
-    return {
-        "classes": json.dumps(["background", *checkpoint.classes]),
-        "size": str(checkpoint.size),
-        "normalisation": NORMALISATION,
-        "sha256": checkpoint.sha256,
-        "architecture": checkpoint.spec.architecture,
-        "encoder": checkpoint.spec.encoder,
-        "use": "research only; not a medical device",
-    }
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in parcel.facts().items()}
 
 
 def _trace(model: nn.Module, size: int, path: Path) -> None:
@@ -108,9 +118,9 @@ def _trace(model: nn.Module, size: int, path: Path) -> None:
         raise ConfigError(f"this network cannot be written as ONNX: {reason}") from error
 
 
-def _annotate(onnx: Any, checkpoint: Checkpoint, path: Path) -> None:
+def _annotate(onnx: Any, parcel: Parcel, path: Path) -> None:
     model = onnx.load(str(path))
-    onnx.helper.set_model_props(model, metadata(checkpoint))
+    onnx.helper.set_model_props(model, metadata(parcel))
     for node in model.graph.node:  # the tracer notes where each line of code stood: paths of this machine
         del node.metadata_props[:]
         node.doc_string = ""

@@ -130,23 +130,23 @@ class Segmenter(nn.Module):
         return fit_images(normalised, box).to(like.device, like.dtype)
 
 
-def load(path: str | Path) -> Segmenter:
-    """Load the weights of a run, such as `theta.safetensors`, as a module that labels arrays.
+def load(path: str | Path, device: str = "cpu") -> Segmenter:
+    """Load the weights of a run, such as `theta.safetensors`, as a module that labels arrays, ready to predict.
 
-    It comes on the CPU and ready to predict.
-
-        model = fedefm.load("runs/demo/theta.safetensors").to("cuda")
+        model = fedefm.load("runs/demo/theta.safetensors", device="cuda")
         labels = model(image)  # (h, w) grey -> (h, w) uint8
         wire = model.probabilities(image)[1 + model.classes.index("guidewire")]
 
     Args:
         path: a weights file of this package.
+        device: `cpu`, `cuda`, `cuda:1` ..., or `auto` for a GPU where there is one; `.to(device)` works later too.
 
     Raises:
         CheckpointError: the file is missing, damaged or altered, its weights do not fit their architecture, or that is
             no segmentation network.
+        ConfigError: the device does not exist.
     """
-    return Segmenter(load_network(Path(path), "cpu"))
+    return Segmenter(load_network(Path(path), device))
 
 
 def _frames(image: ArrayLike) -> Float32[np.ndarray, "n h w"]:
