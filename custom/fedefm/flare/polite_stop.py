@@ -1,15 +1,17 @@
 """A hospital that is stopped says good-bye: FLARE's own scripts kill it without a word.
 
 `stop_fl.sh` leaves a file, and FLARE's daemon kills the process ten seconds later: the server hears nothing, and the
-others wait for a hospital that is gone. So the process looks for that file itself and leaves in FLARE's own way, as
-after `nvflare system shutdown client`: it tells the server, ends its job and ends. The same when the system asks it to
-end (SIGTERM), which systemd and containers do.
+others wait for a hospital that is gone. So the process looks for that file itself, tells the server as FLARE does after
+`nvflare system shutdown client`, and ends; its job's process sees that and ends too. The same when the system asks it
+to end (SIGTERM), as systemd and containers do.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from nvflare.apis.fl_constant import WorkspaceConstants
 from nvflare.apis.fl_context import FLContext
 
 LOOK_SECONDS = 0.5
+GOODBYE_SECONDS = 5.0  # a server that does not answer is not waited for any longer: FLARE's daemon kills after ten
 
 
 class PoliteStop(FLComponent):
@@ -32,25 +35,35 @@ class PoliteStop(FLComponent):
         asked = threading.Event()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _once(asked))
-        engine, root = fl_ctx.get_engine(), Path(fl_ctx.get_workspace().get_root_dir())
-        wait = wait_for(root / WorkspaceConstants.SHUTDOWN_FILE, asked)
-        threading.Thread(target=leave, args=(wait, engine.shutdown), name="polite_stop", daemon=True).start()
+        file = Path(fl_ctx.get_workspace().get_root_dir()) / WorkspaceConstants.SHUTDOWN_FILE
+        goodbye = fl_ctx.get_engine().client.close
+        threading.Thread(target=leave, args=(file, asked, goodbye), name="polite_stop", daemon=True).start()
 
 
-def leave(wait: Callable[[], None], shutdown: Callable[[], Any]) -> None:
-    """Wait until the hospital is to stop, then leave."""
-    wait()
-    shutdown()
+def leave(
+    file: Path, asked: threading.Event, goodbye: Callable[[], Any], end: Callable[[], None] | None = None
+) -> None:
+    """Wait until the hospital is to stop, say so, and end.
+
+    Args:
+        file: to stop, once it is there.
+        asked: to stop, once it is set.
+        goodbye: tells the server.
+        end: ends the process; by default by SIGTERM, as if nobody had waited.
+    """
+    while not asked.wait(LOOK_SECONDS) and not file.exists():
+        continue
+    telling = threading.Thread(target=goodbye, name="goodbye", daemon=True)
+    telling.start()
+    telling.join(GOODBYE_SECONDS)
+    (end or _end)()
 
 
-def wait_for(file: Path, asked: threading.Event) -> Callable[[], None]:
-    """Waits until a file appears or it is asked."""
-
-    def wait() -> None:
-        while not asked.wait(LOOK_SECONDS) and not file.exists():
-            continue
-
-    return wait
+def _end() -> None:
+    """End this process: the first signal takes our handler away if it is still there, and the next one ends it."""
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(LOOK_SECONDS)
 
 
 def _once(asked: threading.Event) -> Callable[[int, Any], None]:

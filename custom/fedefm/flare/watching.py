@@ -80,12 +80,14 @@ def watching(folder: Path, job: str) -> Iterator[Look]:
 def _look(session: Any, job: str) -> Seen:
     try:
         found = status_in(session.show_stats(job, "server"))
-    except JobNotRunning:
+    except (JobNotRunning, JobNotFound):  # FLARE says the latter too where the job's process does not answer in time
         found = None
+    if found is not None:
+        return Seen(job, "RUNNING", build(JobStatus, dict(found), "status"))
+    try:
+        return Seen(job, visible(str(session.get_job_meta(job).get("status", "")))[:80], None)
     except JobNotFound as error:
         raise ConfigError(f"job {job}: the server has none of this id; `nvflare job list` names its jobs") from error
-    flare = "RUNNING" if found is not None else str(session.get_job_meta(job).get("status", ""))
-    return Seen(job, visible(flare)[:80], None if found is None else build(JobStatus, dict(found), "status"))
 
 
 def _asked(kit: Kit, ask: Callable[[], Any]) -> Any:
