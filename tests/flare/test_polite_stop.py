@@ -17,7 +17,6 @@ from fedefm.resources import shipped
 SCRIPT = """
 import sys, time
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_context import FLContext
 from fedefm.flare.polite_stop import PoliteStop
 
 def goodbye():
