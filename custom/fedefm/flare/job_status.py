@@ -21,6 +21,7 @@ from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Event
 from fedefm.exchange.status import BROKEN_OFF, Board, Heard, JobStatus
 from fedefm.files import write_json
+from fedefm.flare.gauges import publish
 from fedefm.flare.presence import Presence
 from fedefm.flare.steps import StepsTold, steps_tag
 
@@ -105,6 +106,7 @@ class StatusKeeper:
         while not self._over.wait(WRITE_SECONDS):
             self._presence.refresh()
             self._write()
+            publish(self.status())
 
     def _write(self) -> None:
         try:

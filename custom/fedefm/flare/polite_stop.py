@@ -60,10 +60,14 @@ def leave(
 
 
 def _end() -> None:
-    """End this process: the first signal takes our handler away if it is still there, and the next one ends it."""
-    while True:
+    """End this process: the first signal takes our handler away if it is still there, and the next one ends it.
+
+    The first process of a container has no such default: it ends itself.
+    """
+    for _ in range(2):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(LOOK_SECONDS)
+    os._exit(128 + signal.SIGTERM)
 
 
 def _once(asked: threading.Event) -> Callable[[int, Any], None]:
