@@ -1,6 +1,6 @@
 """A job's status as a few gauges, for FLARE's own monitoring.
 
-FLARE's reporters (`StatsDReporter` of `nvflare.fuel_opt.statsd`, whose exporter Prometheus reads) listen on a bus within
+FLARE's reporters (`StatsDReporter` of `nvflare.fuel_opt.statsd`, whose exporter Prometheus reads) listen on a bus in
 the process. Where the consortium has put one among the server's components, it is fed; else nobody listens.
 """
 
