@@ -17,15 +17,19 @@ from fedefm.resources import shipped
 SCRIPT = """
 import sys, time
 from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.workspace import Workspace
 from fedefm.flare.polite_stop import PoliteStop
 
 def goodbye():
     print("good-bye", flush=True)
     time.sleep(float(sys.argv[2]))
 
-workspace = SimpleNamespace(get_root_dir=lambda: sys.argv[1])
-engine = SimpleNamespace(client=SimpleNamespace(close=goodbye))
-fl_ctx = SimpleNamespace(get_engine=lambda: engine, get_workspace=lambda: workspace)
+fl_ctx = FLContext()
+workspace, engine = Workspace(sys.argv[1]), SimpleNamespace(client=SimpleNamespace(close=goodbye))
+for key, value in ((FLContextKey.WORKSPACE_OBJECT, workspace), (ReservedKey.ENGINE, engine)):
+    fl_ctx.set_prop(key, value, private=True, sticky=False)
 PoliteStop().handle_event(EventType.SYSTEM_START, fl_ctx)
 print("up", flush=True)
 while True:
@@ -37,6 +41,9 @@ while True:
 def hospital(tmp_path):
     """Starts a process that looks; its good-bye lasts so many seconds."""
     started = []
+
+    for name in ("startup", "local"):
+        (tmp_path / name).mkdir()
 
     def start(seconds=0.0):
         command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(seconds)]

@@ -71,6 +71,17 @@ def test_every_condition_has_a_mark_and_its_word_on_page_and_terminal():
         assert f" {one.value} " in line
 
 
+def test_the_terminal_of_80_columns_holds_a_line_for_each_hospital_and_its_reason():
+    screen, slow = io.StringIO(), hospital("hospital-b", Condition.SLOW, reason="at this for 90 s", sent=1_234_567)
+    Console(file=screen, width=80, color_system=None).print(table("job-1", "RUNNING", status(AT_WORK, slow)))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    [line] = [line for line in lines if line.startswith("hospital-b  ")]
+    assert line.split() == ["hospital-b", "◐", "slow", "–", "–", "–", "–", "1.2", "0.0", "0", "0"]
+    assert "hospital-b: at this for 90 s" in lines
+    assert "hospital-a: done in about 18 s; given up in 110 s" in lines
+
+
 def test_a_job_that_does_not_run_says_what_flare_says():
     page = render_live("job-1", "FINISHED:COMPLETED", None)
     assert "finished:completed" in page and 'class="card' not in page

@@ -18,7 +18,7 @@ from typing import Any
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
-from nvflare.apis.fl_constant import WorkspaceConstants
+from nvflare.apis.fl_constant import FLContextKey, WorkspaceConstants
 from nvflare.apis.fl_context import FLContext
 
 LOOK_SECONDS = 0.5
@@ -35,7 +35,8 @@ class PoliteStop(FLComponent):
         asked = threading.Event()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _once(asked))
-        file = Path(fl_ctx.get_workspace().get_root_dir()) / WorkspaceConstants.SHUTDOWN_FILE
+        workspace = fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT)  # the engine of this process has none
+        file = Path(workspace.get_root_dir()) / WorkspaceConstants.SHUTDOWN_FILE
         goodbye = fl_ctx.get_engine().client.close
         threading.Thread(target=leave, args=(file, asked, goodbye), name="polite_stop", daemon=True).start()
 

@@ -130,20 +130,22 @@ def told(job: str, flare: str, status: JobStatus | None) -> str:
 
 
 def table(job: str, flare: str, status: JobStatus | None) -> RenderableType:
-    """A running job for the terminal."""
+    """A running job for the terminal: a line for each hospital, then one for each that has a reason or an end."""
     head = Text.assemble((f"job {job}", "bold"), f"  {told(job, flare, status)}")
     if status is None:
         return head
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("hospital", "is", "at", "steps", "speed", "until", "heartbeat", "sent", "received", "done", "lost"):
-        made.add_column(name, overflow="fold")
-    for row in (row_of(one, status.written) for one in status.hospitals):
+    made, notes = Table(box=None, pad_edge=False, header_style="dim"), list[Text]()
+    for name in ("hospital", "is", "at", "steps", "/s", "beat", "sent", "got", "done", "lost"):
+        made.add_column(name, no_wrap=name != "at")
+    for one, row in ((one, row_of(one, status.written)) for one in status.hospitals):
+        beat, speed = row.heartbeat.removesuffix(" ago"), row.speed.removesuffix(" steps/s")
+        cells = (row.steps, speed, beat, *(f"{size / 1e6:.1f}" for size in (one.sent, one.received)))
         word = Text(f"{row.mark} {row.word}", style=COLOURS[row.kind])
-        if row.reason:
-            word.append(f"\n{row.reason}", style="dim")
-        cells = (row.work, row.steps, row.speed, row.until, row.heartbeat, row.sent, row.received)
-        made.add_row(row.site, word, *(Text(cell) for cell in cells), str(row.done), str(row.lost))
-    return Group(head, made)
+        made.add_row(row.site, word, row.work, *cells, str(row.done), str(row.lost))
+        why = "; ".join(part for part in (row.reason, row.until) if part and part != DASH)
+        if why:
+            notes.append(Text.assemble((f"{row.site}: ", COLOURS[row.kind]), why))
+    return Group(head, made, *notes, Text("sent, got: MB of weights, from the hospital and to it", style="dim"))
 
 
 def render_live(job: str, flare: str, status: JobStatus | None, trouble: str = "") -> str:
