@@ -16,6 +16,7 @@ from fedefm.resources import shipped
 
 SCRIPT = """
 import sys, time
+from types import SimpleNamespace
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
