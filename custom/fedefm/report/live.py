@@ -181,6 +181,6 @@ def script_hash() -> str:
 
 def _counts(rows: list[Row]) -> str:
     """How many hospitals are how, the worst first."""
-    order = [condition.value for condition in reversed(LOOKS)]
+    order = [condition.value for condition in reversed(list(LOOKS))]
     words = [row.word for row in rows]
     return ", ".join(f"{words.count(word)} {word}" for word in order if word in words)
