@@ -663,6 +663,21 @@ MUTANTS = (
         ),
         ("tests/data/test_unlabelled.py::test_another_picture_of_a_patient_who_is_tested_is_left_out_by_the_header",),
     ),
+    Mutant(
+        "the live page answers no other name than this machine's own",
+        (("custom/fedefm/commands/live_page.py", 'self.headers.get("Host") not in self.server.hosts', "False"),),
+        ("tests/commands/test_live_page.py::test_a_page_of_somebody_elses_name_is_refused",),
+    ),
+    Mutant(
+        "a status that a server sends is read as hostile",
+        (("custom/fedefm/exchange/status.py", "if not text.isprintable():", "if False:"),),
+        ("tests/exchange/test_status.py::test_a_status_of_a_server_that_lies_is_refused",),
+    ),
+    Mutant(
+        "a polite stop is told",
+        (("custom/fedefm/flare/polite_stop.py", "    telling.start()\n    telling.join(GOODBYE_SECONDS)\n", ""),),
+        ("tests/flare/test_polite_stop.py::test_the_file_of_stop_fl_makes_it_say_good_bye_and_end",),
+    ),
 )
 
 

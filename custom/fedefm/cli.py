@@ -22,6 +22,7 @@ from fedefm.commands import (
     segment,
     simulate,
     trust,
+    watch,
 )
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.files import is_refused_write, refused_write
@@ -36,6 +37,7 @@ COMMANDS = (
     export,
     data,
     job,
+    watch,
     report,
     trust,
     doctor,

@@ -11,7 +11,7 @@ import functools
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, get_type_hints
 
@@ -208,4 +208,4 @@ def _names_in(cls: Any, sections: Sequence[str]) -> list[str]:
     """Names of the settings in a section of a settings class."""
     for section in sections:
         cls = get_type_hints(cls)[section]
-    return [one.name for one in fields(cls)]
+    return [one.name for one in fields(cls)] if is_dataclass(cls) else []

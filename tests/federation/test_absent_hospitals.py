@@ -3,10 +3,9 @@
 FLARE 2.9.0 starts no process for a running job at a hospital that was started again: it is back with the next job.
 """
 
-import signal
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import psutil
@@ -23,12 +22,12 @@ from fedefm.models.checkpoint import load_weights
 from fedefm.resources import shipped
 from fedefm.simulation.process import kill_tree
 from support.rogues import Ear, connected, until
+from support.slowing import slowed
 
 pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ADMIN = "admin@consortium.test"
 WELL, SLOW, KILLED, REMOVED = "hospital-a", "hospital-b", "hospital-c", "hospital-d"
-AWAKE, ASLEEP = 0.05, 0.95  # seconds: 20 times slower
 
 
 @pytest.fixture(scope="module")
@@ -39,26 +38,6 @@ def place(tmp_path_factory):
     plain["participants"].insert(4, {"name": "hospital-d", "type": "client", "org": "hospital_d"})
     (root / "four.yml").write_text(yaml.safe_dump(plain, sort_keys=False))
     return provision(root / "place", root / "four.yml")
-
-
-@contextmanager
-def slowed(process, over):
-    """A process that works a twentieth of the time."""
-
-    def duty():
-        with suppress(psutil.NoSuchProcess):
-            while not over.wait(AWAKE):
-                process.send_signal(signal.SIGSTOP)
-                over.wait(ASLEEP)
-                process.send_signal(signal.SIGCONT)
-
-    thread = threading.Thread(target=duty)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 class Patient(Console):

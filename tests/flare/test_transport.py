@@ -40,6 +40,7 @@ from fedefm.flare.envelope import (
     tell_held,
     wanted_of,
 )
+from fedefm.flare.presence import Left
 from fedefm.flare.transport import FlareTransport, open_reply
 from fedefm.training.ops import TensorOps
 from fedefm.training.weights_store import FOLDER, WeightsStore
@@ -270,8 +271,50 @@ def test_a_hospital_whose_process_is_gone_is_given_up_without_waiting():
     got = outcomes(federation, visits())
     assert time.monotonic() - begin < 5
     assert {(x.site, x.reason, x.kind) for x in got.values() if isinstance(x, Lost)} == {
-        ("b", "its job process died", Loss.FAILED)
+        ("b", "its job process died", Loss.DIED)
     }
+
+
+def test_a_hospital_that_has_said_good_bye_is_given_up_without_waiting_and_the_reason_is_told():
+    left = {}
+
+    def answer(assignment):
+        if assignment.task.site == "b":
+            left["b"] = Left.STOPPED
+            return None
+        return work(assignment)
+
+    federation = Federation(answer, timeout=60.0, left=lambda: left)
+    begin = time.monotonic()
+    got = outcomes(federation, visits())
+    assert time.monotonic() - begin < 5
+    assert {(x.site, x.reason, x.kind) for x in got.values() if isinstance(x, Lost)} == {
+        ("b", Left.STOPPED.value, Loss.STOPPED)
+    }
+
+
+def test_it_says_who_is_at_what_and_how_many_bytes_went_to_and_fro():
+    seen, go_on = [], threading.Event()
+
+    def answer(assignment):
+        if assignment.task.site == "b":
+            go_on.wait(30)
+        return work(assignment)
+
+    federation = Federation(answer, timeout=60.0)
+    with federation:
+        for task, _ in federation.transport.perform(visits()):
+            if task.site != "b" and not seen and len(federation.transport.heard("b").at_work.tasks) == 2:
+                time.sleep(0.2)
+                seen.append(federation.transport.heard("b").at_work)
+                go_on.set()
+        heard = {site: federation.transport.heard(site) for site in SITES}
+    [work_of_b] = seen
+    assert {task.site for task in work_of_b.tasks} == {"b"}
+    assert 0 <= work_of_b.silent < work_of_b.patience <= 60.0
+    assert not any(one.at_work for one in heard.values())
+    total = federation.transport.moved.bytes
+    assert sum(one.sent + one.received for one in heard.values()) == total > 0
 
 
 def test_of_a_removed_hospital_no_result_is_taken_and_it_gets_no_task():

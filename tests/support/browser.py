@@ -1,5 +1,6 @@
 """A real browser without a window: Chromium, spoken to over two pipes, so that no package is needed for it."""
 
+import base64
 import json
 import os
 import shutil
@@ -81,6 +82,13 @@ class Tab:
         x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def shoot(self, path: Path) -> None:
+        """A picture of the whole page."""
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        picture = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        path.write_bytes(base64.b64decode(picture["data"]))
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:

@@ -183,6 +183,8 @@ class Loss(StrEnum):
 
     FAILED = "failed"
     SILENT = "silent"
+    DIED = "died"
+    STOPPED = "stopped"
     REMOVED = "removed"
 
 

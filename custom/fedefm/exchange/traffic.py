@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic
@@ -43,6 +44,11 @@ class Traffic(Generic[W]):
 
     A hospital that says it holds what it lacks has to say so later, and is sent it then.
 
+    Attributes:
+        moved: bytes so far, of all.
+        to_site: bytes of weights that each hospital was sent.
+        from_site: bytes of weights that came from each.
+
     Args:
         digest: names weights by their content.
         size: bytes of weights on the wire.
@@ -53,6 +59,8 @@ class Traffic(Generic[W]):
         self._held: dict[str, set[str]] = {}
         self._ever: dict[str, set[str]] = {}
         self.moved = Moved()
+        self.to_site: Counter[str] = Counter()
+        self.from_site: Counter[str] = Counter()
 
     def pack(self, site: str, models: Mapping[str, W], *, whole: bool = False) -> Parcel:
         """What a hospital must be sent, counted as sent.
@@ -66,7 +74,9 @@ class Traffic(Generic[W]):
         first = {digest: name for name, digest in reversed(digests.items())}
         held = set[str]() if whole else self._held.get(site, set())
         packed = frozenset(name for digest, name in first.items() if digest not in held)
-        self._count(sum(self._size(models[name]) for name in packed))
+        size = sum(self._size(models[name]) for name in packed)
+        self._count(size)
+        self.to_site[site] += size
         for digest, name in first.items():
             self._must(site, digest, self._size(models[name]))
         if site in self._held:
@@ -77,6 +87,7 @@ class Traffic(Generic[W]):
         """A hospital's result came home; it holds what it sent."""
         digest, size = self._digest(weights), self._size(weights)
         self._count(size)
+        self.from_site[site] += size
         self.moved = Moved(self.moved.bytes, self.moved.least + size)
         self._ever.setdefault(site, set()).add(digest)
         if site in self._held:

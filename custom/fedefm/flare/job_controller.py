@@ -12,15 +12,20 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.controller import Controller
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
+from nvflare.widgets.info_collector import InfoCollector
 
 from fedefm.errors import FedefmError, visible
 from fedefm.exchange.events import Event
+from fedefm.exchange.status import FINISHED, STATUS_FILE
 from fedefm.flare.envelope import register_decomposers
 from fedefm.flare.job_end_point import guard_job
-from fedefm.flare.job_files import output_folder, settings_path
+from fedefm.flare.job_files import output_folder, run_folder, settings_path
+from fedefm.flare.job_status import StatusKeeper
+from fedefm.flare.presence import presence_of
 from fedefm.flare.progress import failed_line, finished_line, to_line, to_text
 from fedefm.flare.removed import kit_of, removed_sites
 from fedefm.flare.simulated_sites import SimulatedSites
+from fedefm.flare.steps import FED_EVENT, steps_told
 from fedefm.flare.transport import FlareTransport
 from fedefm.training.wire import FLOAT32, TensorWire
 
@@ -38,6 +43,7 @@ class JobController(Controller, ABC):
     def __init__(self, settings_file: str, task_check_period: float):
         super().__init__(task_check_period)
         self._settings_file = settings_file
+        self._keeper: StatusKeeper | None = None
 
     @abstractmethod
     def load(self, path: Path) -> Any:
@@ -67,7 +73,7 @@ class JobController(Controller, ABC):
         """Run the job; what stops it is told in one line and ends the job as failed, and nothing is published."""
         try:
             settings = self.load(settings_path(fl_ctx, self._settings_file))
-            sites = connected_sites(fl_ctx)
+            sites, presence = connected_sites(fl_ctx), presence_of(fl_ctx)
             transport = FlareTransport(
                 self,
                 fl_ctx,
@@ -75,15 +81,31 @@ class JobController(Controller, ABC):
                 float(settings.stage_timeout),
                 removed=partial(removed_sites, kit_of(fl_ctx)),
                 dead=SimulatedSites(sites),
+                left=lambda: presence.left,
                 wire=TensorWire(getattr(settings, "wire", FLOAT32)),
             )
-            done = self.work(settings, sites, transport, fl_ctx)
-            if abort_signal.triggered:
-                return
-            self.publish(settings, done, fl_ctx)
+            path = run_folder(fl_ctx) / STATUS_FILE
+            with StatusKeeper(fl_ctx.get_job_id(), sites, transport.heard, presence, path) as keeper:
+                self._keeper = keeper
+                done = self.work(settings, sites, transport, fl_ctx)
+                if abort_signal.triggered:
+                    return
+                self.publish(settings, done, fl_ctx)
+                keeper.ended(FINISHED)
             self.log_info(fl_ctx, finished_line(str(output_folder(fl_ctx))), fire_event=False)
         except Exception as error:
             self._fail(error, abort_signal, fl_ctx)
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Answer who asks for the job's status, and take the steps that hospitals tell."""
+        super().handle_event(event_type, fl_ctx)
+        keeper = self._keeper
+        if keeper is None:
+            return
+        if event_type == InfoCollector.EVENT_TYPE_GET_STATS:
+            keeper.answer(fl_ctx)
+        elif event_type == FED_EVENT and (told := steps_told(fl_ctx)) is not None:
+            keeper.steps(told)
 
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
@@ -92,9 +114,11 @@ class JobController(Controller, ABC):
         self.log_warning(fl_ctx, f"{client.name}: a late {task_name} result is refused", fire_event=False)
 
     def tell(self, event: Event, fl_ctx: FLContext) -> None:
-        """Write an event to the log, for readers and for whoever follows the process."""
+        """Write an event to the log, for readers and for whoever follows the process, and into the job's status."""
         self.log_info(fl_ctx, to_text(event), fire_event=False)
         self.log_info(fl_ctx, to_line(event), fire_event=False)
+        if self._keeper is not None:
+            self._keeper.tell(event)
 
     def _fail(self, error: Exception, abort_signal: Signal, fl_ctx: FLContext) -> None:
         kind = type(error).__name__ if isinstance(error, FedefmError) else "FedefmError"

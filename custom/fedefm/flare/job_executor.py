@@ -33,6 +33,7 @@ from fedefm.flare.job_files import output_folder, seen_weights_folder, settings_
 from fedefm.flare.metrics import send_scalars
 from fedefm.flare.orders import Tally, watch_over
 from fedefm.flare.site_config import SiteConfig, load_site_config
+from fedefm.flare.steps import StepTeller
 from fedefm.training.site import Site
 from fedefm.training.weights_store import WeightsStore
 from fedefm.training.wire import TensorWire
@@ -116,6 +117,7 @@ class JobExecutor(Executor, ABC):
             return _telling(store, encode_lacks(error), wanted)
         config.check(assignment)
         remember_sent(assignment, fl_ctx)
+        site.tell_steps(StepTeller(self, fl_ctx))
         result = site.perform(assignment, lambda: bool(abort_signal.triggered))
         send_scalars(self, assignment.task, result.report, fl_ctx)
         reply, asked = encode_result(result, wire), set(wanted)

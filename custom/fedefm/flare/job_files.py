@@ -34,14 +34,19 @@ def settings_path(fl_ctx: FLContext, name: str) -> Path:
     return app_config_folder(fl_ctx) / name
 
 
+def run_folder(fl_ctx: FLContext) -> Path:
+    """The folder of a job's run; `nvflare job download` brings the server's."""
+    return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id()))
+
+
 def output_folder(fl_ctx: FLContext) -> Path:
-    """Where the server leaves a run's results; inside the run folder, so that `nvflare job download` brings it."""
-    return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id())) / OUTPUT
+    """Where the server leaves a run's results."""
+    return run_folder(fl_ctx) / OUTPUT
 
 
 def seen_weights_folder(fl_ctx: FLContext) -> Path:
     """Where a hospital keeps the weights that it has seen in a job, until the job is over."""
-    return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id())) / FOLDER
+    return run_folder(fl_ctx) / FOLDER
 
 
 def site_folder(fl_ctx: FLContext) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import Any
@@ -22,6 +22,7 @@ from nvflare.apis.signal import Signal
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import Assignment, Loss, Lost, Result, Stage, Task
 from fedefm.exchange.patience import FLOOR_SECONDS, Load, Speeds
+from fedefm.exchange.status import AtWork, Heard
 from fedefm.exchange.traffic import Moved, Traffic
 from fedefm.flare.envelope import (
     WEIGHTS,
@@ -34,6 +35,7 @@ from fedefm.flare.envelope import (
     task_name,
 )
 from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, cell_of, fetch, largest, leave_at_sender
+from fedefm.flare.presence import Left
 from fedefm.maths.size import nbytes
 from fedefm.training.wire import TensorWire
 
@@ -46,6 +48,7 @@ BACKSTOP_SECONDS = 30  # by which FLARE's own time-out follows ours
 
 Outcome = tuple[Task, Result[Weights] | Lost]
 Names = Callable[[], frozenset[str]]
+Leavers = Callable[[], Mapping[str, Left]]
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,11 @@ def nobody() -> frozenset[str]:
     return frozenset()
 
 
+def nobody_left() -> Mapping[str, Left]:
+    """No hospital has left the job."""
+    return {}
+
+
 class FlareTransport:
     """A `Transport` over a FLARE controller.
 
@@ -95,6 +103,7 @@ class FlareTransport:
         clock: seconds, rising.
         removed: hospitals that the consortium has removed; nothing is sent to them or taken from them.
         dead: hospitals whose process is known to be gone, besides those of whom FLARE tells.
+        left: hospitals that have left the job, and why; nothing is waited for from them.
         wire: how weights travel.
         floor: least patience in seconds, but for `timeout`.
         answers: seconds of the answers so far.
@@ -111,6 +120,7 @@ class FlareTransport:
         *,
         removed: Names = nobody,
         dead: Names = nobody,
+        left: Leavers = nobody_left,
         floor: float = FLOOR_SECONDS,
         wire: TensorWire | None = None,
     ):
@@ -119,18 +129,24 @@ class FlareTransport:
         self.abort_signal = abort_signal
         self.timeout = timeout
         self.clock = clock
-        self.removed, self.dead = removed, dead
+        self.removed, self.dead, self.left = removed, dead, left
         self.floor = floor
         self.wire = wire or TensorWire()
         self.answers, self.fetches = Speeds(), Speeds()
         self._traffic: Traffic[Weights] = Traffic(self.wire.digest, self.wire.nbytes)
         self._largest = 0
+        self._at_work: Mapping[str, AtWork] = {}
         leave_at_sender(fl_ctx)
 
     @property
     def moved(self) -> Moved:
         """Bytes of weights that were moved so far."""
         return self._traffic.moved
+
+    def heard(self, site: str) -> Heard:
+        """What is known of a hospital at this moment, by its open tasks and its traffic; safe from any thread."""
+        work = self._at_work.get(site)
+        return Heard(work, sent=self._traffic.from_site[site], received=self._traffic.to_site[site])
 
     def perform(self, assignments: Sequence[Assignment[Weights]]) -> Iterator[Outcome]:
         """Send all tasks, then yield each result or loss as it becomes known.
@@ -157,6 +173,7 @@ class FlareTransport:
                 begin, arrived = self.clock(), _take(inbox)
                 waited = min(self.clock() - begin, NAP_SECONDS)
                 silence = {site: seconds + waited for site, seconds in silence.items()}
+                self._at_work = _at_work(standing.values(), silence, waits)
                 if arrived and arrived.task_id in standing:
                     sent = standing.pop(arrived.task_id)
                     self._finish(sent.flare_task)
@@ -173,6 +190,7 @@ class FlareTransport:
                 elif not arrived:
                     yield from self._give_up(standing, silence, waits)
         finally:
+            self._at_work = {}
             for sent in standing.values():
                 self._finish(sent.flare_task)
 
@@ -268,14 +286,16 @@ class FlareTransport:
                 yield sent.task, lost
 
     def _absence(self) -> Callable[[Task], Lost | None]:
-        """Look once who was removed or has no process any more; gives the loss of a task of such a hospital."""
-        removed, dead = self.removed(), self.dead()
+        """Look once who was removed, left or has no process any more; gives the loss of such a hospital's task."""
+        removed, dead, left = self.removed(), self.dead(), self.left()
 
         def loss(task: Task) -> Lost | None:
             if task.site in removed:
                 return Lost.of(task, REMOVED, Loss.REMOVED)
+            if task.site in left:
+                return Lost.of(task, left[task.site].value, left[task.site].loss)
             died = task.site in dead or self.controller.get_client_disconnect_time(task.site)
-            return Lost.of(task, DIED) if died else None
+            return Lost.of(task, DIED, Loss.DIED) if died else None
 
         return loss
 
@@ -295,6 +315,16 @@ def _loss(sent: Sent, silent: float | None) -> Lost | None:
     if status is None or status == TaskCompletionStatus.OK:
         return None
     return Lost.of(sent.task, f"FLARE ended the task: {getattr(status, 'value', status)}")
+
+
+def _at_work(
+    standing: Iterable[Sent], silence: Mapping[str, float], waits: Mapping[str, float]
+) -> Mapping[str, AtWork]:
+    """Who is at what, in the order in which the tasks were sent."""
+    tasks: dict[str, list[Task]] = {}
+    for sent in standing:
+        tasks.setdefault(sent.task.site, []).append(sent.task)
+    return {site: AtWork(tuple(found), silence[site], waits[site]) for site, found in tasks.items()}
 
 
 def load_of(assignment: Assignment[Weights]) -> Load:

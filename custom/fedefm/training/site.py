@@ -67,6 +67,10 @@ class Site(ABC):
         """Greatest standard deviation of noise on weights that the job takes; no limit where it knows no reach."""
         return math.inf
 
+    def tell_steps(self, on_step: OnStep) -> None:
+        """Have every gradient step from now on told to `on_step`."""
+        self._on_step = on_step
+
     def perform(self, assignment: Assignment[Weights], should_stop: ShouldStop = lambda: False) -> Result[Weights]:
         """Do what the task asks.
 
