@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from fedefm.commands import (
+    approve,
     compare,
     data,
     doctor,
@@ -21,6 +22,7 @@ from fedefm.commands import (
     resume,
     segment,
     simulate,
+    site,
     trust,
 )
 from fedefm.errors import ConfigError, FedefmError
@@ -39,6 +41,8 @@ COMMANDS = (
     report,
     trust,
     doctor,
+    site,
+    approve,
     federation,
 )
 

@@ -9,6 +9,7 @@ from fedefm.federation.rehearsal import COMPLETED, JOB, signed_job, small_settin
 from fedefm.federation.sites import running
 from fedefm.flare.job_folder import write_job
 from fedefm.flare.job_guard import REFUSAL
+from fedefm.kits.limits import LIMITS_FILE
 from fedefm.trust import MANIFEST_NAME, SIGNATURE_NAME, sign_job
 from fedefm.trust.kinds import LEDGER_NAME
 from support.rogues import Ear, authority, change, kit_with, pair, until
@@ -163,10 +164,10 @@ def test_t4_t6_what_no_lead_signed_starts_at_no_hospital(makers, consortium, tmp
 
 
 def test_t7_a_check_that_breaks_is_a_refusal(consortium, tmp_path):
-    """The list of what ran here cannot be read: an error that no part of the check foresees."""
-    ledgers = [consortium.kit(name) / LEDGER_NAME for name in consortium.hospitals]
-    before = [path.read_bytes() if path.exists() else None for path in ledgers]
-    for path in ledgers:
+    """How much a job may hold cannot be read: an error that the check itself does not foresee."""
+    policies = [consortium.kit(name) / "local" / LIMITS_FILE for name in consortium.hospitals]
+    before = [path.read_bytes() for path in policies]
+    for path in policies:
         path.write_bytes(b"\xff\xfe")  # no text at all
     try:
         job = signed_job(tmp_path, small_settings(), consortium)
@@ -174,11 +175,11 @@ def test_t7_a_check_that_breaks_is_a_refusal(consortium, tmp_path):
         job_id, end = outcome(consortium, job)
         assert end != COMPLETED
         for name, log in logs.items():
-            assert "the check itself failed (UnicodeDecodeError)" in log()
+            assert "the check itself failed (ConfigError)" in log()
             assert not (consortium.kit(name) / job_id / "log.txt").exists()
     finally:
-        for path, data in zip(ledgers, before, strict=True):
-            path.unlink() if data is None else path.write_bytes(data)
+        for path, data in zip(policies, before, strict=True):
+            path.write_bytes(data)
 
 
 @pytest.mark.slow

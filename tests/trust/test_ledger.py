@@ -31,7 +31,9 @@ def rewrite(path, change):
 
 def test_lines_come_back_in_order_with_time_and_number(ledger, path):
     lines = ledger.read()
-    assert [(line["line"], line["event"], line["task"]) for line in lines] == [(n + 1, "sent", str(n)) for n in range(5)]
+    assert [(line["line"], line["event"], line["task"]) for line in lines] == [
+        (n + 1, "sent", str(n)) for n in range(5)
+    ]
     assert all(line["time"].endswith("Z") for line in lines)
     assert path.stat().st_mode & 0o777 == 0o600
     assert Ledger(path.parent, "another").read() == [] and Ledger(path.parent, "another").end() == Head()

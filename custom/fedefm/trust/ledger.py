@@ -266,4 +266,3 @@ def _shared(path: Path) -> Iterator[int | None]:
         yield file
     finally:
         os.close(file)
-
