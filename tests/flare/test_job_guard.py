@@ -163,11 +163,15 @@ def test_a_job_that_was_never_deployed_is_not_launched(job: Path, workspace: Wor
 
 @pytest.mark.parametrize("name", ["local", "startup", "transfer", "..", "A" * 36])
 def test_a_job_id_that_names_a_folder_of_the_site_is_refused(name: str, job: Path, workspace: Workspace) -> None:
-    before = sorted(Path(workspace.get_root_dir()).rglob("*"))
+    def files() -> list[Path]:
+        found = Path(workspace.get_root_dir()).rglob("*")
+        return sorted(path for path in found if not path.name.startswith(LEDGER_NAME))
+
+    before = files()
     meta = meta_of(job, job_id=name)
     answer = JobGuard().deploy(workspace, name, meta, "app", packed(job / "app"), FLContext())
     assert "the job's id is no UUID" in answer
-    assert sorted(Path(workspace.get_root_dir()).rglob("*")) == before
+    assert files() == before
 
 
 def test_a_job_id_that_differs_from_the_one_checked_at_the_start_is_refused(job: Path, workspace: Workspace) -> None:

@@ -20,6 +20,10 @@ JOBS_EXAMPLES = """examples:
   fedefm site jobs ~/hospital-a
   fedefm site jobs ~/hospital-a --json
 """
+REVOKED_EXAMPLES = """examples:
+  fedefm site revoked ~/hospital-a                          the certificates on the deny list of this site
+  fedefm site revoked ~/hospital-a fedefm-revoked.json      take a newer list; the site need not be stopped
+"""
 
 
 def add(commands: Any) -> None:
@@ -28,6 +32,7 @@ def add(commands: Any) -> None:
     kinds = site.add_subparsers(required=True, metavar="COMMAND")
     _add_ledger(kinds)
     _add_jobs(kinds)
+    _add_revoked(kinds)
 
 
 def _add_ledger(commands: Any) -> None:
@@ -44,6 +49,14 @@ def _add_jobs(commands: Any) -> None:
     add_kit(parser)
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=_jobs)
+
+
+def _add_revoked(commands: Any) -> None:
+    parser = add_command(commands, "revoked", "show the deny list of a site, or take a newer one", REVOKED_EXAMPLES)
+    add_kit(parser)
+    parser.add_argument("list", type=Path, nargs="?", help="the file that the consortium sent")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=_revoked)
 
 
 def add_kit(parser: argparse.ArgumentParser) -> None:
@@ -114,3 +127,22 @@ def _event(line: dict[str, Any]) -> str:
     what = f"{line.get('name', '')} {line.get('serial', '')[:8]}".strip()
     when = line.get("time", "(no time)")
     return f"{when:<20}  {line['event']:<8}  {what}  {line.get('job_id', '')}  {more}{sent}".rstrip()
+
+
+def _revoked(options: argparse.Namespace) -> int:
+    from fedefm.kits.kit import open_kit
+    from fedefm.trust.revoked import read_list, take
+
+    kit = open_kit(options.kit)
+    if options.list is None:
+        found = read_list(kit.folder, kit.root)
+    else:
+        found = take(kit.folder, options.list.read_bytes(), kit.root)
+    entries = [{"serial": one.serial, "name": one.name, "since": one.since} for one in found.revoked]
+    if options.json:
+        print(json.dumps({"number": found.number, "made": found.made, "revoked": entries}, indent=2))
+        return 0
+    for one in entries:
+        print(f"{one['since']}  {one['serial']}  {one['name']}")
+    print(f"deny list number {found.number} of {found.made}" if found.number else "this site has no deny list yet")
+    return 0

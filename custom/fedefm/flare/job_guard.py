@@ -38,10 +38,11 @@ from fedefm.errors import TrustError
 from fedefm.kits.approval import allowed
 from fedefm.kits.limits import read_limits
 from fedefm.trust import SignedManifest, verify_app
-from fedefm.trust.certificates import FORBIDDEN_ROLE
+from fedefm.trust.certificates import FORBIDDEN_ROLE, load_certificate
 from fedefm.trust.job_ledger import JobLedger
 from fedefm.trust.kinds import JOB, JOB_ID, Limits
 from fedefm.trust.listing import check_size
+from fedefm.trust.revoked import must_be_good
 
 REFUSAL = "refused by fedefm"  # stands where FLARE wants a launcher, and exactly one
 
@@ -177,7 +178,10 @@ def check_people(items: Mapping[str, Any] | None, exceptions: Mapping[str, Any] 
 def _check(folder: Path, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> SignedManifest:
     root = Path(workspace.get_file_path_in_startup("rootCA.pem"))
     site, limits = workspace.site_name, job_limits(workspace)
-    return verify_app(folder, root, job_meta, app_name=app_name, site=site, limits=limits)
+    manifest = verify_app(folder, root, job_meta, app_name=app_name, site=site, limits=limits)
+    signer = load_certificate(manifest.certificate.encode(), "the signer's certificate")
+    must_be_good(signer, Path(workspace.get_root_dir()), root)
+    return manifest
 
 
 def job_limits(workspace: Workspace) -> Limits:

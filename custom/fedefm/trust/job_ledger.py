@@ -18,6 +18,8 @@ from fedefm.trust.manifest import SignedManifest
 WAITING, APPROVED, DENIED = "waiting", "approved", "denied"
 DEPLOYED, LAUNCHED, REFUSED, ENDED = "deployed", "launched", "refused", "ended"
 
+_MAX_TEXT = 200  # of what a server says before anything is verified
+
 
 class JobLedger:
     """The ledger of jobs of one site.
@@ -89,7 +91,7 @@ class JobLedger:
 
     def refused(self, job_id: str, reason: str, name: str = "") -> None:
         """Keep why a job was refused."""
-        self._ledger.append(REFUSED, job_id=job_id, name=name, reason=reason)
+        self._ledger.append(REFUSED, job_id=job_id[:_MAX_TEXT], name=name[:_MAX_TEXT], reason=reason)
 
     def ended(self, job_id: str) -> None:
         """Keep that a job is over here, how many replies left in it, and where the ledger of what leaves stands now.
