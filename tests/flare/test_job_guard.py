@@ -16,8 +16,10 @@ from fedefm.flare import job_guard
 from fedefm.flare.job_guard import REFUSAL, JobGuard
 from fedefm.kits.approval import MOST_WAITING, waiting
 from fedefm.trust import JOB_ROLES, sign_job, verify_folder, verify_job
+from fedefm.trust.certificates import load_certificate
 from fedefm.trust.job_ledger import APPROVED, DENIED, JobLedger
 from fedefm.trust.kinds import LEDGER_NAME, TEXT
+from fedefm.trust.revoked import NONE, revoke, serial_of, take
 from support.consortium_certificates import Authority, write_job
 
 JOB_ID = "11111111-2222-3333-4444-555555555555"
@@ -311,3 +313,16 @@ def test_no_more_jobs_are_kept_than_a_person_looks_at(workspace: Workspace, cons
         sign_job(job, lead.certificate, lead.key)
         deploy(job, workspace)
     assert len(waiting(kit)) == MOST_WAITING
+
+
+def test_a_job_of_a_lead_who_was_revoked_is_neither_deployed_nor_launched(
+    job: Path, workspace: Workspace, consortium: Authority
+) -> None:
+    kit, admin = Path(workspace.get_root_dir()), consortium.issue("admin", "project_admin")
+    root = kit / "startup" / "rootCA.pem"
+    (manifest,) = verify_job(job, root)
+    assert not deploy(job, workspace)
+    serial = serial_of(load_certificate(manifest.certificate.encode()))
+    take(kit, revoke(NONE, [(serial, "lead")], admin.certificate, admin.key)[1], root)
+    assert launch(job, workspace).count(REFUSAL) == 2
+    assert "the certificate of lead was revoked by the consortium" in deploy(job, workspace)

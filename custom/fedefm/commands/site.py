@@ -1,4 +1,4 @@
-"""`fedefm site ledger` and `fedefm site jobs`: what left a hospital, and which jobs asked for something."""
+"""`fedefm site`: is it well, what left it, which jobs came, whom does it deny."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from fedefm.commands.parser import add_command
 
+RUNS = 9  # exit code of `clear`: nothing is to be started
 LEDGER_EXAMPLES = """examples:
   fedefm site ledger ~/hospital-a                     what left, one line a message
   fedefm site ledger ~/hospital-a --verify            only whether both ledgers are whole, and their last hashes
@@ -24,15 +25,40 @@ REVOKED_EXAMPLES = """examples:
   fedefm site revoked ~/hospital-a                          the certificates on the deny list of this site
   fedefm site revoked ~/hospital-a fedefm-revoked.json      take a newer list; the site need not be stopped
 """
+STATUS_EXAMPLES = """examples:
+  fedefm site status ~/hospital-a
+  fedefm site status ~/hospital-a --json
+  fedefm site status ~/hospital-a || mail -s "fedefm" it@hospital.example < /dev/null     from cron
+exit code, as monitors read it: 0 well; 1 the certificate ends within 30 days; 2 does not run, is not connected, ...
+"""
 
 
 def add(commands: Any) -> None:
     """Add the subcommand."""
-    site = commands.add_parser("site", help="what a hospital's machine did: what left it, which jobs came")
+    site = commands.add_parser("site", help="a site from day to day: is it well, what left it, which jobs came")
     kinds = site.add_subparsers(required=True, metavar="COMMAND")
+    _add_status(kinds)
+    _add_start(kinds)
     _add_ledger(kinds)
     _add_jobs(kinds)
     _add_revoked(kinds)
+
+
+def _add_status(commands: Any) -> None:
+    parser = add_command(commands, "status", "does it run, is it connected, what did it do last", STATUS_EXAMPLES)
+    add_kit(parser)
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=_status)
+
+
+def _add_start(commands: Any) -> None:
+    parser = add_command(commands, "clear", "make way for a start; startup/start.sh calls it", "exit code 9: it runs")
+    add_kit(parser)
+    parser.set_defaults(run=_clear)
+    parser = add_command(commands, "wait", "wait until what was started serves; startup/start.sh calls it", "")
+    add_kit(parser)
+    parser.add_argument("--seconds", type=float, default=60.0, help="at most (default: %(default)g)")
+    parser.set_defaults(run=_wait)
 
 
 def _add_ledger(commands: Any) -> None:
@@ -62,6 +88,39 @@ def _add_revoked(commands: Any) -> None:
 def add_kit(parser: argparse.ArgumentParser) -> None:
     """The argument that every command of a site has."""
     parser.add_argument("kit", type=Path, help="the site's folder, which holds startup/ and local/")
+
+
+def _status(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from fedefm.doctor.status import line, status_of
+    from fedefm.kits.kit import open_kit
+
+    found = status_of(open_kit(options.kit))
+    print(json.dumps(asdict(found), indent=2) if options.json else line(found))
+    return found.code
+
+
+def _clear(options: argparse.Namespace) -> int:
+    from fedefm.doctor.status import clear
+    from fedefm.kits.kit import open_kit
+
+    said = clear(open_kit(options.kit))
+    if said:
+        print(said)
+        return RUNS
+    return 0
+
+
+def _wait(options: argparse.Namespace) -> int:
+    from fedefm.doctor.status import line, wait
+    from fedefm.kits.kit import open_kit
+
+    found = wait(open_kit(options.kit), options.seconds, lambda text: print(text, flush=True))
+    print(line(found))
+    if not found.connected:
+        print("  it runs, and tries again until the server takes it in")
+    return 0
 
 
 def _ledger(options: argparse.Namespace) -> int:
