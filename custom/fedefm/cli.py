@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from fedefm.commands import (
     approve,
     compare,
+    consortium,
     data,
     doctor,
     evaluate,
@@ -43,6 +44,7 @@ COMMANDS = (
     doctor,
     site,
     approve,
+    consortium,
     federation,
 )
 

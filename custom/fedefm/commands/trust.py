@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,25 +90,38 @@ def _add_revoke(commands: Any) -> None:
 
 
 def _revoke(options: argparse.Namespace) -> int:
+    revoke_and_tell(options.what, options.kit, options.consortium, options.out, as_json=options.json)
+    return 0
+
+
+def revoke_and_tell(
+    what: Sequence[str], kit: Path, consortium: Path | None, out: Path, *, as_json: bool = False
+) -> None:
+    """Put certificates onto the list in a file, and print it.
+
+    Args:
+        what: names, serial numbers or files of certificates.
+        kit: of whoever signs.
+        consortium: folder of the kits, for names.
+        out: the list; begun anew where there is none.
+        as_json: for machines.
+    """
     from fedefm.files import write_whole
     from fedefm.kits.kit import open_kit
     from fedefm.trust.revoked import NONE, revoke, verify
 
-    kit = open_kit(options.kit)
-    before = verify(options.out.read_bytes(), kit.root) if options.out.exists() else NONE
-    more = [one for what in options.what for one in _certificates(what, options.consortium)]
-    made, data = revoke(before, more, kit.certificate, kit.key)
-    write_whole(options.out, data)
+    own = open_kit(kit)
+    before = verify(out.read_bytes(), own.root) if out.exists() else NONE
+    more = [found for one in what for found in _certificates(one, consortium)]
+    made, data = revoke(before, more, own.certificate, own.key)
+    write_whole(out, data)
     entries = [{"serial": one.serial, "name": one.name, "since": one.since} for one in made.revoked]
-    if options.json:
-        print(json.dumps({"number": made.number, "file": str(options.out), "revoked": entries}, indent=2))
-        return 0
+    if as_json:
+        print(json.dumps({"number": made.number, "file": str(out), "revoked": entries}, indent=2))
+        return
     for one in entries:
         print(f"{one['since']}  {one['serial']}  {one['name']}")
-    print(
-        f"{options.out}: deny list number {made.number}; each site takes it with: fedefm site revoked KIT {options.out}"
-    )
-    return 0
+    print(f"{out}: deny list number {made.number}; each site: fedefm site revoked KIT {out}")
 
 
 def _certificates(what: str, consortium: Path | None) -> list[tuple[str, str]]:
