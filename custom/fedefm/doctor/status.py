@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
@@ -30,6 +31,7 @@ LOG, CONSOLE = "log.txt", "console.txt"
 REGISTERED = "Successfully registered client"
 NUMBERS = ("daemon_pid.fl", "pid.fl")
 _TAIL = 4_000_000
+_PROXIES = ("https_proxy", "http_proxy", "grpc_proxy")
 _WHEN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
@@ -225,18 +227,18 @@ def _listens(kit: Kit) -> bool:
 
 def _is_connected(kit: Kit, process: psutil.Process) -> bool:
     """A connection stands from this process to the server's port, or to a proxy; FLARE's own end on the loopback."""
-    ports = {port for _, port in kit.endpoints}
-    with suppress(psutil.Error):
+    with suppress(psutil.Error, ValueError):
+        ports = {port for _, port in kit.endpoints} | _proxy_ports(process.environ())
         lines = [one for one in process.net_connections("tcp") if one.status == psutil.CONN_ESTABLISHED and one.raddr]
-        if not any(one.raddr.port in ports for one in lines) and not _proxied(process):
-            return False
-        return _last_registered(kit.folder, process.create_time()) is not None
+        if any(one.raddr.port in ports for one in lines):
+            return _last_registered(kit.folder, process.create_time()) is not None
     return False
 
 
-def _proxied(process: psutil.Process) -> bool:
-    names = {name.casefold() for name in process.environ()}
-    return bool(names & {"https_proxy", "http_proxy", "grpc_proxy"})
+def _proxy_ports(environment: Mapping[str, str]) -> set[int]:
+    """Ports of the proxies that gRPC passes."""
+    urls = (value for name, value in environment.items() if name.casefold() in _PROXIES)
+    return {port for url in urls if (port := urlsplit(url).port)}
 
 
 def _last_registered(folder: Path, after: float = 0.0) -> str | None:
