@@ -33,8 +33,6 @@ def add(commands: Any) -> None:
 
 
 def _approve(options: argparse.Namespace) -> int:
-    import getpass
-
     from fedefm.flare.job_summary import page, summary
     from fedefm.kits.approval import forget_waiting
     from fedefm.kits.kit import open_kit
@@ -48,11 +46,22 @@ def _approve(options: argparse.Namespace) -> int:
         print("nothing was decided; it waits")
         return 0
     decision = DENIED if options.deny else APPROVED
-    JobLedger(kit.folder).decided(manifest, decision, options.by or getpass.getuser())
+    JobLedger(kit.folder).decided(manifest, decision, options.by or _account())
     forget_waiting(kit.folder, manifest.serial)
     if not options.json:
         print(f"{decision}; " + ("it runs nowhere here" if options.deny else "the lead may now submit the same folder"))
     return 0
+
+
+def _account() -> str:
+    """The name of the account that runs this; its number where it has no name, as in a container."""
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"account {os.getuid()}"
 
 
 def _confirmed(word: str) -> bool:
