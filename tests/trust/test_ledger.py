@@ -137,6 +137,15 @@ def test_a_power_cut_before_the_end_was_noted_costs_nothing(ledger, path):
     assert [line["line"] for line in ledger.read()][-2:] == [6, 7]
 
 
+def test_a_power_cut_before_the_end_was_noted_for_the_first_time_costs_nothing(tmp_path):
+    ledger = Ledger(tmp_path, OUTBOX)
+    ledger.append("sent")
+    (tmp_path / f"{OUTBOX}.head").write_bytes(b"")
+    assert len(ledger.read()) == 1
+    ledger.append("sent")
+    assert [line["line"] for line in ledger.read()] == [1, 2]
+
+
 def test_lines_of_a_version_without_a_chain_stay_and_are_bound_by_the_next_one(tmp_path):
     path = tmp_path / OUTBOX
     path.write_text('{"event": "deployed"}\n{"event": "launched"}\n')

@@ -20,15 +20,13 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]
 
 from fedefm.errors import ConfigError, FedefmError
-from fedefm.kits.kit import PERSON, SERVER, STARTUP, Kit, read_object
+from fedefm.kits.kit import CONSOLE, LOG, PERSON, REGISTERED, SERVER, STARTUP, Kit, read_object
 from fedefm.trust.certificates import WARN_BEFORE, load_certificate, utc_now
 from fedefm.trust.job_ledger import JobLedger
 from fedefm.trust.ledger import OUTBOX, Ledger
 
 OK, WARNING, CRITICAL = 0, 1, 2
 """Exit codes, as Nagios, Icinga and their like read them."""
-LOG, CONSOLE = "log.txt", "console.txt"
-REGISTERED = "Successfully registered client"
 NUMBERS = ("daemon_pid.fl", "pid.fl")
 _TAIL = 4_000_000
 _PROXIES = ("https_proxy", "http_proxy", "grpc_proxy")
