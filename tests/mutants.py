@@ -174,8 +174,8 @@ MUTANTS = (
     Mutant(
         "T6 a signed job runs once",
         (
-            (JOBS, 'if any(line["event"] == DEPLOYED for line in self.lines_of(manifest.serial)):', "if False:"),
-            (JOBS, "            if before != [(DEPLOYED, job_id)]:", "            if False:"),
+            (JOBS, 'if any(line["event"] == LAUNCHED for line in self.lines_of(manifest.serial)):', "if False:"),
+            (JOBS, 'or any(line["event"] == LAUNCHED for line in lines):', "or False:"),
         ),
         (f"{REFUSED}::test_a_class_off_the_list_is_built_at_no_hospital_and_the_signature_runs_once",),
     ),

@@ -12,6 +12,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.fl_exception import NotAuthorized
 from nvflare.apis.workspace import Workspace
 
+from fedefm.errors import TrustError
 from fedefm.flare import job_guard
 from fedefm.flare.job_guard import REFUSAL, JobGuard
 from fedefm.kits.approval import MOST_WAITING, waiting
@@ -66,10 +67,26 @@ def deployed(workspace: Workspace) -> bool:
     return any(Path(workspace.get_run_dir(JOB_ID)).rglob("foundation.json"))
 
 
-def test_a_signed_job_is_deployed_once(job: Path, workspace: Workspace) -> None:
+def test_a_signed_job_that_ran_is_not_deployed_again(job: Path, workspace: Workspace) -> None:
     assert not deploy(job, workspace)
     assert deployed(workspace)
+    launch(job, workspace)
     assert "was here before" in deploy(job, workspace)
+
+
+def test_a_job_that_did_not_start_for_others_may_come_again_and_then_starts_under_its_last_id_alone(
+    job: Path, workspace: Workspace
+) -> None:
+    kit, later = Path(workspace.get_root_dir()), JOB_ID[:-1] + "9"
+    (manifest,) = verify_job(job, kit / "startup" / "rootCA.pem")
+    ledger = JobLedger(kit)
+    ledger.deployed(manifest, JOB_ID, "signature")
+    ledger.deployed(manifest, later, "signature")
+    with pytest.raises(TrustError, match="not deployed here for this job id"):
+        ledger.launched(manifest, JOB_ID)
+    ledger.launched(manifest, later)
+    with pytest.raises(TrustError, match="ran before"):
+        ledger.launched(manifest, later)
 
 
 def test_a_changed_job_is_not_deployed(job: Path, workspace: Workspace) -> None:
@@ -195,17 +212,17 @@ def told(workspace: Workspace) -> list[tuple[str, str]]:
 
 def test_the_ledger_says_who_signed_what_and_what_became_of_it(job: Path, workspace: Workspace) -> None:
     deploy(job, workspace)
-    deploy(job, workspace)
     launch(job, workspace)
+    deploy(job, workspace)
     context = FLContext()
     for key, value in ((FLContextKey.WORKSPACE_OBJECT, workspace), (FLContextKey.CURRENT_JOB_ID, JOB_ID)):
         context.set_prop(key, value, private=True, sticky=False)
     JobGuard().handle_event(EventType.JOB_COMPLETED, context)
     lines = JobLedger(Path(workspace.get_root_dir())).read()
-    assert [line["event"] for line in lines] == ["deployed", "refused", "launched", "ended"]
+    assert [line["event"] for line in lines] == ["deployed", "launched", "refused", "ended"]
     assert {line["name"] for line in lines} == {"foundation"} and {line["job_id"] for line in lines} == {JOB_ID}
-    assert [line.get("signer") for line in lines] == ["lead", None, "lead", "lead"]
-    assert lines[0]["allowed"] == "signature" and "was here before" in lines[1]["reason"] and lines[3]["sent"] == 0
+    assert [line.get("signer") for line in lines] == ["lead", "lead", None, "lead"]
+    assert lines[0]["allowed"] == "signature" and "was here before" in lines[2]["reason"] and lines[3]["sent"] == 0
     assert all(line["time"] for line in lines)
 
 
@@ -228,6 +245,7 @@ def test_a_job_waits_until_a_person_has_said_yes_and_then_the_same_folder_runs(j
     JobLedger(kit).decided(manifest, APPROVED, "dr.who")
     assert not deploy(job, workspace)
     assert deployed(workspace) and told(workspace)[-1] == ("deployed", "approved by dr.who")
+    launch(job, workspace)
     assert "was here before" in deploy(job, workspace)  # a yes is for one run
 
 

@@ -1,8 +1,10 @@
-"""What became of each job at a hospital: asked for, approved or denied by whom, deployed and launched once, ended.
+"""What became of each job at a hospital: asked for, approved or denied by whom, deployed, launched once, ended.
 
 The lines of `fedefm-jobs.jsonl` in the site's folder. It is a control as well as a record: a signature that was
-deployed is never deployed again, so that an old job cannot be played again, and what a person decided holds as long as
-the file does. Whatever is wrong with the file is an error, and so a refusal.
+launched is never deployed again, so that an old job cannot be played again, and what a person decided holds as long as
+the file does. One that was deployed and not launched may come again under another id: the job did not start because
+some other hospital refused it, or waits for a person's yes. Whatever is wrong with the file is an error, and so a
+refusal.
 """
 
 from __future__ import annotations
@@ -42,10 +44,10 @@ class JobLedger:
             allowed: why it may run here: a person's decision, or a rule.
 
         Raises:
-            TrustError: it was here before, or the ledger cannot be read or written.
+            TrustError: it ran here before, or the ledger cannot be read or written.
         """
         with self._lock:
-            if any(line["event"] == DEPLOYED for line in self.lines_of(manifest.serial)):
+            if any(line["event"] == LAUNCHED for line in self.lines_of(manifest.serial)):
                 raise TrustError("this signed job was here before; sign it again with `fedefm trust sign`")
             self._ledger.append(DEPLOYED, **told_of(manifest), job_id=job_id, allowed=allowed)
 
@@ -53,15 +55,12 @@ class JobLedger:
         """Note a launch before it happens.
 
         Raises:
-            TrustError: the signature was not deployed for this job, or was launched before.
+            TrustError: the signature was not deployed for this job, or later for another, or was launched before.
         """
         with self._lock:
-            before = [
-                (line["event"], line.get("job_id"))
-                for line in self.lines_of(manifest.serial)
-                if line["event"] in (DEPLOYED, LAUNCHED)
-            ]
-            if before != [(DEPLOYED, job_id)]:
+            lines = self.lines_of(manifest.serial)
+            before = [line.get("job_id") for line in lines if line["event"] == DEPLOYED]
+            if before[-1:] != [job_id] or any(line["event"] == LAUNCHED for line in lines):
                 raise TrustError("this signed job was not deployed here for this job id, or ran before; submit it anew")
             self._ledger.append(LAUNCHED, **told_of(manifest), job_id=job_id)
 
