@@ -51,7 +51,7 @@ def test_a_person_reads_one_page_and_decides(kit, words, event, capsys):
     said = capsys.readouterr().out
     assert "lead@x (lead)" in said and "8 rounds" in said and "33 of distillation" in said
     assert "Unet on tu-test_resnet, 96 pixels" in said and "weights after each task" in said
-    assert len(said.splitlines()) < 20
+    assert '\n  wire: "float32"\n' in said and len(said.splitlines()) < 40
     line = JobLedger(kit.folder).read()[-1]
     assert (line["event"], line["by"], line["name"]) == (event, "A. Noether", "round-1")
     assert waiting(kit.folder) == []

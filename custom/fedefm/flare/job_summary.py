@@ -68,8 +68,13 @@ def summary(app: Path, manifest: SignedManifest, root: Path) -> dict[str, Any]:
 
 def page(plain: dict[str, Any]) -> str:
     """The same as text of one page."""
-    width = max(map(len, plain))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in plain.items())
+    width, lines = max(map(len, plain)), []
+    for name, value in plain.items():
+        if isinstance(value, dict):
+            lines += [f"{name}:", *(f"  {key}: {json.dumps(value[key], sort_keys=True)}" for key in sorted(value))]
+        else:
+            lines.append(f"{name:<{width}}  {value}")
+    return "\n".join(lines)
 
 
 def _settings(app: Path, kind: str) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def _settings(app: Path, kind: str) -> dict[str, Any]:
         told["models"] = ", ".join(found.models)
     if hasattr(found, "model"):
         told |= _network(found.model, len(found.classes), found.size, trains=kind in ("foundation", "finetune"))
-    return told | {"settings": json.dumps(found.to_dict(), sort_keys=True)}
+    return told | {"settings": found.to_dict()}
 
 
 def _planned(found: Settings) -> str:
