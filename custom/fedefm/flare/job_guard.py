@@ -1,5 +1,8 @@
 """A hospital runs a job only as somebody who may sign jobs signed it. Any doubt, any error: it does not run.
 
+Nor does it where the signer's certificate is on the consortium's deny list (`fedefm.trust.revoked`), or where the
+hospital asks its own people first and none has said yes (`fedefm.kits.approval`).
+
 Measured on provisioned sites with FLARE 2.9, where the site tries to refuse a job:
 
 | where | what is raised or answered | does the job run at that site? |
