@@ -256,6 +256,7 @@ def test_a_hospital_that_asks_is_named_to_the_lead_and_after_its_yes_the_same_fo
     finally:
         site.write_text(before)
     assert end == COMPLETED
+    assert [main(["site", "status", str(place.kit(name))]) for name in (asks, place.server)] == [0, 0]
     jobs = JobLedger(place.kit(asks))
     until(lambda: jobs.read()[-1]["event"] == "ended", 30)
     ran = [line for line in jobs.read() if line.get("job_id") == again]

@@ -23,7 +23,7 @@ from fedefm.errors import ConfigError, FedefmError
 from fedefm.kits.kit import CONSOLE, LOG, PERSON, REGISTERED, SERVER, STARTUP, Kit, read_object
 from fedefm.trust.certificates import WARN_BEFORE, load_certificate, utc_now
 from fedefm.trust.job_ledger import JobLedger
-from fedefm.trust.ledger import OUTBOX, Ledger
+from fedefm.trust.ledger import OUTBOX, Ledger, Line
 
 OK, WARNING, CRITICAL = 0, 1, 2
 """Exit codes, as Nagios, Icinga and their like read them."""
@@ -76,7 +76,8 @@ def status_of(kit: Kit, now: datetime | None = None) -> Status:
     since = datetime.fromtimestamp(process.create_time()) if process else None
     connected = process is not None and (_listens(kit) if kit.role == SERVER else _is_connected(kit, process))
     registered = _last_registered(kit.folder)
-    critical, warning = [], []
+    critical: list[str] = []
+    warning: list[str] = []
     left = load_certificate(kit.certificate).not_valid_after_utc - (now or utc_now())
     if process is None:
         critical.append("nothing runs; run startup/start.sh")
@@ -87,7 +88,8 @@ def status_of(kit: Kit, now: datetime | None = None) -> Status:
         critical.append("the certificate is over; ask the consortium for a new kit")
     elif left < WARN_BEFORE:
         warning.append(f"the certificate ends in {left.days} days; ask the consortium to renew it")
-    job, sent = None, None
+    job: Line | None = None
+    sent: int | None = None
     try:
         job = next(iter(reversed(JobLedger(kit.folder).read())), None)
         sent = len(Ledger(kit.folder, OUTBOX).read())

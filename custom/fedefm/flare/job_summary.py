@@ -68,7 +68,8 @@ def summary(app: Path, manifest: SignedManifest, root: Path) -> dict[str, Any]:
 
 def page(plain: dict[str, Any]) -> str:
     """The same as text of one page."""
-    width, lines = max(map(len, plain)), []
+    width = max(map(len, plain))
+    lines: list[str] = []
     for name, value in plain.items():
         if isinstance(value, dict):
             lines += [f"{name}:", *(f"  {key}: {json.dumps(value[key], sort_keys=True)}" for key in sorted(value))]
