@@ -268,6 +268,7 @@ def test_a_hospital_that_asks_is_named_to_the_lead_and_after_its_yes_the_same_fo
         assert {line["signer"] for line in lines} == {place.people["lead"]} and lines[0][
             "task"
         ] == f"0/prepare/{name}@{name}"
-        assert {line["recipient"] for line in lines} and all(line["what"] == "result" for line in lines)
+        assert {line["recipient"] for line in lines} == {place.server}
+        assert all(line["what"] == "result" for line in lines)
         assert record["models"][name]["sha256"] in {line["weights"] for line in lines}
     assert ran[-1]["sent"] == len([line for line in Ledger(place.kit(asks), OUTBOX).read() if line["job"] == again])

@@ -27,6 +27,7 @@ from nvflare.apis.shareable import Shareable
 from fedefm.errors import TrustError
 from fedefm.exchange.bounds import plain_copy
 from fedefm.flare.envelope import IMAGES, LACKS, REASON, REPORT, TASK_ID, WEIGHTS, held_of, lacks
+from fedefm.kits.kit import STARTUP, open_kit
 from fedefm.maths.fingerprint import FINGERPRINTS
 from fedefm.maths.size import nbytes
 from fedefm.trust.certificates import load_certificate, name_of
@@ -98,7 +99,10 @@ def job_of(fl_ctx: FLContext) -> dict[str, str]:
 
 
 def recipient_of(fl_ctx: FLContext) -> str:
-    """Who sent the task and gets the reply."""
+    """The server that the kit names, and whose certificate was verified; in the simulator, whoever sent the task."""
+    kit = Path(fl_ctx.get_workspace().get_root_dir())
+    if (kit / STARTUP / "fed_client.json").is_file():
+        return ", ".join(sorted({host for host, _ in open_kit(kit).endpoints}))
     peer = fl_ctx.get_peer_context()
     return str(peer.get_identity_name()) if peer is not None else "server"
 
