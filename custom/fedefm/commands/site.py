@@ -25,6 +25,14 @@ REVOKED_EXAMPLES = """examples:
   fedefm site revoked ~/hospital-a                          the certificates on the deny list of this site
   fedefm site revoked ~/hospital-a fedefm-revoked.json      take a newer list; the site need not be stopped
 """
+CLEAR_EXAMPLES = """examples:
+  fedefm site clear ~/hospital-a
+exit code 0: it may be started; 2: another program has a port of the server; 9: it runs already
+"""
+WAIT_EXAMPLES = """examples:
+  fedefm site wait ~/hospital-a --seconds 120
+exit code 0: it serves, or a hospital runs and tries to reach the server; 1: it ended, or a server does not listen
+"""
 STATUS_EXAMPLES = """examples:
   fedefm site status ~/hospital-a
   fedefm site status ~/hospital-a --json
@@ -52,10 +60,12 @@ def _add_status(commands: Any) -> None:
 
 
 def _add_start(commands: Any) -> None:
-    parser = add_command(commands, "clear", "make way for a start; startup/start.sh calls it", "exit code 9: it runs")
+    parser = add_command(commands, "clear", "make way for a start; startup/start.sh calls it", CLEAR_EXAMPLES)
     add_kit(parser)
     parser.set_defaults(run=_clear)
-    parser = add_command(commands, "wait", "wait until what was started serves; startup/start.sh calls it", "")
+    parser = add_command(
+        commands, "wait", "wait until what was started serves; startup/start.sh calls it", WAIT_EXAMPLES
+    )
     add_kit(parser)
     parser.add_argument("--seconds", type=float, default=60.0, help="at most (default: %(default)g)")
     parser.set_defaults(run=_wait)
