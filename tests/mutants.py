@@ -54,6 +54,9 @@ EXCHANGE = "custom/fedefm/exchange/"
 FEDERATION = "tests/federation/test_"
 GUARD, KEPT = "custom/fedefm/flare/job_guard.py", "custom/fedefm/training/kept.py"
 ORDERS, JOB_END_POINT = "custom/fedefm/flare/orders.py", "custom/fedefm/flare/job_end_point.py"
+JOBS, LEDGER, REVOKED = f"{TRUST}job_ledger.py", f"{TRUST}ledger.py", f"{TRUST}revoked.py"
+APPROVAL, STATUS = "custom/fedefm/kits/approval.py", f"{DOCTOR}status.py"
+GUARDED, LISTED = "tests/flare/test_job_guard.py", "tests/trust/test_revoked.py"
 STORE = "custom/fedefm/training/weights_store"
 DEIDENTIFY = "custom/fedefm/data/deidentify/"
 MEETING, PAIRS = "custom/fedefm/survey/meeting.py", "tests/survey/test_pairs.py"
@@ -172,8 +175,8 @@ MUTANTS = (
     Mutant(
         "T6 a signed job runs once",
         (
-            (GUARD, '            if any(line["serial"] == serial for line in self._read()):', "            if False:"),
-            (GUARD, '            if before != [("deployed", job_id)]:', "            if False:"),
+            (JOBS, 'if any(line["event"] == LAUNCHED for line in self.lines_of(manifest.serial)):', "if False:"),
+            (JOBS, 'or any(line["event"] == LAUNCHED for line in lines):', "or False:"),
         ),
         (f"{REFUSED}::test_a_class_off_the_list_is_built_at_no_hospital_and_the_signature_runs_once",),
     ),
@@ -677,6 +680,105 @@ MUTANTS = (
         "a polite stop is told",
         (("custom/fedefm/flare/polite_stop.py", "    telling.start()\n    telling.join(GOODBYE_SECONDS)\n", ""),),
         ("tests/flare/test_polite_stop.py::test_the_file_of_stop_fl_makes_it_say_good_bye_and_end",),
+    ),
+    Mutant(
+        "ledger: a line that was changed",
+        ((LEDGER, 'if line.get("before") != before.sha256:', "if False:"),),
+        ("tests/trust/test_ledger.py::test_what_was_done_to_it_is_named_and_nothing_more_is_added[changed]",),
+    ),
+    Mutant(
+        "ledger: an end that was cut off",
+        (
+            (LEDGER, "if len(data) < head.lines:", "if False:"),
+            (LEDGER, "if head.lines and _sha256(data[head.lines - 1]) != head.sha256:", "if False:"),
+        ),
+        ("tests/trust/test_ledger.py::test_what_was_done_to_it_is_named_and_nothing_more_is_added",),
+    ),
+    Mutant(
+        "ledger: what could not be noted does not leave",
+        (("custom/fedefm/flare/job_executor.py", "            emptied(reply, error)\n", ""),),
+        ("tests/flare/test_outbox.py::test_whatever_goes_wrong_nothing_leaves",),
+    ),
+    Mutant(
+        "approval: a job waits where the hospital asks",
+        ((APPROVAL, "    if not policy.ask:", "    if True:"),),
+        (f"{GUARDED}::test_a_job_waits_until_a_person_has_said_yes_and_then_the_same_folder_runs",),
+    ),
+    Mutant(
+        "approval: a standing rule is for its signer and its kinds",
+        ((APPROVAL, "return any(rule.signer == signer and kind in rule.kinds", "return any(True"),),
+        (f"{GUARDED}::test_a_standing_rule_lets_one_kind_of_one_signer_through",),
+    ),
+    Mutant(
+        "approval: a no is a no",
+        ((APPROVAL, 'if decision is not None and decision["event"] == DENIED:', "if False:"),),
+        (f"{GUARDED}::test_a_job_that_was_denied_does_not_run_whatever_the_policy",),
+    ),
+    Mutant(
+        "approval: a policy that cannot be read",
+        (
+            (
+                APPROVAL,
+                "    except ConfigError as error:  # its text",
+                "    except ConfigError:\n        policy = Approval()\n    except OSError as error:  # its text",
+            ),
+        ),
+        (f"{GUARDED}::test_a_policy_that_cannot_be_read_refuses_and_tells_nothing_of_it",),
+    ),
+    Mutant(
+        "approval: a job is verified again when a person looks at it",
+        ((f"{TRUST}compare.py", "if wanted.get(path) != present.get(path):", "if False:"),),
+        ("tests/commands/test_approve.py::test_a_job_that_was_changed_while_it_waited_is_not_approved",),
+    ),
+    Mutant(
+        "deny list: a peer",
+        (("custom/fedefm/flare/revoked.py", "        if good:\n", "        if False:\n"),),
+        ("tests/flare/test_revoked.py::test_a_peer_is_good_until_its_certificate_is_revoked",),
+    ),
+    Mutant(
+        "deny list: who is connected",
+        (("custom/fedefm/flare/revoked.py", "            manager.disable_client(name)\n", ""),),
+        ("tests/flare/test_revoked.py::test_who_is_connected_when_it_is_revoked_is_disabled_at_the_next_heartbeat",),
+    ),
+    Mutant(
+        "deny list: who signed a job",
+        ((GUARD, "    must_be_good(signer, Path(workspace.get_root_dir()), root)\n", ""),),
+        (f"{GUARDED}::test_a_job_of_a_lead_who_was_revoked_is_neither_deployed_nor_launched",),
+    ),
+    Mutant(
+        "deny list: who may sign it",
+        ((REVOKED, "    check_signer(signer, load_certificate(root), ROLES, made)\n", ""),),
+        (f"{LISTED}::test_who_may_not_sign_jobs_signs_no_list",),
+    ),
+    Mutant(
+        "deny list: older lists",
+        ((REVOKED, "    if new.number <= now.number:", "    if False:"),),
+        (f"{LISTED}::test_a_site_takes_newer_lists_and_no_older_one",),
+    ),
+    Mutant(
+        "deny list: nothing comes off it",
+        ((REVOKED, "if lost := now.serials - new.serials:", "if lost := sorted(()):"),),
+        (f"{LISTED}::test_nothing_comes_off_a_list_again_not_even_by_a_newer_one",),
+    ),
+    Mutant(
+        "deny list: a site remembers that it had one",
+        ((REVOKED, "    if found.number < max(numbers, default=0):", "    if False:"),),
+        (f"{LISTED}::test_a_site_does_not_forget_that_it_had_a_list",),
+    ),
+    Mutant(
+        "start: a number of another program",
+        ((STATUS, "        (kit.folder / name).unlink(missing_ok=True)\n", "        name.strip()\n"),),
+        ("tests/doctor/test_status.py::test_numbers_of_other_programs_do_not_stand_in_the_way_of_a_start",),
+    ),
+    Mutant(
+        "start: a port that is taken",
+        ((STATUS, "        if _taken(port):", "        if False:"),),
+        ("tests/doctor/test_status.py::test_a_port_that_another_program_has_is_named_before_the_server_starts",),
+    ),
+    Mutant(
+        "a zip of a kit is its owner's alone",
+        (("custom/fedefm/federation/membership.py", "os.O_EXCL, 0o600)", "os.O_EXCL, 0o644)"),),
+        ("tests/federation/test_membership.py::test_a_zip_is_its_owners_alone_and_keeps_the_modes_of_the_kit",),
     ),
 )
 

@@ -9,7 +9,9 @@ import warnings
 from collections.abc import Sequence
 
 from fedefm.commands import (
+    approve,
     compare,
+    consortium,
     data,
     doctor,
     evaluate,
@@ -21,6 +23,7 @@ from fedefm.commands import (
     resume,
     segment,
     simulate,
+    site,
     trust,
     watch,
 )
@@ -41,6 +44,9 @@ COMMANDS = (
     report,
     trust,
     doctor,
+    site,
+    approve,
+    consortium,
     federation,
 )
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated_dataclass
@@ -207,5 +207,12 @@ def _line(cls: Any, fault: Fault) -> str:
 def _names_in(cls: Any, sections: Sequence[str]) -> list[str]:
     """Names of the settings in a section of a settings class."""
     for section in sections:
-        cls = get_type_hints(cls)[section]
+        cls = _class_in(get_type_hints(cls)[section])
     return [one.name for one in fields(cls)] if is_dataclass(cls) else []
+
+
+def _class_in(hint: Any) -> Any:
+    """The settings class that a type hint is about: itself, or inside an optional value or a list."""
+    if is_dataclass(hint):
+        return hint
+    return next((found for inner in get_args(hint) if (found := _class_in(inner)) is not None), None)

@@ -4,13 +4,18 @@ import json
 
 import pytest
 
+from fedefm.cli import main
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JOB, signed_job, small_settings
 from fedefm.federation.sites import running
+from fedefm.flare.job_files import DOWNLOADED
 from fedefm.flare.job_folder import write_job
 from fedefm.flare.job_guard import REFUSAL
+from fedefm.kits.limits import LIMITS_FILE
 from fedefm.trust import MANIFEST_NAME, SIGNATURE_NAME, sign_job
+from fedefm.trust.job_ledger import JobLedger
 from fedefm.trust.kinds import LEDGER_NAME
+from fedefm.trust.ledger import OUTBOX, Ledger
 from support.rogues import Ear, authority, change, kit_with, pair, until
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
@@ -163,10 +168,10 @@ def test_t4_t6_what_no_lead_signed_starts_at_no_hospital(makers, consortium, tmp
 
 
 def test_t7_a_check_that_breaks_is_a_refusal(consortium, tmp_path):
-    """The list of what ran here cannot be read: an error that no part of the check foresees."""
-    ledgers = [consortium.kit(name) / LEDGER_NAME for name in consortium.hospitals]
-    before = [path.read_bytes() if path.exists() else None for path in ledgers]
-    for path in ledgers:
+    """How much a job may hold cannot be read: an error that the check itself does not foresee."""
+    policies = [consortium.kit(name) / "local" / LIMITS_FILE for name in consortium.hospitals]
+    before = [path.read_bytes() for path in policies]
+    for path in policies:
         path.write_bytes(b"\xff\xfe")  # no text at all
     try:
         job = signed_job(tmp_path, small_settings(), consortium)
@@ -174,11 +179,11 @@ def test_t7_a_check_that_breaks_is_a_refusal(consortium, tmp_path):
         job_id, end = outcome(consortium, job)
         assert end != COMPLETED
         for name, log in logs.items():
-            assert "the check itself failed (UnicodeDecodeError)" in log()
+            assert "the check itself failed (ConfigError)" in log()
             assert not (consortium.kit(name) / job_id / "log.txt").exists()
     finally:
-        for path, data in zip(ledgers, before, strict=True):
-            path.unlink() if data is None else path.write_bytes(data)
+        for path, data in zip(policies, before, strict=True):
+            path.write_bytes(data)
 
 
 @pytest.mark.slow
@@ -230,3 +235,40 @@ def test_the_server_sends_no_job_with_code_in_it_to_any_hospital_though_a_lead_s
     assert end == "FINISHED:FAILED_TO_RUN"
     assert not [name for name, log in logs.items() if REFUSAL in log()]  # they were not even asked
     assert not [name for name in consortium.hospitals if (consortium.kit(name) / job_id).exists()]
+
+
+def test_a_hospital_that_asks_is_named_to_the_lead_and_after_its_yes_the_same_folder_runs(consortium, tmp_path):
+    """And what left each hospital in the job that then ran stands in its ledger."""
+    place, asks = consortium, "hospital-a"
+    site = place.kit(asks) / "local" / "fedefm_site.json"
+    before = site.read_text()
+    job = signed_job(tmp_path, small_settings(), place)
+    change(job / "meta.json", "mandatory_clients", value=[asks])  # not without it
+    sign(job, place, place.people["lead"])
+    change(site, "approval", value={"ask": True})
+    try:
+        job_id, end = outcome(place, job)
+        assert end != COMPLETED and launched(place, job_id) == []
+        detail = json.dumps(lead_of(place).call("job", "meta", job_id))
+        assert f"{asks}: " in detail and "waits for a person of this hospital (fedefm approve " in detail
+        assert main(["approve", "foundation", "--kit", str(place.kit(asks)), "--yes", "--by", "dr.who"]) == 0
+        again, end = outcome(place, job)
+    finally:
+        site.write_text(before)
+    assert end == COMPLETED
+    assert [main(["site", "status", str(place.kit(name))]) for name in (asks, place.server)] == [0, 0]
+    jobs = JobLedger(place.kit(asks))
+    until(lambda: jobs.read()[-1]["event"] == "ended", 30)
+    ran = [line for line in jobs.read() if line.get("job_id") == again]
+    assert [line["event"] for line in ran] == ["deployed", "launched", "ended"]
+    assert ran[0]["allowed"] == "approved by dr.who" and ran[0]["signer"] == place.people["lead"]
+    record = json.loads((lead_of(place).download(again, tmp_path / "results") / DOWNLOADED / "record.json").read_text())
+    for name in place.hospitals:
+        lines = [line for line in Ledger(place.kit(name), OUTBOX).read() if line["job"] == again]
+        assert {line["signer"] for line in lines} == {place.people["lead"]} and lines[0][
+            "task"
+        ] == f"0/prepare/{name}@{name}"
+        assert {line["recipient"] for line in lines} == {place.server}
+        assert all(line["what"] == "result" for line in lines)
+        assert record["models"][name]["sha256"] in {line["weights"] for line in lines}
+    assert ran[-1]["sent"] == len([line for line in Ledger(place.kit(asks), OUTBOX).read() if line["job"] == again])

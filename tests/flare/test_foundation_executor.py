@@ -7,13 +7,15 @@ import shutil
 import pytest
 import torch
 from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.shareable import ReservedHeaderKey
 from nvflare.apis.signal import Signal
 
 from fedefm.data.synth.consortium import default_sites, write_consortium
 from fedefm.data.synth.looks import CLASSES
 from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
 from fedefm.exchange.traffic import Parcel
-from fedefm.flare.envelope import decode_result, encode_assignment, held_of, lacks, reason_of
+from fedefm.flare.envelope import REASON, decode_result, encode_assignment, held_of, lacks, reason_of
 from fedefm.flare.foundation_executor import FoundationExecutor
 from fedefm.foundation.hospital import Hospital
 from fedefm.foundation.settings import SETTINGS_FILE, Settings
@@ -21,6 +23,7 @@ from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import initial_weights
 from fedefm.models.spec import ModelSpec
 from fedefm.training.weights_store import FOLDER
+from fedefm.trust.ledger import OUTBOX, Ledger
 from support.flare_site import job_context
 
 SETTINGS = Settings(classes=tuple(CLASSES), size=32, model=ModelSpec("Unet", "tu-test_resnet"))
@@ -47,7 +50,11 @@ def started(fl_ctx):
 
 
 def ask(executor, fl_ctx, task, models=None):
-    return executor.execute(task.stage.value, encode_assignment(Assignment(task, models or {})), fl_ctx, Signal())
+    """A reply as it leaves: FLARE runs the filters, and then fires this event."""
+    reply = executor.execute(task.stage.value, encode_assignment(Assignment(task, models or {})), fl_ctx, Signal())
+    fl_ctx.set_prop(FLContextKey.TASK_RESULT, reply, private=True, sticky=False)
+    executor.handle_event(EventType.AFTER_TASK_RESULT_FILTER, fl_ctx)
+    return reply
 
 
 def start_weights():
@@ -176,3 +183,33 @@ def test_when_the_job_is_over_nothing_stays(fl_ctx, tmp_path, data):
     assert (tmp_path / "job" / FOLDER).is_dir()
     executor.handle_event(EventType.END_RUN, fl_ctx)
     assert not (tmp_path / "job" / FOLDER).exists()
+
+
+def test_what_leaves_stands_in_the_ledger_of_the_site(fl_ctx, tmp_path, data):
+    configure(tmp_path, data=str(data), least_images=1)
+    executor = started(fl_ctx)
+    ask(executor, fl_ctx, PREPARE)
+    reply = ask(executor, fl_ctx, LOCAL, {STUDENT: start_weights()})
+    first, second = Ledger(tmp_path, OUTBOX).read()
+    assert (first["task"], first["weights"], first["job"]) == (PREPARE.id, None, "job")
+    assert {"corpus", "images", "images.train"} <= set(first["figures"])
+    sent = decode_result(reply, LOCAL).weights
+    assert second["weights"] == weights_sha256(sent)
+    assert (
+        set(second["figures"]) == {"images", "loss", "rate_sum", "val_dice.dice", "val_dice.iou"} or second["figures"]
+    )
+    assert second["bytes"] > sum(value.nbytes for value in sent.values())
+
+
+def test_a_ledger_that_cannot_be_written_keeps_everything_in_the_hospital(fl_ctx, tmp_path, data, caplog):
+    configure(tmp_path, data=str(data), least_images=1)
+    executor = started(fl_ctx)
+    (tmp_path / OUTBOX).mkdir()
+    with caplog.at_level(logging.ERROR):
+        reply = ask(executor, fl_ctx, LOCAL, {STUDENT: start_weights()})
+    assert reason_of(reply).startswith("TrustError: its ledger of what leaves cannot be written")
+    assert set(reply) == {ReservedHeaderKey.HEADERS}
+    assert set(reply[ReservedHeaderKey.HEADERS]) == {REASON, ReservedHeaderKey.RC}
+    assert "analytix_log_stats" not in fl_ctx.get_engine().fired
+    (line,) = [record.getMessage() for record in caplog.records if "nothing was sent" in record.getMessage()]
+    assert "\n" not in line

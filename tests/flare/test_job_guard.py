@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -13,10 +12,15 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.fl_exception import NotAuthorized
 from nvflare.apis.workspace import Workspace
 
+from fedefm.errors import TrustError
 from fedefm.flare import job_guard
-from fedefm.flare.job_guard import REFUSAL, JobGuard, SignatureLedger
-from fedefm.trust import sign_job
+from fedefm.flare.job_guard import REFUSAL, JobGuard
+from fedefm.kits.approval import MOST_WAITING, waiting
+from fedefm.trust import JOB_ROLES, sign_job, verify_folder, verify_job
+from fedefm.trust.certificates import load_certificate
+from fedefm.trust.job_ledger import APPROVED, DENIED, JobLedger
 from fedefm.trust.kinds import LEDGER_NAME, TEXT
+from fedefm.trust.revoked import NONE, revoke, serial_of, take
 from support.consortium_certificates import Authority, write_job
 
 JOB_ID = "11111111-2222-3333-4444-555555555555"
@@ -63,10 +67,26 @@ def deployed(workspace: Workspace) -> bool:
     return any(Path(workspace.get_run_dir(JOB_ID)).rglob("foundation.json"))
 
 
-def test_a_signed_job_is_deployed_once(job: Path, workspace: Workspace) -> None:
+def test_a_signed_job_that_ran_is_not_deployed_again(job: Path, workspace: Workspace) -> None:
     assert not deploy(job, workspace)
     assert deployed(workspace)
+    launch(job, workspace)
     assert "was here before" in deploy(job, workspace)
+
+
+def test_a_job_that_did_not_start_for_others_may_come_again_and_then_starts_under_its_last_id_alone(
+    job: Path, workspace: Workspace
+) -> None:
+    kit, later = Path(workspace.get_root_dir()), JOB_ID[:-1] + "9"
+    (manifest,) = verify_job(job, kit / "startup" / "rootCA.pem")
+    ledger = JobLedger(kit)
+    ledger.deployed(manifest, JOB_ID, "signature")
+    ledger.deployed(manifest, later, "signature")
+    with pytest.raises(TrustError, match="not deployed here for this job id"):
+        ledger.launched(manifest, JOB_ID)
+    ledger.launched(manifest, later)
+    with pytest.raises(TrustError, match="ran before"):
+        ledger.launched(manifest, later)
 
 
 def test_a_changed_job_is_not_deployed(job: Path, workspace: Workspace) -> None:
@@ -162,11 +182,15 @@ def test_a_job_that_was_never_deployed_is_not_launched(job: Path, workspace: Wor
 
 @pytest.mark.parametrize("name", ["local", "startup", "transfer", "..", "A" * 36])
 def test_a_job_id_that_names_a_folder_of_the_site_is_refused(name: str, job: Path, workspace: Workspace) -> None:
-    before = sorted(Path(workspace.get_root_dir()).rglob("*"))
+    def files() -> list[Path]:
+        found = Path(workspace.get_root_dir()).rglob("*")
+        return sorted(path for path in found if not path.name.startswith(LEDGER_NAME))
+
+    before = files()
     meta = meta_of(job, job_id=name)
     answer = JobGuard().deploy(workspace, name, meta, "app", packed(job / "app"), FLContext())
     assert "the job's id is no UUID" in answer
-    assert sorted(Path(workspace.get_root_dir()).rglob("*")) == before
+    assert files() == before
 
 
 def test_a_job_id_that_differs_from_the_one_checked_at_the_start_is_refused(job: Path, workspace: Workspace) -> None:
@@ -181,11 +205,142 @@ def test_a_damaged_ledger_refuses_and_names_its_line(job: Path, workspace: Works
     assert not deployed(workspace)
 
 
-def test_a_line_that_could_not_be_written_whole_leaves_no_half(tmp_path: Path, monkeypatch) -> None:
-    ledger = SignatureLedger(tmp_path)
-    ledger.deployed("one", JOB_ID)
-    whole, write = (tmp_path / LEDGER_NAME).read_bytes(), os.write
-    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:9]))  # a disk that is full
-    with pytest.raises(OSError, match="No space left"):
-        ledger.deployed("two", JOB_ID)
-    assert (tmp_path / LEDGER_NAME).read_bytes() == whole
+def told(workspace: Workspace) -> list[tuple[str, str]]:
+    lines = JobLedger(Path(workspace.get_root_dir())).read()
+    return [(line["event"], line.get("allowed") or line.get("by") or line.get("signer") or "") for line in lines]
+
+
+def test_the_ledger_says_who_signed_what_and_what_became_of_it(job: Path, workspace: Workspace) -> None:
+    deploy(job, workspace)
+    launch(job, workspace)
+    deploy(job, workspace)
+    context = FLContext()
+    for key, value in ((FLContextKey.WORKSPACE_OBJECT, workspace), (FLContextKey.CURRENT_JOB_ID, JOB_ID)):
+        context.set_prop(key, value, private=True, sticky=False)
+    JobGuard().handle_event(EventType.JOB_COMPLETED, context)
+    lines = JobLedger(Path(workspace.get_root_dir())).read()
+    assert [line["event"] for line in lines] == ["deployed", "launched", "refused", "ended"]
+    assert {line["name"] for line in lines} == {"foundation"} and {line["job_id"] for line in lines} == {JOB_ID}
+    assert [line.get("signer") for line in lines] == ["lead", "lead", None, "lead"]
+    assert lines[0]["allowed"] == "signature" and "was here before" in lines[2]["reason"] and lines[3]["sent"] == 0
+    assert all(line["time"] for line in lines)
+
+
+def says(workspace: Workspace, approval: object, name: str = "fedefm_site.json") -> Path:
+    """What the hospital, or the consortium for it, says about approval; gives the kit."""
+    kit = Path(workspace.get_root_dir())
+    plain = {"data": "/nowhere", "approval": approval} if name == "fedefm_site.json" else approval
+    (kit / "local" / name).write_text(json.dumps(plain))
+    return kit
+
+
+def test_a_job_waits_until_a_person_has_said_yes_and_then_the_same_folder_runs(job: Path, workspace: Workspace) -> None:
+    kit = says(workspace, {"ask": True})
+    for _ in range(2):
+        assert "waits for a person of this hospital (fedefm approve " in deploy(job, workspace)
+        assert not deployed(workspace)
+    (kept,) = waiting(kit)
+    manifest = verify_folder(kept, kit / "startup" / "rootCA.pem", kind="job", roles=JOB_ROLES)
+    assert [event for event, _ in told(workspace)] == ["waiting", "refused", "refused"]
+    JobLedger(kit).decided(manifest, APPROVED, "dr.who")
+    assert not deploy(job, workspace)
+    assert deployed(workspace) and told(workspace)[-1] == ("deployed", "approved by dr.who")
+    launch(job, workspace)
+    assert "was here before" in deploy(job, workspace)  # a yes is for one run
+
+
+def test_a_job_that_was_denied_does_not_run_whatever_the_policy(job: Path, workspace: Workspace) -> None:
+    kit = says(workspace, {"ask": True})
+    deploy(job, workspace)
+    manifest = verify_folder(waiting(kit)[0], kit / "startup" / "rootCA.pem", kind="job", roles=JOB_ROLES)
+    JobLedger(kit).decided(manifest, DENIED, "dr.who")
+    assert "has denied this job" in deploy(job, workspace)
+    says(workspace, {"ask": False})
+    assert "has denied this job" in deploy(job, workspace)
+    JobLedger(kit).decided(manifest, APPROVED, "dr.who")
+    assert not deploy(job, workspace)
+
+
+def test_the_consortiums_default_holds_until_the_hospital_says_otherwise(job: Path, workspace: Workspace) -> None:
+    kit = says(workspace, {"ask": True}, "fedefm_approval.json")
+    assert "waits for a person" in deploy(job, workspace)
+    (kit / "local" / "fedefm_site.json").write_text('{"data": "/nowhere"}')
+    assert "waits for a person" in deploy(job, workspace)
+    says(workspace, {"ask": False})
+    assert not deploy(job, workspace)
+
+
+def rule(**more: object) -> dict:
+    return {"ask": True, "standing": [{"signer": "lead", "kinds": ["foundation"]} | more]}
+
+
+def of_kind(job: Path, path: str, consortium: Authority) -> None:
+    config = {"format_version": 2, "executors": [{"tasks": ["*"], "executor": {"path": path}}]}
+    (job / "app/config/config_fed_client.json").write_text(json.dumps(config))
+    lead = consortium.issue("lead", "lead")
+    sign_job(job, lead.certificate, lead.key)
+
+
+def test_a_standing_rule_lets_one_kind_of_one_signer_through(
+    job: Path, workspace: Workspace, consortium: Authority
+) -> None:
+    of_kind(job, "fedefm.flare.foundation_executor.FoundationExecutor", consortium)
+    for other in (rule(signer="another"), rule(kinds=["evaluation"]), rule(kinds=[])):
+        says(workspace, other)
+        assert "waits for a person" in deploy(job, workspace)
+    says(workspace, rule())
+    assert not deploy(job, workspace)
+    assert told(workspace)[-1] == ("deployed", "standing rule")
+
+
+def test_no_rule_fits_an_executor_that_is_none_of_ours(job: Path, workspace: Workspace, consortium: Authority) -> None:
+    of_kind(job, "fedefm.flare.foundation_executor.Other", consortium)
+    says(workspace, rule(kinds=["foundation", "finetune", "evaluation", "data_report"]))
+    assert "waits for a person" in deploy(job, workspace)
+
+
+@pytest.mark.parametrize("approval", ["ask", {"ask": "yes"}, {"asks": True}, {"ask": True, "standing": [{}]}, None])
+def test_a_policy_that_cannot_be_read_refuses_and_tells_nothing_of_it(
+    approval: object, job: Path, workspace: Workspace
+) -> None:
+    kit = says(workspace, approval)
+    if approval is None:
+        (kit / "local" / "fedefm_site.json").write_text("{")
+    answer = deploy(job, workspace)
+    assert "'approval' cannot be read" in answer and str(kit) not in answer
+    assert not deployed(workspace)
+
+
+def test_a_decision_that_was_cut_out_of_the_ledger_stops_every_job(job: Path, workspace: Workspace) -> None:
+    kit = says(workspace, {"ask": True})
+    deploy(job, workspace)
+    (manifest,) = verify_job(job, kit / "startup" / "rootCA.pem")
+    JobLedger(kit).decided(manifest, DENIED, "dr.who")
+    lines = (kit / LEDGER_NAME).read_text().splitlines(keepends=True)
+    (kit / LEDGER_NAME).write_text("".join(lines[:-1]))
+    says(workspace, {"ask": False})
+    assert f"{LEDGER_NAME} of this site: line 3 is missing at its end" in deploy(job, workspace)
+    assert not deployed(workspace)
+
+
+def test_no_more_jobs_are_kept_than_a_person_looks_at(workspace: Workspace, consortium: Authority, tmp_path) -> None:
+    kit = says(workspace, {"ask": True})
+    for number in range(MOST_WAITING + 2):
+        job = write_job(tmp_path / str(number))
+        lead = consortium.issue("lead", "lead")
+        sign_job(job, lead.certificate, lead.key)
+        deploy(job, workspace)
+    assert len(waiting(kit)) == MOST_WAITING
+
+
+def test_a_job_of_a_lead_who_was_revoked_is_neither_deployed_nor_launched(
+    job: Path, workspace: Workspace, consortium: Authority
+) -> None:
+    kit, admin = Path(workspace.get_root_dir()), consortium.issue("admin", "project_admin")
+    root = kit / "startup" / "rootCA.pem"
+    (manifest,) = verify_job(job, root)
+    assert not deploy(job, workspace)
+    serial = serial_of(load_certificate(manifest.certificate.encode()))
+    take(kit, revoke(NONE, [(serial, "lead")], admin.certificate, admin.key)[1], root)
+    assert launch(job, workspace).count(REFUSAL) == 2
+    assert "the certificate of lead was revoked by the consortium" in deploy(job, workspace)

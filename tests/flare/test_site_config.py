@@ -79,3 +79,19 @@ def test_a_hospital_may_stay_out_of_every_count_of_pictures(tmp_path: Path) -> N
         site = SurveyExecutor().open_site("north", load_site_config(tmp_path, "north"), settings, tmp_path)
         result = site.perform(Assignment(task, {}))
         assert result.report == {"compared": compared} and (result.weights is not None) == compared
+
+
+def test_the_policy_of_approval_is_read_and_a_slip_in_it_is_named(tmp_path):
+    rule = {"signer": "lead@x", "kinds": ["evaluation"]}
+    (tmp_path / "fedefm_site.json").write_text(json.dumps({"data": "d", "approval": {"ask": True, "standing": [rule]}}))
+    found = load_site_config(tmp_path, "a").approval
+    assert found.ask and found.standing[0].signer == "lead@x" and found.standing[0].kinds == ("evaluation",)
+    for wrong, said in (
+        ({"asks": True}, "'asks' is unknown; did you mean 'ask'"),
+        ({"standing": [rule | {"kind": []}]}, "'kind' is unknown; did you mean 'kinds'"),
+        ({"standing": [rule | {"kinds": ["training"]}]}, "'training' is unknown; choose one of foundation"),
+        ({"ask": 1}, "ask must be of type bool"),
+    ):
+        (tmp_path / "fedefm_site.json").write_text(json.dumps({"data": "d", "approval": wrong}))
+        with pytest.raises(ConfigError, match=said):
+            load_site_config(tmp_path, "a")

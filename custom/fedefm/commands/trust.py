@@ -1,9 +1,10 @@
-"""`fedefm trust sign`, `fedefm trust verify` and `fedefm trust fingerprint`."""
+"""`fedefm trust sign`, `verify`, `fingerprint` and `revoke`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ VERIFY_EXAMPLES = """examples:
 FINGERPRINT_EXAMPLES = """examples:
   fedefm trust fingerprint rootCA.pem
 """
+REVOKE_EXAMPLES = """examples:
+  fedefm trust revoke hospital-c --kit lead --consortium consortium/fedefm      all its certificates so far
+  fedefm trust revoke 3f9a41... --kit lead --out fedefm-revoked.json            one certificate, by its serial number
+  fedefm trust revoke stolen/client.crt --kit admin@fedefm.example.org
+Where the file is there already, it is added to. Send it to every site; each takes it with `fedefm site revoked`.
+"""
 
 
 def add(commands: Any) -> None:
@@ -31,6 +38,7 @@ def add(commands: Any) -> None:
     _add_sign(kinds)
     _add_verify(kinds)
     _add_fingerprint(kinds)
+    _add_revoke(kinds)
 
 
 def _add_sign(commands: Any) -> None:
@@ -69,6 +77,74 @@ def _add_fingerprint(commands: Any) -> None:
     )
     parser.add_argument("certificate", type=Path, help="the consortium's rootCA.pem")
     parser.set_defaults(run=_fingerprint)
+
+
+def _add_revoke(commands: Any) -> None:
+    parser = add_command(commands, "revoke", "put certificates on the consortium's deny list", REVOKE_EXAMPLES)
+    parser.add_argument("what", nargs="+", help="a participant's name, a serial number, or a certificate file")
+    parser.add_argument("--kit", type=Path, required=True, help="your kit: a lead's or a project admin's")
+    parser.add_argument("--consortium", type=Path, help="folder of the provisioning, for names")
+    parser.add_argument("--out", type=Path, default=Path("fedefm-revoked.json"), help="the list (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=_revoke)
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    revoke_and_tell(options.what, options.kit, options.consortium, options.out, as_json=options.json)
+    return 0
+
+
+def revoke_and_tell(
+    what: Sequence[str], kit: Path, consortium: Path | None, out: Path, *, as_json: bool = False
+) -> None:
+    """Put certificates onto the list in a file, and print it.
+
+    Args:
+        what: names, serial numbers or files of certificates.
+        kit: of whoever signs.
+        consortium: folder of the kits, for names.
+        out: the list; begun anew where there is none.
+        as_json: for machines.
+    """
+    from fedefm.files import write_whole
+    from fedefm.kits.kit import open_kit
+    from fedefm.trust.revoked import NONE, revoke, verify
+
+    own = open_kit(kit)
+    before = verify(out.read_bytes(), own.root) if out.exists() else NONE
+    more = [found for one in what for found in _certificates(one, consortium)]
+    made, data = revoke(before, more, own.certificate, own.key)
+    write_whole(out, data)
+    entries = [{"serial": one.serial, "name": one.name, "since": one.since} for one in made.revoked]
+    if as_json:
+        print(json.dumps({"number": made.number, "file": str(out), "revoked": entries}, indent=2))
+        return
+    for one in entries:
+        print(f"{one['since']}  {one['serial']}  {one['name']}")
+    print(f"{out}: deny list number {made.number}; each site: fedefm site revoked KIT {out}")
+
+
+def _certificates(what: str, consortium: Path | None) -> list[tuple[str, str]]:
+    """Serial number and name of each certificate that is meant."""
+    from fedefm.errors import ConfigError
+    from fedefm.kits.kit import KIT_FOLDERS, open_kit
+    from fedefm.trust.certificates import load_certificate, name_of
+    from fedefm.trust.revoked import serial_of
+
+    if Path(what).is_file():
+        paths = [Path(what)]
+    elif consortium is not None:
+        paths = [open_kit(kit).certificate for kit in sorted(consortium.glob(f"{KIT_FOLDERS}/{what}"))]
+    else:
+        paths = []
+    found = [load_certificate(path) for path in paths]
+    if found:
+        return sorted({(serial_of(one), name_of(one)) for one in found})
+    bare = what.casefold().replace(":", "").lstrip("0")
+    if not bare or len(bare) > 40 or set(bare) - set("0123456789abcdef"):
+        where = "no kit there has that name" if consortium else "names need --consortium FOLDER"
+        raise ConfigError(f"{what[:80]!r}: no certificate file and no serial number; {where}")
+    return [(bare, "by its serial number")]
 
 
 def _sign(options: argparse.Namespace) -> int:

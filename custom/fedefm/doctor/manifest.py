@@ -9,7 +9,8 @@ from fedefm.doctor.finding import Finding, failed, failed_with, passed, warned
 from fedefm.errors import TrustError
 from fedefm.kits.kit import Kit
 from fedefm.trust import KIT_ROLES, fingerprint, read_disabled, verify_folder
-from fedefm.trust.certificates import same_fingerprint
+from fedefm.trust.certificates import load_certificate, same_fingerprint
+from fedefm.trust.revoked import read_list, serial_of
 
 
 def root(kit: Kit, printed: str | None) -> Iterator[Finding]:
@@ -61,3 +62,20 @@ def disabled(kit: Kit) -> Iterator[Finding]:
         return
     remedy = "nvflare system enable-client NAME --startup-kit ... takes one in again, once the server runs"
     yield warned("disabled hospitals", f"{', '.join(names)} may not connect", remedy)
+
+
+def revoked(kit: Kit) -> Iterator[Finding]:
+    """The deny list of the consortium is whole, and this kit's own certificate is not on it."""
+    try:
+        found = read_list(kit.folder, kit.root)
+        if serial_of(load_certificate(kit.certificate)) in found.serials:
+            text = f"the certificate of this kit was revoked ({found.made[:10]})"
+            yield failed("deny list", text, "ask the consortium's administrator for a new kit")
+            return
+    except TrustError as error:
+        yield failed_with("deny list", error)
+        return
+    if not found.number:
+        yield passed("deny list", "none has come yet")
+    else:
+        yield passed("deny list", f"number {found.number} of {found.made[:10]}, {len(found.revoked)} certificates")

@@ -53,6 +53,7 @@ def _trust(kit: Kit, root_fingerprint: str | None, now: datetime) -> list[Findin
         *guarded("clock", lambda: certificates.clock(kit, now)),
         *guarded("certificate", lambda: certificates.dates(kit, now)),
         *guarded("identity", lambda: certificates.identity(kit, now)),
+        *guarded("deny list", lambda: manifest.revoked(kit)),
         *guarded("private key", lambda: certificates.private_key(kit)),
     ]
 

@@ -20,6 +20,7 @@ from fedefm.resources import shipped
 
 PROJECT = "project.local.yml"
 PROVISION_SECONDS = 120
+_PROVISION = (sys.executable, "-m", "nvflare.cli", "provision", "--force")
 KIT_BUILDER = "fedefm.flare.provision.kits.KitBuilder"
 
 
@@ -76,7 +77,9 @@ def provision(root: Path, project: Path | None = None) -> Place:
     for person in (p for p in plain["participants"] if p["type"] == "admin"):
         people.setdefault(person["role"], person["name"])
     hospitals = tuple(sorted(p["name"] for p in plain["participants"] if p["type"] == "client"))
-    return Place(root, _provision(filled, root), server["name"], hospitals, people, fl_port, admin_port)
+    return Place(
+        root, run_provision(filled, root / "provision", root), server["name"], hospitals, people, fl_port, admin_port
+    )
 
 
 def free_ports(count: int) -> list[int]:
@@ -105,24 +108,31 @@ def _read(project: Path) -> dict[str, Any]:
     return plain
 
 
-def _provision(project: Path, root: Path) -> Path:
-    """Run `nvflare provision`, and give the newest folder of kits."""
-    command = [sys.executable, "-m", "nvflare.cli", "provision", "--force"]
+def run_provision(project: Path, workspace: Path, folder: Path) -> Path:
+    """Run `nvflare provision`, and give the newest folder of kits.
+
+    Args:
+        project: the project file.
+        workspace: where kits and the CA's memory lie; a new folder of kits beside the older ones.
+        folder: where it runs: paths of certificate requests are relative to it.
+
+    Raises:
+        ConfigError: the disk refuses. FedefmError: FLARE made no kits; the message ends with what it said.
+    """
     done = subprocess.run(  # noqa: S603 (our own interpreter and paths, no shell)
-        [*command, "-p", str(project), "-w", str(root / "provision"), "-c", str(root)],
+        [*_PROVISION, "-p", str(project.resolve()), "-w", str(workspace.resolve()), "-c", str(folder.resolve())],
         env=environment(),
-        cwd=root,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=PROVISION_SECONDS,
     )
     if done.returncode != 0 and (refused := system_error(done.stderr + done.stdout)):
-        raise refused_write(refused, root)
+        raise refused_write(refused, workspace)
     if done.returncode != 0:
         raise FedefmError(f"nvflare provision failed: {_last_line(done.stderr) or _last_line(done.stdout)}")
-    name = yaml.safe_load(project.read_text())["name"]
-    return max((root / "provision" / name).glob(KIT_FOLDERS))
+    return max((workspace / yaml.safe_load(project.read_text())["name"]).glob(KIT_FOLDERS))
 
 
 def _last_line(text: str) -> str:

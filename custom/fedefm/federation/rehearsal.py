@@ -18,7 +18,7 @@ from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Listener
 from fedefm.federation.console import COMPLETED, Console
 from fedefm.federation.place import Place, provision
-from fedefm.federation.sites import CONSOLE, LOG, Process, running
+from fedefm.federation.sites import Process, running
 from fedefm.files import filled, write_whole
 from fedefm.flare.job_files import DOWNLOADED
 from fedefm.flare.job_folder import write_job
@@ -26,7 +26,7 @@ from fedefm.flare.progress import failure_in, from_line
 from fedefm.foundation.methods import job_settings
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings
-from fedefm.kits.kit import open_kit
+from fedefm.kits.kit import CONSOLE, LOG, open_kit
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.checkpoint import THETA_FILE, load_weights
 from fedefm.simulation.foundation import RECORD_FILE

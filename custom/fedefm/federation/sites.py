@@ -14,15 +14,12 @@ import psutil  # type: ignore[import-untyped]
 
 from fedefm.errors import FedefmError
 from fedefm.federation.place import Place, environment
-from fedefm.kits.kit import LOCAL, STARTUP
+from fedefm.kits.kit import CONSOLE, LOCAL, LOG, REGISTERED, STARTUP
 from fedefm.simulation.process import kill_tree
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.2
-CONSOLE = "console.txt"
-LOG = "log.txt"  # FLARE's own, as `log_config.json` names it
-REGISTERED = "Successfully registered client"
 
 Process = subprocess.Popen[bytes]
 

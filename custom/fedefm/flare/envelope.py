@@ -41,6 +41,7 @@ REASONS = {
     "DataError": "its data cannot be used; its own log says why",
     "OptimalTransportError": "an optimal transport problem has no answer; its own log says why",
     "CheckpointError": "the weights do not fit its network; its own log says why",
+    "TrustError": "its ledger of what leaves cannot be written, so nothing left; its own log says why",
     "ProtocolError": "it refused the task; its own log says why",
     "Error": "its work failed; its own log says why",
 }
@@ -208,14 +209,20 @@ def decode_result(reply: Any, task: Task, wire: TensorWire | None = None) -> Res
     return Result(task.id, weights, report, images)
 
 
-def encode_error(error: Exception) -> Shareable:
+def encode_error(error: BaseException) -> Shareable:
     """Say only what kind of error stopped the work: paths, file names and identifiers stay in the site's own log."""
     reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
     reply.set_header(REASON, reason_class(error))
     return reply
 
 
-def reason_class(error: Exception) -> str:
+def emptied(reply: Shareable, error: BaseException) -> None:
+    """Make an error of a reply, in its place: nothing else of it leaves."""
+    reply.clear()
+    reply.update(encode_error(error))
+
+
+def reason_class(error: BaseException) -> str:
     """The first known class of an error's own classes."""
     names = [c.__name__ for c in type(error).__mro__] if isinstance(error, FedefmError) else []
     return next((name for name in names if name in REASONS), "Error")

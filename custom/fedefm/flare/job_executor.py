@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -16,11 +16,13 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from fedefm.errors import ConfigError, DataError, FedefmError
+from fedefm.exchange.messages import Task
 from fedefm.flare.envelope import (
     SHA256,
     WEIGHTS,
     LacksError,
     decode_assignment,
+    emptied,
     encode_error,
     encode_lacks,
     encode_result,
@@ -32,11 +34,14 @@ from fedefm.flare.filters import check_filters, remember_sent
 from fedefm.flare.job_files import output_folder, seen_weights_folder, settings_path, site_folder
 from fedefm.flare.metrics import send_scalars
 from fedefm.flare.orders import Tally, watch_over
+from fedefm.flare.outbox import note_what_leaves
 from fedefm.flare.site_config import SiteConfig, load_site_config
 from fedefm.flare.steps import StepTeller
 from fedefm.training.site import Site
 from fedefm.training.weights_store import WeightsStore
 from fedefm.training.wire import TensorWire
+
+_WORKED = "fedefm_worked"
 
 
 class JobExecutor(Executor, ABC):
@@ -72,6 +77,8 @@ class JobExecutor(Executor, ABC):
         """Read the site's configuration when the run starts; an error is kept for the server's first question."""
         if event_type == EventType.END_RUN and not isinstance(self._opened, FedefmError):
             self._opened.store.clear()
+        if event_type == EventType.AFTER_TASK_RESULT_FILTER:
+            self._before_it_leaves(fl_ctx)
         if event_type != EventType.START_RUN:
             return
         register_decomposers()
@@ -82,6 +89,20 @@ class JobExecutor(Executor, ABC):
         except FedefmError as error:
             self.log_error(fl_ctx, nameless(error), fire_event=False)
             self._opened = error
+
+    def _before_it_leaves(self, fl_ctx: FLContext) -> None:
+        """Note a reply in the site's ledger, as the filters have left it; figures go to TensorBoard only afterwards."""
+        reply = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
+        worked = fl_ctx.get_prop(_WORKED)
+        fl_ctx.set_prop(_WORKED, None, private=True, sticky=False)
+        try:
+            note_what_leaves(reply, fl_ctx)
+        except BaseException as error:  # FLARE swallows it, and would send the reply all the same
+            self.log_error(fl_ctx, f"nothing was sent: {nameless(error)}", fire_event=False)
+            emptied(reply, error)
+            return
+        if worked is not None:
+            send_scalars(self, worked.task, worked.report, fl_ctx)
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         """Do one task; an error is told to the server by its class alone, and to the site's own log without names."""
@@ -119,12 +140,19 @@ class JobExecutor(Executor, ABC):
         remember_sent(assignment, fl_ctx)
         site.tell_steps(StepTeller(self, fl_ctx))
         result = site.perform(assignment, lambda: bool(abort_signal.triggered))
-        send_scalars(self, assignment.task, result.report, fl_ctx)
+        fl_ctx.set_prop(_WORKED, _Worked(assignment.task, result.report), private=True, sticky=False)
         reply, asked = encode_result(result, wire), set(wanted)
         if result.weights is not None:
             store.put(reply.get_header(SHA256), reply[WEIGHTS])
             asked.add(reply.get_header(SHA256))
         return _telling(store, reply, asked)
+
+
+class _Worked(NamedTuple):
+    """Whose figures TensorBoard gets, once they may leave."""
+
+    task: Task
+    report: Mapping[str, Any]
 
 
 class _Opened(NamedTuple):
@@ -144,7 +172,7 @@ def _telling(store: WeightsStore, reply: Shareable, asked: Iterable[str]) -> Sha
 LOOK = "`fedefm data check` of the folder that local/fedefm_site.json names says on this machine's screen which and why"
 
 
-def nameless(error: Exception) -> str:
+def nameless(error: BaseException) -> str:
     """An error for a log: its class, and its text where that can name no file of the hospital's data.
 
     A file's name may be a patient's. Errors of data name files, and so do those of other libraries.

@@ -1,5 +1,8 @@
 """A hospital runs a job only as somebody who may sign jobs signed it. Any doubt, any error: it does not run.
 
+Nor does it where the signer's certificate is on the consortium's deny list (`fedefm.trust.revoked`), or where the
+hospital asks its own people first and none has said yes (`fedefm.kits.approval`).
+
 Measured on provisioned sites with FLARE 2.9, where the site tries to refuse a job:
 
 | where | what is raised or answered | does the job run at that site? |
@@ -16,15 +19,11 @@ cannot use first and takes them back when all is well: a server could start an a
 
 from __future__ import annotations
 
-import errno
 import io
-import json
-import os
 import re
 import tempfile
-import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +38,14 @@ from nvflare.fuel.utils.zip_utils import unzip_all_from_bytes
 from nvflare.private.fed.utils.app_deployer import AppDeployer
 
 from fedefm.errors import TrustError
+from fedefm.kits.approval import allowed
 from fedefm.kits.limits import read_limits
 from fedefm.trust import SignedManifest, verify_app
-from fedefm.trust.certificates import FORBIDDEN_ROLE
-from fedefm.trust.kinds import JOB, JOB_ID, LEDGER_NAME, Limits
+from fedefm.trust.certificates import FORBIDDEN_ROLE, load_certificate
+from fedefm.trust.job_ledger import JobLedger
+from fedefm.trust.kinds import JOB, JOB_ID, Limits
 from fedefm.trust.listing import check_size
+from fedefm.trust.revoked import must_be_good
 
 REFUSAL = "refused by fedefm"  # stands where FLARE wants a launcher, and exactly one
 
@@ -60,11 +62,13 @@ class JobGuard(FLComponent, AppDeployerSpec):
         """Verify the very bytes that are then deployed; an answer that is not empty refuses the job at this site."""
         try:
             check_id(job_id, job_meta)
-            manifest = check_bytes(app_data, workspace, job_meta, app_name)
-            SignatureLedger(Path(workspace.get_root_dir())).deployed(manifest.serial, job_id)
+            check_bytes(app_data, workspace, job_meta, app_name)
         except BaseException as error:
             reason = reason_of(error)
             self.log_error(fl_ctx, reason, fire_event=False)
+            self._note(
+                workspace, fl_ctx, lambda ledger: ledger.refused(job_id, reason, str(job_meta.get("name"))[:200])
+            )
             return reason
         return AppDeployer().deploy(workspace, job_id, job_meta, app_name, app_data, fl_ctx) or ""
 
@@ -74,6 +78,17 @@ class JobGuard(FLComponent, AppDeployerSpec):
             self._authorize(fl_ctx)
         elif event_type == EventType.BEFORE_JOB_LAUNCH:
             self._before_launch(fl_ctx)
+        elif event_type == EventType.JOB_COMPLETED:
+            job_id = str(fl_ctx.get_prop(FLContextKey.CURRENT_JOB_ID))
+            workspace = fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT)
+            self._note(workspace, fl_ctx, lambda ledger: ledger.ended(job_id))
+
+    def _note(self, workspace: Workspace, fl_ctx: FLContext, note: Callable[[JobLedger], None]) -> None:
+        """Add to the ledger what has happened already: what goes wrong there changes nothing of it, and is logged."""
+        try:
+            note(JobLedger(Path(workspace.get_root_dir())))
+        except BaseException as error:
+            self.log_error(fl_ctx, reason_of(error), fire_event=False)
 
     def _authorize(self, fl_ctx: FLContext) -> None:
         try:
@@ -105,16 +120,19 @@ def check_id(job_id: str, job_meta: Mapping[str, Any]) -> None:
         raise TrustError("the job's id is no UUID, or another than its own description says; submit it anew")
 
 
-def check_bytes(app_data: bytes, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> SignedManifest:
-    """Unpack an app as FLARE would, into a folder of our own, and verify it there.
+def check_bytes(app_data: bytes, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> None:
+    """Unpack an app as FLARE would, into a folder of our own, verify it there, and note that it may be deployed.
 
     Raises:
-        TrustError: it is not what somebody who may sign jobs signed for this site.
+        TrustError: it is not what somebody who may sign jobs signed for this site, it was here before, or this hospital
+            has not said yes.
     """
     check_unpacked(app_data, job_limits(workspace))
+    kit, job_id = Path(workspace.get_root_dir()), str(job_meta["job_id"])
     with tempfile.TemporaryDirectory() as folder:
         unzip_all_from_bytes(app_data, folder)
-        return _check(Path(folder), workspace, job_meta, app_name)
+        manifest = _check(Path(folder), workspace, job_meta, app_name)
+        JobLedger(kit).deployed(manifest, job_id, allowed(Path(folder), manifest, kit, job_id))
 
 
 def check_unpacked(app_data: bytes, limits: Limits) -> None:
@@ -138,7 +156,7 @@ def check_deployed(workspace: Workspace, job_meta: Mapping[str, Any]) -> SignedM
     job_id = job_meta["job_id"]
     app_name = Path(workspace.get_run_dir(job_id), "fl_app.txt").read_text()
     manifest = _check(Path(workspace.get_app_dir(job_id)), workspace, job_meta, app_name)
-    SignatureLedger(Path(workspace.get_root_dir())).launched(manifest.serial, job_id)
+    JobLedger(Path(workspace.get_root_dir())).launched(manifest, job_id)
     return manifest
 
 
@@ -160,79 +178,13 @@ def check_people(items: Mapping[str, Any] | None, exceptions: Mapping[str, Any] 
         raise TrustError("another component of this site failed to judge the command; see its log")
 
 
-class SignatureLedger:
-    """Which signatures were deployed and launched here, each once: an old job cannot be played again.
-
-    One JSON line each, in the site's folder. The hospital may look at it; without it old jobs could run again.
-
-    Args:
-        folder: the site's workspace.
-    """
-
-    _lock = threading.Lock()
-
-    def __init__(self, folder: Path):
-        self._path = folder / LEDGER_NAME
-
-    def deployed(self, serial: str, job_id: str) -> None:
-        """Note a signature before its job is deployed.
-
-        Raises:
-            TrustError: it was here before.
-        """
-        with self._lock:
-            if any(line["serial"] == serial for line in self._read()):
-                raise TrustError("this signed job was here before; sign it again with `fedefm trust sign`")
-            self._add("deployed", serial, job_id)
-
-    def launched(self, serial: str, job_id: str) -> None:
-        """Note a launch before it happens.
-
-        Raises:
-            TrustError: the signature was not deployed for this job, or was launched before.
-        """
-        with self._lock:
-            before = [(line["event"], line["job_id"]) for line in self._read() if line["serial"] == serial]
-            if before != [("deployed", job_id)]:
-                raise TrustError("this signed job was not deployed here for this job id, or ran before; submit it anew")
-            self._add("launched", serial, job_id)
-
-    def _read(self) -> list[dict[str, str]]:
-        """All lines; one that cannot be read is an error, and so a refusal."""
-        if not self._path.exists():
-            return []
-        lines = []
-        for number, text in enumerate(self._path.read_text().splitlines(), 1):
-            try:
-                line = json.loads(text)
-                lines.append({key: str(line[key]) for key in ("event", "serial", "job_id")})
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise TrustError(
-                    f"{LEDGER_NAME} of this site: line {number} is damaged; if it was cut off, remove that line alone, "
-                    "and sign the job anew"
-                ) from error
-        return lines
-
-    def _add(self, event: str, serial: str, job_id: str) -> None:
-        opened = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        line = json.dumps({"event": event, "serial": serial, "job_id": job_id}) + "\n"
-        try:
-            before = os.fstat(opened).st_size
-            try:
-                if os.write(opened, line.encode()) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(opened)
-            except OSError:
-                os.ftruncate(opened, before)  # half a line would refuse every later job
-                raise
-        finally:
-            os.close(opened)
-
-
 def _check(folder: Path, workspace: Workspace, job_meta: Mapping[str, Any], app_name: str) -> SignedManifest:
     root = Path(workspace.get_file_path_in_startup("rootCA.pem"))
     site, limits = workspace.site_name, job_limits(workspace)
-    return verify_app(folder, root, job_meta, app_name=app_name, site=site, limits=limits)
+    manifest = verify_app(folder, root, job_meta, app_name=app_name, site=site, limits=limits)
+    signer = load_certificate(manifest.certificate.encode(), "the signer's certificate")
+    must_be_good(signer, Path(workspace.get_root_dir()), root)
+    return manifest
 
 
 def job_limits(workspace: Workspace) -> Limits:

@@ -10,6 +10,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import Assignment
+from fedefm.kits.approval import Approval
 from fedefm.metrics.suppression import LEAST_IMAGES
 from fedefm.settings import load, settings_class
 
@@ -29,6 +30,7 @@ class SiteConfig:
         least_images: figures and counts of fewer images than this never leave the site, whatever the job; with fewer
             training images it does not train.
         compare_pictures: whether a data report may count how many pictures another hospital has as well.
+        approval: which signed jobs run at once and which wait for a person's yes; None for the consortium's default.
         cache: the folder for prepared images; absolute, or relative to the file; None for one within `data`.
 
     Raises:
@@ -43,6 +45,7 @@ class SiteConfig:
     weights_megabytes: NonNegativeInt = 10_000
     least_images: PositiveInt = LEAST_IMAGES
     compare_pictures: bool = True
+    approval: Approval | None = None
     cache: Path | None = None
 
     @property

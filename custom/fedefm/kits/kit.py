@@ -11,6 +11,9 @@ from fedefm.errors import ConfigError
 
 HOSPITAL, SERVER, PERSON = "hospital", "server", "person"
 STARTUP, LOCAL = "startup", "local"
+CONSOLE = "console.txt"
+LOG = "log.txt"  # FLARE's own, as `log_config.json` names it
+REGISTERED = "Successfully registered client"  # there, when the server has taken a hospital in
 KIT_FOLDERS = "prod_*"  # each run of `nvflare provision` makes one, named in rising order
 _FILES = {HOSPITAL: "fed_client.json", SERVER: "fed_server.json", PERSON: "fed_admin.json"}
 

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 
 from fedefm.errors import TrustError
 from fedefm.trust.disabled import DISABLED_NAME, parse_disabled
+from fedefm.trust.ledger import FILES, JOBS
 
 MANIFEST_NAME = "fedefm-manifest.json"
 SIGNATURE_NAME = "fedefm-manifest.sig"
-LEDGER_NAME = "fedefm-jobs.jsonl"
+LEDGER_NAME = JOBS
+REVOKED_NAME = "fedefm-revoked.json"  # the deny list, which has a signature of its own
+PEERS_NAME = "fedefm-peers.json"  # at the server: which certificate each peer showed last
+WAITING_NAME = "fedefm-waiting"  # folder of jobs that a hospital has not yet decided about
 _OURS = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
 _NEVER = re.compile(r"(?!)")
 JOB_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -103,7 +107,8 @@ KIT = Kind(
     keys=frozenset({"startup/client.key", "startup/server.key"}),
     run_time=re.compile(
         rf"{JOB_ID}|transfer|audit\.log|(log|log_fl|error_log|console|stats)\.(txt|json|log)(\.\d+)?"
-        rf"|(pid|daemon_pid|shutdown|restart)\.fl|{re.escape(LEDGER_NAME)}"
+        rf"|(pid|daemon_pid|shutdown|restart)\.fl|{FILES}|{WAITING_NAME}"
+        rf"|{re.escape(REVOKED_NAME)}|{re.escape(PEERS_NAME)}"
         rf"|{re.escape(DISABLED_NAME)}\.\w{{8}}\.tmp"
     ),
     written={DISABLED_NAME: Written("startup/fed_server.json", parse_disabled)},

@@ -19,12 +19,12 @@ _PADDING = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
 MAX_SIGNATURE_BYTES = 4096
 
 
-def sign(data: bytes, key: RSAPrivateKey) -> bytes:
-    """The signature of `data`, as one line of base64."""
-    return base64.b64encode(key.sign(_PURPOSE + data, _PADDING, hashes.SHA256())) + b"\n"
+def sign(data: bytes, key: RSAPrivateKey, purpose: bytes = _PURPOSE) -> bytes:
+    """The signature of `data`, as one line of base64; it holds for this purpose and no other."""
+    return base64.b64encode(key.sign(purpose + data, _PADDING, hashes.SHA256())) + b"\n"
 
 
-def check(data: bytes, signature: bytes, certificate: x509.Certificate) -> None:
+def check(data: bytes, signature: bytes, certificate: x509.Certificate, purpose: bytes = _PURPOSE) -> None:
     """Refuse a signature that the certificate's key did not make over `data`.
 
     Raises:
@@ -35,7 +35,7 @@ def check(data: bytes, signature: bytes, certificate: x509.Certificate) -> None:
         raw = base64.b64decode(signature.strip(), validate=True)
         if not isinstance(key, RSAPublicKey):
             raise InvalidSignature
-        key.verify(raw, _PURPOSE + data, _PADDING, hashes.SHA256())
+        key.verify(raw, purpose + data, _PADDING, hashes.SHA256())
     except (InvalidSignature, binascii.Error, ValueError) as error:
         raise TrustError(
             f"{SIGNATURE_NAME}: not the signature of this manifest; have the folder signed again"

@@ -9,10 +9,14 @@ export NVFLARE_SECURE_LOGGING=true
 
 command -v fedefm >/dev/null || { echo "fedefm: not found; activate its environment: source .../bin/activate" >&2; exit 2; }
 fedefm doctor "$KIT" --offline
+# What runs is looked for among the processes: FLARE takes a number in daemon_pid.fl that another program has by now for
+# itself, and starts nothing.
+fedefm site clear "$KIT" || { code=$?; [[ $code == 9 ]] && exit 0; exit "$code"; }
 
 if [[ " $* " == *" --once "* ]]; then
   exec ./sub_start.sh "$@"
 fi
 rm -f "$KIT/shutdown.fl"
 nohup ./sub_start.sh "$@" </dev/null >"$KIT/console.txt" 2>&1 &
-echo "started; what it does: $KIT/log.txt"
+fedefm site wait "$KIT"
+echo "what it does: $KIT/log.txt; how it is: fedefm site status $KIT"

@@ -3,7 +3,8 @@
 set -euo pipefail
 KIT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
-running() { [[ -f "$KIT/daemon_pid.fl" ]] && kill -0 "$(<"$KIT/daemon_pid.fl")" 2>/dev/null; }
+# The shell of start.sh, which runs in the kit's own folder: the number alone may be another program's by now.
+running() { [[ -f "$KIT/daemon_pid.fl" && "$(readlink "/proc/$(<"$KIT/daemon_pid.fl")/cwd")" == "$KIT/startup" ]]; }
 
 running || { echo "nothing runs from $KIT"; exit 0; }
 touch "$KIT/shutdown.fl"

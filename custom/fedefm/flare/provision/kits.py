@@ -10,11 +10,15 @@ from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder
 
+from fedefm.errors import ConfigError
+from fedefm.files import write_json
+from fedefm.kits.approval import DEFAULT_FILE
 from fedefm.kits.kit import KIT_FOLDERS, LOCAL, STARTUP
 from fedefm.kits.lay import lay, replace_once, tighten
 from fedefm.kits.seal import seal
 from fedefm.resources import shipped
 
+SIGNATURE, ASK = "signature", "ask"
 TEMPLATES = {ParticipantType.SERVER: "server", ParticipantType.CLIENT: "hospital"}
 _FOREIGN_CODE = "export PYTHONPATH=/local/custom:$PYTHONPATH"  # FLARE would import from there before its own packages
 
@@ -26,11 +30,19 @@ class KitBuilder(Builder):
 
     Args:
         storage: absolute folder at the server for jobs and snapshots; FLARE's own default is the temporary folder.
+        approval: the default of hospitals that say nothing of it themselves: `signature` runs what a lead signed, `ask`
+            waits until a person at the hospital has said yes (`fedefm approve`).
+
+    Raises:
+        ConfigError: `approval` is neither.
     """
 
-    def __init__(self, storage: str = "/var/lib/fedefm"):
+    def __init__(self, storage: str = "/var/lib/fedefm", approval: str = SIGNATURE):
         super().__init__()
+        if approval not in (SIGNATURE, ASK):
+            raise ConfigError(f"project file: approval {approval!r:.40} is unknown; use {SIGNATURE} or {ASK}")
         self._values = {"storage": storage}
+        self._asks = approval == ASK
 
     def initialize(self, project: Project, ctx: ProvisionContext) -> None:
         """From here on nothing is born readable by others."""
@@ -54,6 +66,8 @@ class KitBuilder(Builder):
             lay(shipped("workspace_templates", template), kit, self._values)
             replace_once(kit / STARTUP / "sub_start.sh", _FOREIGN_CODE, "unset PYTHONPATH")
             (kit / LOCAL / "privacy.json.sample").unlink()
+        if self._asks and participant.type == ParticipantType.CLIENT:
+            write_json(kit / LOCAL / DEFAULT_FILE, {"ask": True})
         tighten(kit)
 
 
