@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from fedefm.commands import (
     compare,
+    correct,
     data,
     doctor,
     evaluate,
@@ -33,6 +34,7 @@ COMMANDS = (
     finetune,
     evaluate,
     segment,
+    correct,
     export,
     data,
     job,
