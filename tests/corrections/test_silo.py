@@ -121,7 +121,8 @@ def test_an_add_that_was_interrupted_is_finished_by_the_same_command(
     real, done = Path.replace, []
 
     def stops(self: Path, target: Path) -> Path:
-        done.append(Path(target).name)
+        if ".fedefm-prepared" not in target.parts:
+            done.append(target.name)
         if len(done) == 2:
             raise KeyboardInterrupt
         return real(self, target)
