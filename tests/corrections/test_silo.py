@@ -23,7 +23,7 @@ from fedefm.data.readers import read_image, read_mask
 from fedefm.errors import ConfigError, DataError, FedefmError
 from fedefm.inference.segment import Wanted, segment
 from fedefm.inference.source import open_run
-from support.corrected import draw, edit, made, to_correct
+from support.corrected import draw, edit, made, rewritten, to_correct
 from support.runs import CLASSES, bright, cine, square
 
 DECLARED = {"0": "background", "5": "guidewire", "9": "catheter"}
@@ -289,6 +289,21 @@ def test_images_of_the_silo_itself_keep_their_patient(tmp_path: Path) -> None:
     assert load_manifest(silo).patient_of(stem) == "p7"
     with pytest.raises(DataError, match="is an image of the silo, with a mask there"):
         add(tmp_path / "fix-p1_a", silo, Said(accept_text=True))
+
+
+def test_a_frame_is_in_the_silo_once(tmp_path: Path) -> None:
+    fix, silo = to_correct(tmp_path), tmp_path / "silo"
+    edit(fix, draw)
+    (stem,) = added(fix, silo, patient="p7")
+    edit(fix, lambda masks: masks[0, :5].fill(1))
+    assert added(fix, silo) == [] and load_manifest(silo).patient_of(stem) == "p7"  # replaced where it is
+    with pytest.raises(ConfigError, match="in the silo already, as one of p7"):
+        add(fix, silo, Said(patient="p8"))
+    rewritten(fix, lambda plain: plain["runs"].append({**plain["runs"][0], "name": "twin"}))
+    for part in ("images", "masks", "proposed"):
+        (fix / part / "twin.nii.gz").write_bytes((fix / part / "run.nii.gz").read_bytes())
+    with pytest.raises(DataError, match="frame 2 is in another run of the folder too"):
+        add(fix, silo)
 
 
 @pytest.mark.parametrize("patient", ["../../x", "a/b", "x y"])
