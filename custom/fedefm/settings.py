@@ -207,10 +207,7 @@ Sha256 = Annotated[str, AfterValidator(_check_sha256)]
 Share = Annotated[float, Field(ge=0, le=1)]
 """A number in [0, 1]."""
 
-PositiveSha256 = Annotated[str, AfterValidator(_check_sha256)]
-"""A SHA-256 in 64 hexadecimal digits, such as the fingerprint of weights."""
-
-Share = Annotated[float, Field(gt=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 """A number above 0 and not above 1."""
 
 
