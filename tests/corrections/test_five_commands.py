@@ -33,7 +33,7 @@ def base(tmp_path: Path) -> Path:
     """A model that knows clean images on white; what lies behind devices in a chest it takes for devices."""
     write_site(tmp_path / "clean", "simulation", frames=24, size=SIZE, seed=0, corpus=CLASSES)
     network = ("--set", f"model={json.dumps(SMALLEST.to_dict())}", "--set", f"size={SIZE}")
-    return tune(tmp_path / "clean", tmp_path / "base", 150, *network)
+    return tune(tmp_path / "clean", tmp_path / "base", 100, *network)
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ def truth_of(folder: Path, site: Path) -> np.ndarray:
     return np.stack([read_mask(site / "masks" / picture.name)[0] for picture in sorted(folder.iterdir())])
 
 
-def false_pixels(result: Path, truth: np.ndarray) -> float:
-    """Pixels a frame that are marked as a device or a vessel where nothing is."""
-    marked = read_mask(result / "labels.nii.gz")
-    return float(((marked > 0) & (truth == 0)).sum() / len(marked))
+def false_and_found(result: Path, truth: np.ndarray) -> tuple[float, float]:
+    """Pixels a frame that are marked where nothing is, and the share of all others that are marked as something."""
+    marked = read_mask(result / "labels.nii.gz") > 0
+    return float((marked & (truth == 0)).sum() / len(marked)), float(marked[truth > 0].mean())
 
 
 @pytest.mark.slow
@@ -65,14 +65,15 @@ def test_what_was_corrected_is_rarer_on_other_patients(base: Path, chests: Path,
         return tmp_path / out
 
     held = truth_of(tmp_path / "held", chests)
-    before = false_pixels(segment("held", base, "held-before"), held)
+    before, _ = false_and_found(segment("held", base, "held-before"), held)
     # the five commands
     segment("corrected", base, "segmented")
     run("correct", tmp_path / "segmented", "--frames", f"1-{CORRECTED}", "-o", tmp_path / "fix")
     right = truth_of(tmp_path / "corrected", chests).astype(np.uint8)
     (tmp_path / "fix/masks/corrected.nii.gz").write_bytes(nifti_bytes(right, Geometry.flat(None)))
     run("data", "add", tmp_path / "fix", "--to", tmp_path / "silo")
-    tuned = tune(tmp_path / "silo", tmp_path / "tuned", 100, "--theta", base)
-    after = false_pixels(segment("held", tuned, "held-after"), held)
+    tuned = tune(tmp_path / "silo", tmp_path / "tuned", 60, "--theta", base)
+    after, found = false_and_found(segment("held", tuned, "held-after"), held)
     print(f"pixels a frame that are marked where nothing is, on held-out patients: {before:.1f}, then {after:.1f}")
-    assert after < before / 2
+    print(f"of what is there {found:.0%} is marked")
+    assert after < before / 2 and found > 0.25  # who marks nothing makes no false marks either
