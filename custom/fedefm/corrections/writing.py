@@ -92,7 +92,7 @@ def write_frames(
         for part in (IMAGES, MASKS):
             with told(silo / part):
                 (silo / part).mkdir(parents=True, exist_ok=True)
-        written = {FILE_NAME: _with(silo, manifest, entries, split_of)}
+        written: dict[str, str | bytes] = {FILE_NAME: _with(silo, manifest, entries, split_of)}
         # dataset.json first: a mask that is there without its origin would count as a person's own
         written |= {name: files[name] for name in sorted(files, reverse=True)}  # an image comes after all masks
         write_together(silo, written)
