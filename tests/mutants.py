@@ -629,7 +629,7 @@ MUTANTS = (
     ),
     Mutant(
         "A run that is not the one that was segmented",
-        (("custom/fedefm/inference/proposals.py", "if file_sha256(path) != file.sha256:", "if False:"),),
+        (("custom/fedefm/inference/whereabouts.py", "if file_sha256(path) != sha256:", "if False:"),),
         (f"{CORRECTED}silo.py::test_a_source_that_was_changed_since_is_refused",),
     ),
     Mutant(

@@ -91,17 +91,35 @@ def test_a_source_that_was_moved_or_changed_is_told_in_one_line(kind: str, tmp_p
     wanted = [parse_frames("1", "--frames")]
     if kind == "picture":
         run = run / "frame1.png"
-    run.rename(tmp_path / "moved")
+    moved = tmp_path / f"moved{''.join(run.suffixes)}"
+    run.rename(moved)
     with pytest.raises(DataError, match="not there any more; put it back"):
         correct([result], wanted, tmp_path / "fix")
-    if kind not in ("picture", "stack"):  # whose ending says what they are
-        assert correct([result], wanted, tmp_path / "new", source=tmp_path / "moved").runs
-    (tmp_path / "moved").rename(run)
+    assert correct([result], wanted, tmp_path / "new", source=moved).runs
+    assert correct([result], wanted, tmp_path / "noted").runs  # its new place is known from now on
+    moved.rename(run)
+    with pytest.raises(DataError, match="not there any more"):
+        correct([result], wanted, tmp_path / "fix")
+    assert correct([result], wanted, tmp_path / "back", source=run).runs
     file = run if run.is_file() else sorted(run.iterdir())[0]
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(DataError, match="not the file that was segmented"):
         correct([result], wanted, tmp_path / "fix")
     assert not (tmp_path / "fix").exists()
+
+
+def test_whose_place_is_not_noted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user, or another machine: the result itself names no file."""
+    result = segmented(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    with pytest.raises(DataError, match="name its place as --source"):
+        correct([result], WANTED, tmp_path / "fix")
+    assert correct([result], WANTED, tmp_path / "fix", source=tmp_path).runs[0].name == "run"
+    noted = next((tmp_path / "other/fedefm/sources").iterdir())
+    assert noted.read_text() == str(tmp_path / "run.dcm") and oct(noted.stat().st_mode)[-3:] == "600"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="not the file that was segmented"):
+        correct([result], WANTED, tmp_path / "again", source=tmp_path / "empty")
 
 
 def test_masks_that_are_not_what_was_marked_are_refused(tmp_path: Path) -> None:

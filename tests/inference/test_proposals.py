@@ -24,13 +24,13 @@ def result(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_it_names_source_weights_and_the_hash_of_each_mask(result: Path, tmp_path: Path) -> None:
+def test_it_knows_source_weights_and_the_hash_of_each_mask(result: Path, tmp_path: Path) -> None:
     found = read_proposals(result)
     assert (found.model, found.classes, found.rows, found.columns) == ("0" * 64, CLASSES, 120, 200)
-    assert found.source.path == str(tmp_path / "run")
+    assert str(tmp_path) not in (result / PROPOSALS).read_text() and "frame1" not in (result / PROPOSALS).read_text()
     files = sorted((tmp_path / "run").iterdir())
-    assert [(one.name, one.sha256, one.frames) for one in found.source.files] == [
-        (path.name, hashlib.sha256(path.read_bytes()).hexdigest(), 1) for path in files
+    assert [(found.source.open(one).path, one.sha256, one.frames) for one in found.source.files] == [
+        (path, hashlib.sha256(path.read_bytes()).hexdigest(), 1) for path in files
     ]
     masks = read_mask(result / "labels.nii.gz").astype(np.uint8)
     assert [one.mask for one in found.frames] == [
@@ -44,7 +44,8 @@ def test_any_name_of_a_file_will_do(name: str, tmp_path: Path) -> None:
     Image.fromarray(square()).save(tmp_path / name, "PNG")
     segment(open_run(tmp_path / name), bright(), tmp_path / "out", Wanted((), None))
     source = read_proposals(tmp_path / "out").source
-    assert source.files[0].name == name and source.open(source.files[0]).shape == (1, 120, 200)
+    file = source.open(source.files[0])
+    assert file.path == tmp_path / name and file.shape == (1, 120, 200)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +57,9 @@ def test_any_name_of_a_file_will_do(name: str, tmp_path: Path) -> None:
         lambda plain: plain.update(frames=plain["frames"][1:]),
         lambda plain: plain["frames"][0].update(mask="x"),
         lambda plain: plain["frames"][0].update(probabilities=[2.0]),
-        lambda plain: plain["source"].update(path="run"),
-        lambda plain: plain["source"]["files"][0].update(name="../frame1.png"),
-        lambda plain: plain["source"]["files"][0].update(name=".."),
+        lambda plain: plain["source"].update(path="/etc/passwd"),
+        lambda plain: plain["source"]["files"][0].update(frames=10**9),
+        lambda plain: plain["source"]["files"][0].update(sha256="../run.dcm"),
         lambda plain: plain["source"]["files"][0].update(sha256=""),
     ],
 )

@@ -25,7 +25,7 @@ from fedefm.data.proposed import mask_sha256
 from fedefm.data.readers import stem_of
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import check_free, new_folder
-from fedefm.inference.proposals import PROPOSALS, Proposals, Source, read_proposals
+from fedefm.inference.proposals import PROPOSALS, Proposals, read_proposals
 from fedefm.report.corrections import corrections_page
 
 PAGE = "README.html"
@@ -58,7 +58,7 @@ def correct(
         ConfigError: frames or the place make no sense, or results are of several models.
     """
     check_free(out)
-    found = _named(find_results(results))
+    found = _named(find_results(results), source)
     check_runs(said, list(found), _OPTION)
     if source is not None and len(found) > 1:
         raise ConfigError(f"--source: for one run at a time; there are {len(found)}")
@@ -95,15 +95,16 @@ def find_results(places: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _named(results: Sequence[Path]) -> dict[str, Result]:
+def _named(results: Sequence[Path], source: Path | None) -> dict[str, Result]:
     """Results by the names of their sources; a name that came before gets a number."""
     found: dict[str, Result] = {}
     taken: set[str] = set()
     for result in results:
         proposals = read_proposals(result)
-        path = Path(proposals.source.path)
-        one_file = len(proposals.source.files) == 1 and proposals.source.files[0].name == path.name
-        stem = re.sub(r"[^\w.\-]+", "-", stem_of(path) if one_file else path.name).strip("-. ")[:180] or "run"
+        files = proposals.source.files
+        path = proposals.source.open(files[0], source).path
+        whole = stem_of(path) if len(files) == 1 else path.absolute().parent.name
+        stem = re.sub(r"[^\w.\-]+", "-", whole).strip("-._ ")[:180] or "run"
         name, number = stem, 1
         while name.casefold() in taken:
             number += 1
@@ -145,15 +146,9 @@ def _write_run(folder: Path, name: str, result: Result, numbers: Sequence[int], 
     for frame in frames:
         if frame.proposed != proposals.frames[frame.frame - 1].mask:
             raise DataError(f"{place}: the mask of frame {frame.frame} is not what was marked; segment the run again")
-    run = CorrectedRun(name, _at(proposals, source), proposals.rows, proposals.columns, frames)
+    run = CorrectedRun(name, proposals.source, proposals.rows, proposals.columns, frames)
     geometry = Geometry.flat(spacing_mm)
     place_of(folder, IMAGES, run).write_bytes(nifti_bytes(smallest(images), geometry))
     for part in (MASKS, PROPOSED):
         place_of(folder, part, run).write_bytes(nifti_bytes(labels, geometry))
     return run
-
-
-def _at(proposals: Proposals, moved_to: Path | None) -> Source:
-    """The source at the place where it lies now."""
-    path = proposals.source.path if moved_to is None else str(moved_to.absolute())
-    return Source(path, proposals.source.files)

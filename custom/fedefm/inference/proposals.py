@@ -1,12 +1,11 @@
 """`proposals.json` of a segmented run: of what file, by which weights, and the hash of each mask.
 
 So that a person's corrections can be told from what a model said, and find their way back to the frame that they are
-of. It names the source by its path, as the folder is the hospital's own: it holds pictures.
+of. It names the source by its hash alone, as no result names a file; `inference/whereabouts.py` knows where that lies.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +14,12 @@ from pydantic import AfterValidator, Field
 
 from fedefm.data.formats.reader import Reader
 from fedefm.data.proposed import mask_sha256
-from fedefm.data.readers import MAX_SIDE, check_name, open_file
+from fedefm.data.readers import MAX_SIDE, open_file
 from fedefm.errors import DataError
-from fedefm.files import write_json
+from fedefm.files import file_sha256, write_json
 from fedefm.inference.nifti_stack import MAX_FRAMES
 from fedefm.inference.predict import Labelled
+from fedefm.inference.whereabouts import find, remember
 from fedefm.settings import ClassNames, JsonSettings, Sha256, Share, load_small, settings_class
 
 PROPOSALS = "proposals.json"
@@ -33,21 +33,7 @@ def _check_version(number: int) -> int:
     return number
 
 
-def _check_plain(name: str) -> str:
-    if Path(name).name != name or name in ("", "..") or "\0" in name:
-        raise ValueError("must be the name of a file, without a folder")
-    return name
-
-
-def _check_absolute(text: str) -> str:
-    if not Path(text).is_absolute() or "\0" in text:
-        raise ValueError("must be a whole path")
-    return text
-
-
 Version = Annotated[int, AfterValidator(_check_version)]
-PlainName = Annotated[str, Field(max_length=255), AfterValidator(_check_plain)]
-"""Of a file or folder, without a path."""
 Side = Annotated[int, Field(gt=0, le=MAX_SIDE)]
 
 
@@ -56,12 +42,10 @@ class SourceFile:
     """A file of a run.
 
     Attributes:
-        name: without its folder.
         sha256: of its bytes.
         frames: that it holds.
     """
 
-    name: PlainName
     sha256: Sha256
     frames: Annotated[int, Field(gt=0, le=MAX_FRAMES)]
 
@@ -71,11 +55,9 @@ class Source:
     """What was segmented.
 
     Attributes:
-        path: of the file, or of the folder that holds the files.
         files: in the order of their frames.
     """
 
-    path: Annotated[str, AfterValidator(_check_absolute)]
     files: Annotated[tuple[SourceFile, ...], Field(min_length=1, max_length=MAX_FRAMES)]
 
     @property
@@ -96,23 +78,18 @@ class Source:
             left -= file.frames
         raise DataError(f"frame {number}: the run has {self.frames}; name others")
 
-    def path_of(self, file: SourceFile, moved_to: Path | None = None) -> Path:
-        """Where a file lies; `moved_to` is the new place of `path`."""
-        place = Path(self.path) if moved_to is None else moved_to
-        return place / file.name if place.is_dir() else place
+    def open(self, file: SourceFile, named: Path | None = None) -> Reader:
+        """One of the files, with the bytes that were segmented; its place is noted for the next time.
 
-    def open(self, file: SourceFile, moved_to: Path | None = None) -> Reader:
-        """One of the files, with the bytes that were segmented.
+        Args:
+            file: of `files`.
+            named: the file, or a folder that holds it, where it was moved.
 
         Raises:
             DataError: it is not there any more, or was changed.
         """
-        path = self.path_of(file, moved_to)
-        check_name(path)
-        if not path.is_file():
-            raise DataError(f"{path}: the source is not there any more; put it back, or name its new place as --source")
-        if file_sha256(path) != file.sha256:
-            raise DataError(f"{path}: the source is not the file that was segmented; put that back, or segment it anew")
+        path = find(file.sha256, named)
+        remember(file.sha256, path)
         return open_file(path)
 
 
@@ -166,8 +143,7 @@ class ProposalsFile:
 
     Args:
         folder: where to write.
-        path: of the source.
-        files: that hold its frames, in order.
+        files: that hold the frames, in order.
         model: fingerprint of the weights.
         classes: foreground class names, in label order.
     """
@@ -182,14 +158,11 @@ class ProposalsFile:
 
     def close(self) -> None:
         """Write the file."""
-        paths = [file.path.absolute() for file in self._files]
-        place = paths[0] if len(paths) == 1 else paths[0].parent
-        files = tuple(
-            SourceFile(path.name, file_sha256(path), file.shape[0])
-            for path, file in zip(paths, self._files, strict=True)
-        )
+        files = tuple(SourceFile(file_sha256(file.path), file.shape[0]) for file in self._files)
+        for one, file in zip(files, self._files, strict=True):
+            remember(one.sha256, file.path)
         rows, columns = self._files[0].shape[1:]
-        source, marked = Source(str(place), files), tuple(self._marked)
+        source, marked = Source(files), tuple(self._marked)
         found = Proposals(VERSION, source, self._model, self._classes, rows, columns, marked)
         write_json(self._folder / PROPOSALS, found.to_dict())
 
@@ -204,16 +177,3 @@ def read_proposals(folder: Path) -> Proposals:
     if not (folder / PROPOSALS).is_file():
         raise DataError(f"{folder}: no {PROPOSALS}, which `fedefm segment` writes; segment the run again")
     return load_small(Proposals, folder / PROPOSALS, _MOST_BYTES)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
