@@ -60,6 +60,7 @@ GUARDED, LISTED = "tests/flare/test_job_guard.py", "tests/trust/test_revoked.py"
 STORE = "custom/fedefm/training/weights_store"
 DEIDENTIFY = "custom/fedefm/data/deidentify/"
 MEETING, PAIRS = "custom/fedefm/survey/meeting.py", "tests/survey/test_pairs.py"
+CORRECTIONS, CORRECTED = "custom/fedefm/corrections/", "tests/corrections/test_"
 CACHE, PREPARED = "custom/fedefm/data/cache.py", "tests/data/test_prepared.py"
 REFUSED, KITS, TLS = f"{FEDERATION}refused_jobs.py", f"{FEDERATION}altered_kits.py", f"{FEDERATION}mutual_tls.py"
 NO_MANIFEST_OF_A_KIT = (f"{DOCTOR}manifest.py", '        yield failed_with("kit", error)\n', "        error.args\n")
@@ -779,6 +780,41 @@ MUTANTS = (
         "a zip of a kit is its owner's alone",
         (("custom/fedefm/federation/membership.py", "os.O_EXCL, 0o600)", "os.O_EXCL, 0o644)"),),
         ("tests/federation/test_membership.py::test_a_zip_is_its_owners_alone_and_keeps_the_modes_of_the_kit",),
+    ),
+    Mutant(
+        "A frame that nobody looked at is no label",
+        ((f"{CORRECTIONS}looked_at.py", "if changed or frame.frame in right:", "if True:"),),
+        (f"{CORRECTED}looked_at.py::test_nobody_looked_at_what_is_as_it_was_proposed",),
+    ),
+    Mutant(
+        "A link out of a folder of corrections",
+        ((f"{CORRECTIONS}looked_at.py", "if path.is_symlink() or not path.is_file():", "if not path.is_file():"),),
+        (f"{CORRECTED}looked_at.py::test_a_mask_that_does_not_fit_is_refused_in_one_line",),
+    ),
+    Mutant(
+        "A proposal that was changed",
+        ((f"{CORRECTIONS}looked_at.py", "if mask_sha256(proposal) != frame.proposed:", "if False:"),),
+        (f"{CORRECTED}looked_at.py::test_a_mask_that_does_not_fit_is_refused_in_one_line",),
+    ),
+    Mutant(
+        "A run that is not the one that was segmented",
+        (("custom/fedefm/inference/whereabouts.py", "if file_sha256(path) != sha256:", "if False:"),),
+        (f"{CORRECTED}silo.py::test_a_source_that_was_changed_since_is_refused",),
+    ),
+    Mutant(
+        "A corrected frame that may show text",
+        ((f"{CORRECTIONS}silo.py", "if not said.accept_text and", "if False and"),),
+        (f"{CORRECTED}silo.py::test_a_frame_that_may_show_text_stays_out",),
+    ),
+    Mutant(
+        "A corrected frame like one of another split",
+        ((f"{CORRECTIONS}whose.py", "if split_of[other] != split_of[frame.patient]:", "if False:"),),
+        (f"{CORRECTED}silo.py::test_a_picture_like_one_of_another_split_is_refused",),
+    ),
+    Mutant(
+        "A model on what it proposed itself",
+        (("custom/fedefm/data/dataset.py", 'if split == "test" and stem in manifest.proposed', "if stem is None"),),
+        ("tests/evaluation/test_left_out.py::test_they_are_left_out_and_counted_and_others_are_not",),
     ),
 )
 

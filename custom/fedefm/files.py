@@ -207,6 +207,19 @@ def folder_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
+
+
 def _make_folder(folder: Path, *, new: bool = False, place: Path | None = None) -> None:
     """Make a folder and those on the way to it.
 

@@ -22,6 +22,7 @@ from fedefm.errors import ConfigError
 
 T = TypeVar("T")
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _CONFIG = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _UNKNOWN, _NO_OBJECT, _OWN_CHECK = "unexpected_keyword_argument", "dataclass_type", "value_error"
@@ -134,6 +135,17 @@ def load(cls: type[T], path: Path) -> T:
     return build(cls, plain, str(path))
 
 
+def load_small(cls: type[T], path: Path, most: int) -> T:
+    """The same of a file from anywhere: no link, and of at most so many bytes.
+
+    Raises:
+        ConfigError: it is a link, too large, missing, not JSON, or has a wrong value.
+    """
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > most:
+        raise ConfigError(f"{path}: no file of at most {most} bytes, or a link; fetch it again")
+    return load(cls, path)
+
+
 def find_fault(error: ValidationError) -> Fault:
     """What pydantic found first; an unknown key comes before all else, as it explains a missing one."""
     found = min(error.errors(include_url=False), key=lambda one: one["type"] != _UNKNOWN)
@@ -177,11 +189,20 @@ def _check_classes(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _check_sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise ValueError("must be a SHA-256 in 64 hexadecimal digits")
+    return text
+
+
 ClassNames = Annotated[tuple[str, ...], AfterValidator(_check_classes)]
 """Foreground classes in label order, each once."""
 
 JobId = Annotated[str, AfterValidator(check_id)]
 """The id of a finished job."""
+
+Sha256 = Annotated[str, AfterValidator(_check_sha256)]
+"""A SHA-256 in 64 hexadecimal digits, such as the fingerprint of weights."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """A number in [0, 1]."""

@@ -60,6 +60,7 @@ GOOD: dict[Stage, dict[str, Any]] = {
         "images": {"train": 12, "val": None, "test": 0},
         "quarantined": None,
         "metrics": ["loss", "dice", "iou/vessel"],
+        "left_out": 3,
         "synthetic": True,
     },
     Stage.LOCAL: {"loss": 0.7, "val_dice": None, "rate_sum": 0.02},

@@ -1,4 +1,4 @@
-"""`fedefm data synth`, `check`, `overlap`, `cache`, `import` and `export`; `prepare` and `report` have files."""
+"""`fedefm data synth`, `check`, `overlap`, `cache`, `import` and `export`; `prepare`, `add` and `report` have files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fedefm.commands import data_prepare, data_report
+from fedefm.commands import data_add, data_prepare, data_report
 from fedefm.commands.parser import add_command
 from fedefm.commands.renames import renames
 
@@ -58,6 +58,7 @@ def add(commands: Any) -> None:
     _add_cache(kinds)
     _add_import(kinds)
     data_prepare.add(kinds)
+    data_add.add(kinds)
     data_report.add(kinds)
     _add_export(kinds)
 

@@ -12,6 +12,7 @@ from fedefm.commands.parser import add_command
 
 EXAMPLES = """examples:
   fedefm evaluate --run runs/demo --run runs/tuned --sites runs/demo-data --out runs/evaluated
+  fedefm evaluate --run runs/tuned --site a=data/a --leave-out-proposed --out runs/evaluated
   fedefm evaluate --model theta=theta.safetensors --model tuned=tuned.safetensors --site a=data/a --in-process
 """
 
@@ -38,6 +39,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--job", type=Path, help="FLARE job folder to start from (default: the evaluation job)")
     parser.add_argument("--out", type=Path, help="new folder of the results (default: the next free runs/evaluation)")
     parser.add_argument("--least-images", type=int, help="figures of fewer images stay at a hospital (default: 5)")
+    text = "do not count test images whose masks one of these models proposed, or one that its report.json names as its"
+    text += " origin (corrections by fedefm data add); the report says how many"
+    parser.add_argument("--leave-out-proposed", action="store_true", help=text)
     add_device(parser)
     parser.add_argument("--in-process", action="store_true", help="without FLARE, in this process; the same figures")
     parser.add_argument("--json", action="store_true", help="print report.json instead of tables")
@@ -88,7 +92,17 @@ def _resolve(options: argparse.Namespace) -> tuple[Any, dict[str, Path], dict[st
     plain |= {"name": options.out.name, "models": list(models)}
     if options.least_images is not None:
         plain["least_images"] = options.least_images
+    if options.leave_out_proposed:
+        plain["leave_out_proposed_by"] = sorted(_proposers(models))
     return Evaluation.from_dict(plain), folders, models
+
+
+def _proposers(models: dict[str, Any]) -> set[str]:
+    """Fingerprints of the models, and of those that they come from as far as the reports beside them say."""
+    from fedefm.report.origin import ancestors
+
+    found = {model.sha256 for model in models.values()}
+    return found.union(*(ancestors(model.file, model.sha256) for model in models.values()))
 
 
 def _files(options: argparse.Namespace) -> dict[str, Path]:

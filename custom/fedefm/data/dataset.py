@@ -1,6 +1,6 @@
 """A hospital's folder as splits of frames with the labels of a job."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,7 @@ class SiteData:
         test: frames of the final score.
         quarantined: files that could not be read and were left out.
         synthetic: whether the images are generated.
+        left_out: test frames whose masks were proposed by weights that `load_site` was to leave out.
         unlabelled: frames without masks, in which nothing is known of any pixel; empty unless they were asked for and
             the hospital declares some. They are in no other split, and no patient of `val` or `test` is among theirs.
     """
@@ -41,6 +42,7 @@ class SiteData:
     quarantined: int
     synthetic: bool = False
     unlabelled: Split | None = None
+    left_out: int = 0
 
 
 def load_site(
@@ -53,6 +55,7 @@ def load_site(
     max_quarantined: float = MAX_QUARANTINED,
     progress: Progress | None = None,
     unlabelled: bool = False,
+    leave_out_proposed_by: Collection[str] = (),
 ) -> SiteData:
     """Open a hospital's folder; what is not prepared yet is prepared first (`fedefm.data.prepared`).
 
@@ -68,6 +71,7 @@ def load_site(
         max_quarantined: the largest share of files that may be left out.
         progress: called with (files done, files in all) while they are prepared.
         unlabelled: open the frames without masks too, where the hospital declares them.
+        leave_out_proposed_by: fingerprints of weights; test frames whose masks one of them proposed are left out.
 
     Raises:
         DataError: where the folder or its manifest is wrong, an image has no mask or one of another size, a mask holds
@@ -85,11 +89,17 @@ def load_site(
     opaque = {patient: f"patient-{k:04d}" for k, patient in enumerate(sorted(set(patients.values())))}
     found: dict[str, list[_Frame]] = {name: [] for name in SPLIT_NAMES}
     names = (f"frame-{k:06d}" for k in count())
+    left_out = 0
     for stem, file in prepared.files.items():
-        found[split_of[patients[stem]]] += [
+        split = split_of[patients[stem]]
+        frames = [
             _Frame(number, present, next(names), opaque[patients[stem]], file.spacing_mm)
             for number, present in zip(file.numbers, file.present, strict=True)
         ]
+        if split == "test" and stem in manifest.proposed and manifest.proposed[stem].by in leave_out_proposed_by:
+            left_out += len(frames)
+        else:
+            found[split] += frames
     splits = {name: _split(prepared, frames, _labels(manifest, name, index)) for name, frames in found.items()}
     return SiteData(
         corpus=tuple(name for name in classes if name in manifest.annotated),
@@ -102,6 +112,7 @@ def load_site(
         quarantined=len(bad) + len(worse),
         synthetic=manifest.synthetic,
         unlabelled=extra,
+        left_out=left_out,
         **splits,
     )
 

@@ -110,6 +110,19 @@ def place_once(folder: Path, manifest: Manifest) -> Placed:
     return _placed(images, manifest, facts)
 
 
+def known_facts(
+    folder: Path, *, cache: Path | None = None, threads: int = 1, progress: Progress | None = None
+) -> dict[str, Facts]:
+    """What is known of each image of a folder that has a mask, by its stem, whatever `dataset.json` states.
+
+    Raises:
+        DataError: an image has no mask.
+        ConfigError: there is no place for what is kept.
+    """
+    images = {pair.stem: pair.image for pair in list_pairs(folder)}
+    return _kept_facts(folder, images, cache, threads, progress)
+
+
 def _placed(images: Mapping[str, Path], manifest: Manifest, facts: Mapping[str, Facts]) -> Placed:
     patient_of = patients_by(manifest, images, find_evidence(facts).links)
     return Placed(patient_of, assign_splits(manifest, patient_of.values()), facts)

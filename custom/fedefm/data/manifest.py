@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fedefm.data.folder import list_masks
+from fedefm.data.proposed import KEY as PROPOSED
+from fedefm.data.proposed import Proposed, read_proposed
 from fedefm.data.readers import count_values, read_mask
 from fedefm.errors import DataError
 from fedefm.files import write_whole
@@ -21,6 +23,7 @@ SPLIT_NAMES = ("train", "val", "test")
 MAX_VALUE = 65535
 _KEYS = frozenset(
     {"name", "classes", "annotated", "test_annotated", "patients", "splits", "synthetic", "unlabelled", "origin"}
+    | {PROPOSED}
 )
 _MAX_INFERRED_VALUES = 9  # more values than this is a grey picture, not a label map
 
@@ -43,6 +46,8 @@ class Manifest:
         synthetic: whether the images are generated; every report on them then says so.
         unlabelled: whether the images in `unlabelled/`, which have no masks, take part: they are taught, and nothing
             else.
+        proposed: of each mask that a model proposed where it comes from, by the stem of its image; its patient is told
+            there, and `patients` is not asked.
 
     Raises:
         DataError: for any statement that contradicts another.
@@ -56,6 +61,7 @@ class Manifest:
     splits: Mapping[str, tuple[str, ...]] | None = None
     synthetic: bool = False
     unlabelled: bool = False
+    proposed: Mapping[str, Proposed] = field(default_factory=dict)
     _pattern: "re.Pattern[str] | None" = field(init=False, repr=False, compare=False, default=None)
     _listed: Mapping[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -90,6 +96,8 @@ class Manifest:
         Raises:
             DataError: where `patients` does not match the stem.
         """
+        if stem in self.proposed:
+            return self.proposed[stem].patient
         if self._pattern is None:
             if stem in self._listed:
                 return self._listed[stem]
@@ -176,6 +184,8 @@ def write_manifest(manifest: Manifest, folder: Path, origin: Mapping[str, Any] |
         fields["synthetic"] = True
     if manifest.unlabelled:
         fields["unlabelled"] = True
+    if manifest.proposed:
+        fields[PROPOSED] = {stem: one.to_json() for stem, one in manifest.proposed.items()}
     if origin is not None:
         fields["origin"] = dict(origin)
     path = Path(folder) / FILE_NAME
@@ -215,7 +225,15 @@ def _from_json(fields: Any, default_name: str) -> Manifest:
         splits=None if splits is None else {split: _names(split, splits) for split in splits},
         synthetic=_flag("synthetic", fields.get("synthetic", False)),
         unlabelled=_flag("unlabelled", fields.get("unlabelled", False)),
+        proposed=_proposed(fields.get(PROPOSED, {})),
     )
+
+
+def _proposed(value: Any) -> dict[str, Proposed]:
+    try:
+        return read_proposed(value)
+    except DataError as error:
+        raise DataError(f"{FILE_NAME}: {error}") from error
 
 
 def _flag(field: str, value: Any) -> bool:

@@ -58,8 +58,18 @@ class Measurer(Site):
         """The site's images, prepared when first wanted."""
         if self._data is None:
             self._data = load_site(
-                self._folder, self._settings.classes, self._settings.size, cache=self._cache, threads=self._threads
+                self._folder,
+                self._settings.classes,
+                self._settings.size,
+                cache=self._cache,
+                threads=self._threads,
+                leave_out_proposed_by=self._settings.leave_out_proposed_by,
             )
+            if self._data.left_out and not len(self._data.test):
+                raise DataError(
+                    f"{self.name}: no test image is left, as models of this job proposed all masks; "
+                    "annotate some test images without a proposal"
+                )
             if not len(self._data.test):
                 raise DataError(f"{self.name}: no test image; put at least one patient into the test split")
         return self._data
@@ -75,10 +85,12 @@ class Measurer(Site):
         return 0
 
     def _prepare(self, task: Task, models: Any, should_stop: Any) -> tuple[None, dict[str, Any]]:
+        told = {"left_out": told_count(self.data.left_out, self.least)} if self._settings.leave_out_proposed_by else {}
         return None, {
             "corpus": list(self.data.test_corpus),
             "images": {"test": told_count(len(self.data.test), self.least)},
             "synthetic": self.data.synthetic,
+            **told,
         }
 
     def _measure(self, task: Task, models: Mapping[str, Weights], should_stop: Any) -> tuple[None, dict[str, Any]]:

@@ -92,6 +92,7 @@ def _record(
         "sites": sites,
         "corpora": {site: list(prepared[site]["corpus"]) for site in sites},
         "images": {site: prepared[site]["images"].get("test") for site in sites},
+        "left_out": {site: prepared[site].get("left_out") for site in sites} if settings.leave_out_proposed_by else {},
         "synthetic": [site for site in sites if prepared[site].get("synthetic")],
         "models": [{"name": name, "sha256": model.sha256} for name, model in models.items()],
         "matrix": {row.name: matrix(scores, row.name, sites) for row in of_images(Place.MATRIX)},

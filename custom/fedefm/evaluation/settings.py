@@ -10,7 +10,7 @@ from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
 from fedefm.metrics.suppression import LEAST_IMAGES
 from fedefm.models.spec import ModelSpec
-from fedefm.settings import ClassNames, JobId, JsonSettings, load, settings_class
+from fedefm.settings import ClassNames, JobId, JsonSettings, Sha256, load, settings_class
 
 SETTINGS_FILE = "evaluation.json"
 
@@ -33,6 +33,8 @@ class Evaluation(JsonSettings):
         size: side of the images in pixels, as the models were trained.
         model: the network of all models.
         least_images: figures of fewer images stay at the hospital, which may ask for more but not for less.
+        leave_out_proposed_by: fingerprints of weights; an image whose mask one of them proposed is not counted, for any
+            model, so that all are measured on the same images. Empty counts every image.
         min_sites: fewer hospitals than this end the job.
         seed: of the bootstrap intervals.
         stage_timeout: most seconds of silence after which a hospital's tasks are given up; by pace it may be less.
@@ -47,6 +49,7 @@ class Evaluation(JsonSettings):
     size: PositiveInt = 96
     model: ModelSpec = field(default_factory=ModelSpec)
     least_images: PositiveInt = LEAST_IMAGES
+    leave_out_proposed_by: tuple[Sha256, ...] = ()
     min_sites: PositiveInt = 1
     seed: NonNegativeInt = 0
     stage_timeout: PositiveInt = 600

@@ -322,7 +322,7 @@ _SUMMARY = group(
 REPORTS: Mapping[Stage, Group] = {
     Stage.PREPARE: Group(
         {"corpus": Names(_classes, least=1), "images": Group({}, dict.fromkeys(SPLITS, Count()))},
-        {"quarantined": Count(), "metrics": Names(_validated), "synthetic": Flag()},
+        {"quarantined": Count(), "metrics": Names(_validated), "synthetic": Flag(), "left_out": Count()},
     ),
     Stage.LOCAL: _OWN,
     Stage.OVERSEAS: _OWN,

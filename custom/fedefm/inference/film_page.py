@@ -60,6 +60,6 @@ class FilmPage:
 
 
 _NEXT = (
-    "Where marks are right often enough, measure them on your own masks; where they are wrong, fine-tune with some.",
-    "fedefm finetune --theta THETA --site NAME=FOLDER --out RUN",
+    "Where marks are right often enough, measure them on your own masks; where they are wrong, correct some.",
+    "fedefm correct THIS_FOLDER --frames 3,17 -o TO_CORRECT",
 )

@@ -20,6 +20,7 @@ from fedefm.inference.film_page import FilmPage
 from fedefm.inference.nifti_stack import NiftiStack
 from fedefm.inference.picture import draw_overlay
 from fedefm.inference.predict import Labelled, Network, label_frames
+from fedefm.inference.proposals import ProposalsFile
 from fedefm.inference.source import Run
 from fedefm.inference.tips import TipTable, devices, find_tips
 from fedefm.inference.trained_on import knows_synthetic_only
@@ -121,6 +122,7 @@ class _Writers:
         self.left_out = LeftOut(0, 0)
         self.not_written: dict[str, str] = {} if run.spacing_mm else {"millimetres": run.why_no_spacing}
         self._table = self._keep(TipTable(folder, run.spacing_mm))
+        self._proposals = ProposalsFile(folder, run.files, network.checkpoint.sha256, self._classes)
         self._stack = self._keep(NiftiStack(folder, run.shape, run.geometry)) if "nifti" in wanted.formats else None
         self._film: Film | None = self._keep(self._film_of(wanted.video)) if wanted.video else None
         self._seg = self._segmentation_object(network.checkpoint.sha256) if "seg" in wanted.formats else None
@@ -138,6 +140,7 @@ class _Writers:
         for name in tips:
             self.tips[name] += 1
         self._table.add(frame.number, tips)
+        self._proposals.add(frame)
         for stack in (self._stack, self._seg):
             if stack is not None:
                 stack.add(frame.labels)
@@ -152,6 +155,7 @@ class _Writers:
         """Finish every file."""
         while self._open:
             self._open.pop().close()
+        self._proposals.close()
         if self._seg is not None:
             try:
                 self._seg.close()

@@ -45,6 +45,7 @@ def render_evaluation(record: Mapping[str, Any]) -> str:
                 **costs(record),
             },
             best=best_model(record),
+            left_out=left_out_lines(record),
             heats=[found for found in heats if found],
             tables={model: class_rows(record, model) for model in models_of(record)},
             columns=[heading for _, heading in columns_of(record)],
@@ -114,6 +115,13 @@ def overall_rows(record: Mapping[str, Any]) -> list[tuple[str, str, str, list[st
     return rows
 
 
+def left_out_lines(record: Mapping[str, Any]) -> list[str]:
+    """How many test images each hospital left out, as models of the job proposed their masks."""
+    why = "test images are not counted, as these models, or ones that they come from, proposed their masks"
+    told = record.get("left_out", {})  # a record of an older version has none
+    return [f"{site}: {'few (held back)' if count is None else count} {why}" for site, count in sorted(told.items())]
+
+
 def cell(name: str, figure: Mapping[str, Number | None]) -> str:
     """What the table by class says of a figure: of images that were missed also how many, `3 of 12: 0.250 (...)`."""
     share, support = figure["mean"], figure["support"]
@@ -153,6 +161,8 @@ def print_evaluation(record: Mapping[str, Any], console: Console | None = None, 
         table.add_row(model, *(text.decimals(row[site]) for site in sites), text.decimals(mean(row.values())))
     console.print(table)
     console.print(Text(f"figures of fewer than {record['config']['least_images']} images stay at the hospital", "dim"))
+    for line in left_out_lines(record):
+        console.print(Text(line, "dim"))
     for item in record["lost"]:
         console.print(f"Lost     {item['site']} at {item['stage']}: {item['reason']}", soft_wrap=True)
     if folder is not None:

@@ -53,6 +53,40 @@ def read_origin(weights: Path, sha256: str) -> Origin | None:
     return None
 
 
+def ancestors(weights: Path, sha256: str) -> frozenset[str]:
+    """Fingerprints of the weights that a model comes from, as far as the report of its run names them.
+
+    A fine-tuned model comes from its Theta, Theta from the models of its hospitals, and both from an earlier Theta that
+    the run started from.
+
+    Raises:
+        ConfigError: the report is damaged.
+    """
+    for folder in (weights.parent, weights.parent.parent):
+        path = folder / "report.json"
+        if path.is_file():
+            report = _json(path)
+            try:
+                return frozenset(_ancestors(report, sha256)) - {sha256} if isinstance(report, dict) else frozenset()
+            except (KeyError, TypeError, AttributeError) as error:
+                raise _damaged(path) from error
+    return frozenset()
+
+
+def _ancestors(report: Mapping[str, Any], sha256: str) -> Iterator[str]:
+    if report.get("kind") == EVALUATION:
+        return
+    if report.get("kind") == FINETUNE:
+        if (report["model"] or {}).get("sha256") == sha256 and report["theta"]:
+            yield report["theta"]["sha256"]
+        return
+    theta, models = (report["theta"] or {}).get("sha256"), [entry["sha256"] for entry in report["models"].values()]
+    if sha256 in (theta, *models) and report["config"].get("start_sha256"):
+        yield report["config"]["start_sha256"]
+    if sha256 == theta:
+        yield from models
+
+
 def read_measured(path: Path, sha256: str) -> Mapping[str, Mapping[str, Figures]]:
     """Every figure of an evaluation job about these weights, by hospital and class; None where it stayed at home.
 

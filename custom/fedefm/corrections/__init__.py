@@ -1,0 +1,1 @@
+"""What a person mends of a segmented run: out to a viewer, and back into a silo."""
