@@ -11,9 +11,9 @@ import functools
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated_dataclass
@@ -228,5 +228,8 @@ def _line(cls: Any, fault: Fault) -> str:
 def _names_in(cls: Any, sections: Sequence[str]) -> list[str]:
     """Names of the settings in a section of a settings class."""
     for section in sections:
-        cls = get_type_hints(cls)[section]
+        hint = get_type_hints(cls).get(section)
+        cls = next((one for one in (hint, *get_args(hint)) if is_dataclass(one)), None)  # of a list its elements
+        if cls is None:
+            return []
     return [one.name for one in fields(cls)]
