@@ -228,8 +228,10 @@ def _line(cls: Any, fault: Fault) -> str:
 def _names_in(cls: Any, sections: Sequence[str]) -> list[str]:
     """Names of the settings in a section of a settings class."""
     for section in sections:
-        cls = _class_in(get_type_hints(cls)[section])
-    return [one.name for one in fields(cls)] if is_dataclass(cls) else []
+        cls = _class_in(get_type_hints(cls).get(section))
+        if cls is None:
+            return []
+    return [one.name for one in fields(cls)]
 
 
 def _class_in(hint: Any) -> Any:

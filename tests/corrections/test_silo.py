@@ -127,10 +127,10 @@ def test_an_add_that_was_interrupted_is_finished_by_the_same_command(
             raise KeyboardInterrupt
         return real(self, target)
 
-    monkeypatch.setattr(Path, "replace", stops)
-    with pytest.raises(KeyboardInterrupt):
-        add(fix, silo)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stops)
+        with pytest.raises(KeyboardInterrupt):
+            add(fix, silo)
     assert done[0] == "dataset.json"  # a mask never stands there without its origin
     assert not list((silo / "images").glob("*.nii.gz"))
     assert add(fix, silo).replaced == 1 and len(load_site(silo, CLASSES, 32).train) == 4
@@ -260,7 +260,7 @@ def test_a_source_that_was_changed_since_is_refused(tmp_path: Path) -> None:
     assert add(fix, tmp_path / "silo", Said(source=tmp_path / "moved.dcm")).new == 1
     run.write_bytes((tmp_path / "moved.dcm").read_bytes()[:-2] + b"\1\1")
     with pytest.raises(DataError, match="not the file that was segmented"):
-        add(fix, tmp_path / "silo")
+        add(fix, tmp_path / "silo", Said(source=run))
 
 
 def test_pixels_come_from_the_source_not_from_the_folder(tmp_path: Path) -> None:
@@ -352,10 +352,10 @@ def test_the_full_disk_leaves_the_silo_as_it_was(tmp_path: Path, monkeypatch: py
             raise OSError(28, "No space left on device")
         return real(self, data)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(ConfigError, match="free some space"):
-        add(fix, silo)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(ConfigError, match="free some space"):
+            add(fix, silo)
     assert content(silo) == before
 
 
