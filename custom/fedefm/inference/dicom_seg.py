@@ -14,6 +14,7 @@ import struct
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
@@ -108,14 +109,18 @@ class SegObject:
     def add(self, labels: UInt8[np.ndarray, "h w"]) -> None:
         """Append a frame."""
         self._shape = labels.shape
-        for segment in range(1, len(self._classes) + 1):
-            mask = labels == segment
-            if mask.any():
-                self._pack(mask)
-                self._frames += 1
-                groups = _frame_groups(segment, self._number + 1, self._sources[self._number])
-                groups.PlanePositionSequence = self._places.position(self._number)
-                self._items.write(_item(groups))
+        present = np.bincount(labels.ravel(), minlength=len(self._classes) + 1)
+        there = [segment for segment in range(1, len(self._classes) + 1) if present[segment]]
+        if there:
+            derivation = _encoded(_derivation(self._sources[self._number]))  # the same for all classes of the frame
+            position = Dataset()
+            position.PlanePositionSequence = self._places.position(self._number)
+            place = _encoded(position)
+        for segment in there:
+            self._pack(labels == segment)
+            self._frames += 1
+            content = _encoded(_content(segment, self._number + 1))
+            self._items.write(_item(derivation + content + place + _identity(segment)))  # in the order of their tags
         self._number += 1
 
     def close(self) -> None:
@@ -228,10 +233,10 @@ def _text(name: str) -> str:
     return name.replace("\\", "/")[:64]
 
 
-def _frame_groups(segment: int, number: int, source: tuple[str, str, int | None]) -> Dataset:
-    """Which segment a frame shows, of which frame of the source; C.7.6.16."""
+def _derivation(source: tuple[str, str, int | None]) -> Dataset:
+    """Of which frame of the source a frame is made; C.7.6.16.2.6."""
     sop_class, instance, frame = source
-    groups, content, derivation, identity = Dataset(), Dataset(), Dataset(), Dataset()
+    groups, derivation = Dataset(), Dataset()
     reference = _reference(sop_class, instance)
     if frame is not None:
         reference.ReferencedFrameNumber = frame
@@ -241,13 +246,26 @@ def _frame_groups(segment: int, number: int, source: tuple[str, str, int | None]
     )
     derivation.SourceImageSequence = DicomSequence([reference])
     derivation.DerivationCodeSequence = DicomSequence([_code("113076", "Segmentation", "DCM")])
+    groups.DerivationImageSequence = DicomSequence([derivation])
+    return groups
+
+
+def _content(segment: int, number: int) -> Dataset:
+    """Where a frame stands in the order of the object; C.7.6.16.2.2."""
+    groups, content = Dataset(), Dataset()
     content.DimensionIndexValues = [segment, number]
     content.TemporalPositionIndex = number
-    identity.ReferencedSegmentNumber = segment
-    groups.DerivationImageSequence = DicomSequence([derivation])
     groups.FrameContentSequence = DicomSequence([content])
-    groups.SegmentIdentificationSequence = DicomSequence([identity])
     return groups
+
+
+@lru_cache(maxsize=256)
+def _identity(segment: int) -> bytes:
+    """Which segment a frame shows; C.8.20.3.1."""
+    groups, identity = Dataset(), Dataset()
+    identity.ReferencedSegmentNumber = segment
+    groups.SegmentIdentificationSequence = DicomSequence([identity])
+    return _encoded(groups)
 
 
 def _organise(data: Dataset) -> None:
@@ -298,11 +316,14 @@ def _cielab(colour: tuple[int, int, int]) -> list[int]:
     return [round(min(max(value, 0), 1) * 65535) for value in lab]
 
 
-def _item(groups: Dataset) -> bytes:
+def _encoded(groups: Dataset) -> bytes:
     buffer = pydicom.filebase.DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, groups)
-    content = buffer.getvalue()
+    return bytes(buffer.getvalue())
+
+
+def _item(content: bytes) -> bytes:
     return struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
 
 

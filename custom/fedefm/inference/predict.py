@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from fedefm.data.letterbox import Letterbox, fit_images
 from fedefm.errors import CheckpointError
+from fedefm.inference.pace import Pace
 from fedefm.inference.scale import Scale
 from fedefm.models.checkpoint import Checkpoint, load_weights
 from fedefm.models.device import resolve_device
@@ -66,7 +68,8 @@ def load_network(path: Path, device: str = "auto") -> Network:
         raise CheckpointError(
             f"{path}: {len(checkpoint.classes)} classes, more than the {MOST_CLASSES} that a label map holds"
         )
-    return Network(restore(checkpoint, str(path)).to(place), checkpoint, place)
+    model = restore(checkpoint, str(path)).to(place, memory_format=torch.channels_last)  # twice as fast on a processor
+    return Network(model, checkpoint, place)
 
 
 def label_frames(
@@ -83,19 +86,28 @@ def label_frames(
         batch: frames that go through the network together.
         keep_shutter: keep marks outside of the X-ray picture.
     """
-    waiting, number = iter(frames), 0
-    while group := list(islice(waiting, batch)):
-        raw = [frame for frame, _ in group]
-        box = Letterbox(raw[0].shape[0], raw[0].shape[1], network.checkpoint.size)
-        images = fit_images(np.stack([scale.normalise(frame) for frame, scale in group]), box)
-        with torch.inference_mode():
-            scores = network.model(images.to(network.device)).softmax(1)
-            labels, best = (one.cpu().numpy() for one in best_class(restore_scores(scores, box)))
-        for (frame, scale), label, score in zip(group, labels, best, strict=True):
-            number += 1
-            left_out = 0 if keep_shutter or scale.field is None else clear_outside(label, scale.field)
-            means = mean_scores(label, score, len(network.checkpoint.classes))
-            yield Labelled(number, scale.to_grey(frame), label, left_out, means)
+    with closing(Pace()) as pace:
+        waiting, number = iter(frames), 0
+        while group := list(islice(waiting, batch)):
+            with pace.of(len(group)):
+                labels, best = _classified(network, group)
+            for (frame, scale), label, score in zip(group, labels, best, strict=True):
+                number += 1
+                left_out = 0 if keep_shutter or scale.field is None else clear_outside(label, scale.field)
+                means = mean_scores(label, score, len(network.checkpoint.classes))
+                yield Labelled(number, scale.to_grey(frame), label, left_out, means)
+
+
+def _classified(
+    network: Network, group: Sequence[tuple[Float32[np.ndarray, "h w"], Scale]]
+) -> tuple[UInt8[np.ndarray, "b h w"], Float32[np.ndarray, "b h w"]]:
+    """The class of each pixel of some frames, and its score."""
+    box = Letterbox(*group[0][0].shape, network.checkpoint.size)
+    images = fit_images(np.stack([scale.normalise(frame) for frame, scale in group]), box)
+    with torch.inference_mode():
+        scores = network.model(images.to(network.device)).softmax(1).contiguous()
+        labels, best = best_class(restore_scores(scores, box))
+        return labels.cpu().numpy(), best.cpu().numpy()
 
 
 def clear_outside(labels: UInt8[np.ndarray, "h w"], field: Bool[np.ndarray, "h w"]) -> int:

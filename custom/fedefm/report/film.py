@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from fedefm.report.page import environment
 from fedefm.report.palette import class_colours, rgb
 from fedefm.report.polyline import HEIGHT, WIDTH, Line, line
+from fedefm.report.templates import environment
 
 Point = tuple[float, float]
 
