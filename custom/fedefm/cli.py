@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from fedefm.commands import (
+    calibrate,
     compare,
     data,
     doctor,
@@ -32,6 +33,7 @@ COMMANDS = (
     compare,
     finetune,
     evaluate,
+    calibrate,
     segment,
     export,
     data,

@@ -104,10 +104,16 @@ class SegObject:
         self._places = Places.of([_header(path) for path in paths], spacing_mm)
         self._bits, self._items = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._carry: Bool[np.ndarray, " n"] = np.zeros(0, bool)
+        self._sure: dict[int, list[float]] = {}
         self._series, self._frames, self._number = str(self._header.SeriesInstanceUID), 0, 0
 
-    def add(self, labels: UInt8[np.ndarray, "h w"]) -> None:
-        """Append a frame."""
+    def add(self, labels: UInt8[np.ndarray, "h w"], confidence: Sequence[float | None] = ()) -> None:
+        """Append a frame.
+
+        Args:
+            labels: its label map.
+            confidence: calibrated, of each class, where it is known; it becomes a comment on the frame.
+        """
         self._shape = labels.shape
         present = np.bincount(labels.ravel(), minlength=len(self._classes) + 1)
         there = [segment for segment in range(1, len(self._classes) + 1) if present[segment]]
@@ -119,7 +125,10 @@ class SegObject:
         for segment in there:
             self._pack(labels == segment)
             self._frames += 1
-            content = _encoded(_content(segment, self._number + 1))
+            sure = confidence[segment - 1] if confidence else None
+            if sure is not None:
+                self._sure.setdefault(segment, []).append(sure)
+            content = _encoded(_content(segment, self._number + 1, sure))
             self._items.write(_item(derivation + content + place + _identity(segment)))  # in the order of their tags
         self._number += 1
 
@@ -208,6 +217,8 @@ class SegObject:
         for number, (name, colour) in enumerate(class_colours(self._classes).items(), 1):
             segment = Dataset()
             segment.SegmentNumber, segment.SegmentLabel, segment.SegmentAlgorithmType = number, _text(name), "AUTOMATIC"
+            if sure := self._sure.get(number):
+                segment.SegmentDescription = f"mean confidence {sum(sure) / len(sure):.3f} in {len(sure)} frames"
             segment.SegmentAlgorithmName = f"FedEFM weights {self._sha256[:16]}"
             category = _BODY if name == "vessel" else _OBJECT
             segment.SegmentedPropertyCategoryCodeSequence = DicomSequence([_code(*category)])
@@ -250,11 +261,13 @@ def _derivation(source: tuple[str, str, int | None]) -> Dataset:
     return groups
 
 
-def _content(segment: int, number: int) -> Dataset:
-    """Where a frame stands in the order of the object; C.7.6.16.2.2."""
+def _content(segment: int, number: int, confidence: float | None) -> Dataset:
+    """Where a frame stands in the order of the object, and how sure it is; C.7.6.16.2.2."""
     groups, content = Dataset(), Dataset()
     content.DimensionIndexValues = [segment, number]
     content.TemporalPositionIndex = number
+    if confidence is not None:
+        content.FrameComments = f"confidence {confidence:.3f}"
     groups.FrameContentSequence = DicomSequence([content])
     return groups
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from fedefm.inference.predict import Labelled
-from fedefm.inference.trained_on import SYNTHETIC_ONLY
+from fedefm.inference.trained_on import SYNTHETIC_ONLY, unlike_training
 from fedefm.metrics import Tip
 from fedefm.report.film import Film, FilmMarks, film_page
 from fedefm.report.label_runs import label_runs
@@ -79,6 +79,9 @@ class FilmPage:
                 0, f"What was marked on the X-ray shutter or on the image's border, {where}, is in no mask."
             )
         notes = [SYNTHETIC_ONLY] if summary["model"]["synthetic_images_only"] else []
+        unlike = summary["unlike_training"]
+        if unlike["measured"] and (note := unlike_training(unlike["frames"], summary["frames"])):
+            notes.append(note)
         film = Film(self._marks, (PICTURES, "jpg"), self._digits, left_out, notes, _NEXT, summary)
         (self._folder / self.name).write_text(film_page(film), encoding="utf-8")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -23,9 +24,10 @@ from fedefm.inference.png import write_png
 from fedefm.inference.predict import Labelled, Network, label_frames
 from fedefm.inference.source import Run
 from fedefm.inference.tips import TipTable, devices, find_tips
-from fedefm.inference.trained_on import knows_synthetic_only
+from fedefm.inference.trained_on import NO_LOOKS, NOT_CALIBRATED, knows_synthetic_only
 from fedefm.inference.video import Film, open_film
 from fedefm.metrics import Tip
+from fedefm.models.assurance import Assurance
 from fedefm.report.palette import class_colours
 
 if TYPE_CHECKING:
@@ -139,8 +141,10 @@ class _Writers:
         self.found = dict.fromkeys(self._classes, 0)
         self.tips = dict.fromkeys(self._devices, 0)
         self.left_out = LeftOut(0, 0)
+        self.sure: dict[str, list[float]] = {name: [] for name in self._classes}
+        self.strange: list[float | None] = []
         self.not_written: dict[str, str] = {} if run.spacing_mm else {"millimetres": run.why_no_spacing}
-        self._table = self._keep(TipTable(folder, run.spacing_mm))
+        self._table = self._keep(TipTable(folder, run.spacing_mm, self._classes))
         self._stack = self._keep(NiftiStack(folder, run.shape, run.geometry)) if "nifti" in wanted.formats else None
         self._film: Film | None = self._keep(self._film_of(wanted.video)) if wanted.video else None
         self._seg = self._segmentation_object(network.checkpoint.sha256) if "seg" in wanted.formats else None
@@ -169,10 +173,16 @@ class _Writers:
         self.left_out = self.left_out.and_of(frame.left_out)
         for name in drawn.tips:
             self.tips[name] += 1
-        self._table.add(frame.number, drawn.tips)
-        for stack in (self._stack, self._seg):
-            if stack is not None:
-                stack.add(frame.labels)
+        self._table.add(frame, drawn.tips)
+        sure = () if frame.sure is None else frame.probabilities
+        for name, value in zip(self._classes, sure, strict=False):
+            if value is not None:
+                self.sure[name].append(value)
+        self.strange.append(frame.strange)
+        if self._stack is not None:
+            self._stack.add(frame.labels)
+        if self._seg is not None:
+            self._seg.add(frame.labels, sure)
         if self.page is not None and drawn.shown is not None:
             self.page.add(frame, drawn.tips, drawn.shown)
         if self._film is not None:
@@ -229,6 +239,8 @@ def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> d
         "frames_with": writers.found,
         "frames_with_tip": writers.tips,
         "left_out": writers.left_out._asdict(),
+        "confidence": _confidence(checkpoint.assurance, writers.sure),
+        "unlike_training": _unlike(writers.strange),
         "model": {
             "sha256": checkpoint.sha256,
             "synthetic_images_only": knows_synthetic_only(checkpoint),
@@ -241,6 +253,31 @@ def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> d
         "seconds_a_frame": round(seconds / frames, 4),
         "not_written": writers.not_written,
         "use": "research only; not a medical device",
+    }
+
+
+def _confidence(assurance: Assurance, sure: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """How sure to be of each class: the mean over the frames that show it."""
+    if assurance.confidence is None:
+        return {"calibrated": False, "why": NOT_CALIBRATED}
+    return {
+        "calibrated": True,
+        "by_class": {name: round(fmean(found), 4) if found else None for name, found in sure.items()},
+        "validation_images": assurance.confidence.images,
+        "error_before": assurance.confidence.error_before,
+        "error_after": assurance.confidence.error_after,
+    }
+
+
+def _unlike(strange: Sequence[float | None]) -> dict[str, Any]:
+    """How many frames look like nothing in training, and how far each is from it, in thresholds."""
+    known = [one for one in strange if one is not None]
+    if not known:
+        return {"measured": False, "why": NO_LOOKS}
+    return {
+        "measured": True,
+        "frames": sum(one > 1 for one in known),
+        "of_threshold": [round(one, 3) for one in known],
     }
 
 

@@ -6,6 +6,8 @@ from jaxtyping import Bool, Float
 from fedefm.errors import DataError
 
 BINS = 15
+_CERTAIN = 1e-6  # a score is kept this far from 0 and 1
+_STEPS, _LONGEST, _RIDGE, _MOST = 100, 2.0, 1e-9, 100.0
 
 
 def expected_calibration_error(
@@ -58,3 +60,34 @@ class Calibration:
     def error(self) -> float | None:
         """The error so far; None for no pixels."""
         return float(np.abs(self._gap).sum() / self._pixels) if self._pixels else None
+
+
+def fit_sigmoid(scores: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"]) -> tuple[float, float] | None:
+    """Slope a and offset b so that sigmoid(a * logit(score) + b) is the share that is right (Platt, 1999).
+
+    They are the most likely ones, found by Newton's method, with Platt's targets in place of 0 and 1.
+
+    Args:
+        scores: from 0 to 1.
+        correct: whether each was right.
+
+    Returns:
+        None where all are right, or none, or a higher score does not mean right more often.
+    """
+    right = int(correct.sum())
+    if not 0 < right < len(correct):
+        return None
+    inside = np.clip(scores.astype(np.float64), _CERTAIN, 1 - _CERTAIN)
+    logit = np.log(inside / (1 - inside))
+    target = np.where(correct, (right + 1) / (right + 2), 1 / (len(correct) - right + 2))
+    rows, found = np.stack([logit, np.ones_like(logit)]), np.array([1.0, 0.0])
+    for _ in range(_STEPS):
+        chance = 1 / (1 + np.exp(-np.clip(found @ rows, -50, 50)))
+        gradient = rows @ (chance - target)
+        hessian = (rows * (chance * (1 - chance))) @ rows.T + _RIDGE * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        found = found - step * min(1.0, _LONGEST / float(np.abs(step).max() + _RIDGE))
+        if np.abs(step).max() < _RIDGE:
+            break
+    slope, offset = (float(value) for value in found)
+    return (slope, offset) if 0 < slope <= _MOST and abs(offset) <= _MOST else None
