@@ -20,7 +20,7 @@ _LEAST = 1e-4  # of a band's mean square, in squared units of `normalise`; a pla
 _FEWEST = 8  # pixels to a side
 
 
-def appearance(images: Float[np.ndarray, "n s s"]) -> Float[np.ndarray, "n d"]:
+def appearance(images: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n d"]:
     """Ten figures of each image.
 
     Five quantiles of its grey values; how strong its details are in three bands (finer than 3, 9 and 27 pixels), as the
@@ -49,7 +49,7 @@ def _figures(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, " d"]:
     return np.array([*quantiles, *np.log(energy), np.log(kurtosis), together])
 
 
-def _without_border(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+def _without_border(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "a b"]:
     """The picture without rows and columns at its edges that are wholly black."""
     shown = image != BLACK
     rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))

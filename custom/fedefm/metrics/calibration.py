@@ -7,7 +7,8 @@ from fedefm.errors import DataError
 
 BINS = 15
 _CERTAIN = 1e-6  # a score is kept this far from 0 and 1
-_STEPS, _LONGEST, _RIDGE, _MOST = 100, 2.0, 1e-9, 100.0
+_NEAR, _MOST = 1e-7, 100.0
+_PULL = 1e-5  # of what a score weighs
 
 
 def expected_calibration_error(
@@ -65,7 +66,8 @@ class Calibration:
 def fit_sigmoid(scores: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"]) -> tuple[float, float] | None:
     """Slope a and offset b so that sigmoid(a * logit(score) + b) is the share that is right (Platt, 1999).
 
-    They are the most likely ones, found by Newton's method, with Platt's targets in place of 0 and 1.
+    They are the most likely ones, with Platt's targets in place of 0 and 1, and pulled a
+    little to a = 1 and b = 0, so that scores that are all alike have an answer too.
 
     Args:
         scores: from 0 to 1.
@@ -74,20 +76,24 @@ def fit_sigmoid(scores: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"]
     Returns:
         None where all are right, or none, or a higher score does not mean right more often.
     """
+    from scipy.optimize import minimize  # a second to import
+    from scipy.special import expit
+
     right = int(correct.sum())
     if not 0 < right < len(correct):
         return None
     inside = np.clip(scores.astype(np.float64), _CERTAIN, 1 - _CERTAIN)
     logit = np.log(inside / (1 - inside))
     target = np.where(correct, (right + 1) / (right + 2), 1 / (len(correct) - right + 2))
-    rows, found = np.stack([logit, np.ones_like(logit)]), np.array([1.0, 0.0])
-    for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(found @ rows, -50, 50)))
-        gradient = rows @ (chance - target)
-        hessian = (rows * (chance * (1 - chance))) @ rows.T + _RIDGE * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        found = found - step * min(1.0, _LONGEST / float(np.abs(step).max() + _RIDGE))
-        if np.abs(step).max() < _RIDGE:
-            break
-    slope, offset = (float(value) for value in found)
+    prior = np.array([1.0, 0.0])
+
+    def loss(found: Float[np.ndarray, " 2"]) -> tuple[float, Float[np.ndarray, " 2"]]:
+        value = found[0] * logit + found[1]
+        away = expit(value) - target
+        gradient = np.array([np.mean(away * logit), np.mean(away)]) + _PULL * (found - prior)
+        cost = np.mean(np.logaddexp(0, value) - target * value) + _PULL * np.sum((found - prior) ** 2) / 2
+        return float(cost), gradient
+
+    result = minimize(loss, prior, jac=True, method="BFGS", options={"gtol": _NEAR})
+    slope, offset = (float(value) for value in result.x)
     return (slope, offset) if 0 < slope <= _MOST and abs(offset) <= _MOST else None
