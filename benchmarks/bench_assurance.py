@@ -126,6 +126,7 @@ def errors_of_devices(
                     calibrated.append(abs(float(sure.of(score[marked]).mean()) - right))
                     if job.classes[channel - 1] != "vessel":
                         tip, truth = device_tip(marked), device_tip(mask == channel)
+                        assert tip is not None
                         far = tip_distance(tip, truth)
                         y, x = int(tip.y), int(tip.x)
                         part = (slice(max(y - AROUND, 0), y + AROUND + 1), slice(max(x - AROUND, 0), x + AROUND + 1))

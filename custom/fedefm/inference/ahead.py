@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,7 +13,9 @@ Result = TypeVar("Result")
 _WAITING = 2  # results for each thread that may wait to be taken; more would only fill the memory
 
 
-def ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[tuple[Item, Result]]:
+def ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Generator[tuple[Item, Result], None, None]:
     """Each item with what `work` makes of it, in order; the next ones are at work meanwhile.
 
     It serves where most of the work is compression or numpy on large arrays, which other threads may run beside.

@@ -32,7 +32,7 @@ def png_bytes(pixels: UInt8[np.ndarray, "h w *channels"]) -> bytes:
     rows, columns = pixels.shape[:2]
     kind = _GREY if pixels.ndim == 2 else _RGB
     header = struct.pack(">2I5B", columns, rows, 8, kind, 0, 0, 0)
-    body = zlib.compress(_filtered(pixels), _LEVEL)
+    body = zlib.compress(_filtered(pixels).data, _LEVEL)
     return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -86,7 +86,7 @@ def label_frames(
     frames: Iterable[tuple[Float32[np.ndarray, "h w"], Scale]],
     batch: int,
     keep_shutter: bool = False,
-) -> Iterator[Labelled]:
+) -> Generator[Labelled, None, None]:
     """Label each frame of a run, `batch` at a time; no more of the run is held.
 
     Args:
@@ -112,7 +112,8 @@ def _classified(
     network: Network, group: Sequence[tuple[Float32[np.ndarray, "h w"], Scale]]
 ) -> tuple[UInt8[np.ndarray, "b h w"], Float32[np.ndarray, "b h w"], Sequence[float | None]]:
     """The class of each pixel of some frames, its score, and how strange each frame is."""
-    box = Letterbox(*group[0][0].shape, network.checkpoint.size)
+    rows, columns = group[0][0].shape
+    box = Letterbox(rows, columns, network.checkpoint.size)
     images = fit_images(np.stack([scale.normalise(frame) for frame, scale in group]), box)
     with torch.inference_mode():
         scores = network.model(images.to(network.device)).softmax(1).contiguous()

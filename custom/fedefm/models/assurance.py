@@ -57,7 +57,7 @@ class Look(JsonSettings):
         centre: mean of each of their figures.
         precision: the inverse of the figures' covariance, shrunk.
         images: training images that they rest on.
-        threshold: a distance that 95 of 100 validation images do not reach.
+        threshold: a distance to the nearest look that 95 of 100 validation images do not reach.
         validated: validation images that the threshold rests on.
     """
 

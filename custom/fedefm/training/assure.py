@@ -7,6 +7,7 @@ of the ten figures of `data/appearance.py` for each hospital. Where there are to
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ LEAST_SEEN = 2 * FIGURES
 """Training images that a covariance rests on, at least."""
 
 _QUANTILE = 0.95  # of the distances of validation images, which becomes the threshold
-_RIDGE = 1e-3  # so that figures that do not vary have an inverse
+_RIDGE = 0.05  # figures that hardly vary among few images are less certain than they seem
 _MOST_PIXELS = 2_000_000  # that a fit looks at; it has two numbers
 
 
@@ -41,7 +42,9 @@ def assure(model: nn.Module, sites: Sequence[SiteData], classes: Sequence[str], 
     Returns:
         Without a confidence, or without a hospital's look, where too few images carry it.
     """
-    looks = [look for site in sites[:MOST_LOOKS] if (look := measure_look(site.train, site.val, least)) is not None]
+    found = [(site, measure_look(site.train, site.val, least)) for site in sites[:MOST_LOOKS]]
+    known = [(site, look) for site, look in found if look is not None]
+    looks = one_threshold([look for _, look in known], [site.val for site, _ in known])
     return Assurance(
         measure_confidence(model, [(site.val, site.corpus) for site in sites], classes, least), tuple(looks)
     )
@@ -108,9 +111,24 @@ def measure_look(train: Split, val: Split, least: int) -> Look | None:
     spread = (1 - share) * covariance + share * np.diag(np.diag(covariance)) + _RIDGE * np.eye(FIGURES)
     centre, precision = np.round(seen.mean(0), DIGITS), np.round(np.linalg.inv(spread), DIGITS)
     distances = mahalanobis(_figures(val), centre, precision)
-    threshold = max(round(float(np.quantile(distances, _QUANTILE)), DIGITS), 10.0**-DIGITS)
     rows = tuple(tuple(row) for row in precision.tolist())
-    return Look(tuple(centre.tolist()), rows, len(seen), threshold, len(val))
+    return Look(tuple(centre.tolist()), rows, len(seen), _threshold(distances), len(val))
+
+
+def one_threshold(looks: Sequence[Look], splits: Sequence[Split]) -> list[Look]:
+    """The looks with a threshold in common, that of all their validation images to the nearest look.
+
+    With a threshold for each, a hospital whose images differ much would make strange ones of others familiar.
+    """
+    if not looks:
+        return []
+    known = Assurance(None, tuple(replace(look, threshold=1.0) for look in looks))
+    distances = np.concatenate([known.strangeness(_figures(split)) for split in splits])
+    return [replace(look, threshold=_threshold(distances), validated=len(distances)) for look in looks]
+
+
+def _threshold(distances: Float[np.ndarray, " n"]) -> float:
+    return max(round(float(np.quantile(distances, _QUANTILE)), DIGITS), 10.0**-DIGITS)
 
 
 def _figures(split: Split) -> Float[np.ndarray, "n d"]:
