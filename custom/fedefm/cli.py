@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from fedefm.commands import (
     approve,
+    calibrate,
     compare,
     consortium,
     correct,
@@ -37,6 +38,7 @@ COMMANDS = (
     compare,
     finetune,
     evaluate,
+    calibrate,
     segment,
     correct,
     export,

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from fedefm.data.dataset import load_site
+from fedefm.data.synth import write_site
 from fedefm.errors import ConfigError, QuorumError
 from fedefm.exchange.events import CountsCapped, Event, TaskDone
 from fedefm.exchange.in_process import InProcessTransport
@@ -95,6 +97,14 @@ def test_alone_and_federated_agree_where_there_is_one_hospital(consortium: dict[
     together = tune_in_process(job(), site, theta).weights
     tune_in_process(job(federated=False), site, theta, keep=tmp_path)
     assert together is not None and same(together, load_weights(tmp_path / "north" / TUNED_FILE).weights)
+
+
+def test_a_hospital_that_tunes_alone_measures_its_weights_on_its_own_images(tmp_path: Path) -> None:
+    write_site(tmp_path / "north", "human", frames=44, size=64, seed=0, corpus=CLASSES)
+    tune_in_process(job(federated=False), {"north": tmp_path / "north"}, theta_in(tmp_path), keep=tmp_path / "out")
+    found = load_weights(tmp_path / "out" / "north" / TUNED_FILE).assurance
+    data = load_site(tmp_path / "north", CLASSES, job().size)
+    assert [(look.images, look.validated) for look in found.looks] == [(len(data.train), len(data.val))]
 
 
 @pytest.mark.parametrize("mode", ["head", "lora"])

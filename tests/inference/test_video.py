@@ -25,7 +25,7 @@ def test_a_gif_shows_every_picture_as_it_is(tmp_path: Path) -> None:
     given = [picture(k) for k in range(4)]
     film = open_film(tmp_path, "gif")
     for one in given:
-        film.add(one)
+        film.append(film.encode(one))
     film.close()
     shown = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(Image.open(tmp_path / Gif.name))]
     assert len(shown) == 4
@@ -56,14 +56,14 @@ def test_an_mp4_program_is_given_the_raw_pictures_in_order(tmp_path: Path) -> No
     film = Mp4(tmp_path, program(tmp_path / "encoder", 'for last; do :; done; cat > "$last"'))
     given = [picture(k, 71, 91) for k in range(3)]
     for one in given:
-        film.add(one)
+        film.append(film.encode(one))
     film.close()
     assert (tmp_path / Mp4.name).read_bytes() == b"".join(one[:70, :90].tobytes() for one in given)
 
 
 def test_an_mp4_program_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
     film = Mp4(tmp_path, program(tmp_path / "encoder", "cat > /dev/null; echo no such codec >&2; exit 1"))
-    film.add(picture(0))
+    film.append(film.encode(picture(0)))
     with pytest.raises(ConfigError, match="no such codec") as refused:
         film.close()
     assert "\n" not in str(refused.value)

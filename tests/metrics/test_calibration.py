@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 from torchmetrics.functional.classification import binary_calibration_error
 
 from fedefm.errors import DataError
 from fedefm.metrics import expected_calibration_error
+from fedefm.metrics.calibration import fit_sigmoid
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -30,3 +32,33 @@ def test_known_values() -> None:
 def test_logits_are_refused(value: float) -> None:
     with pytest.raises(DataError, match="logits"):
         expected_calibration_error(np.array([value]), np.array([True]))
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.4, -0.5), (2.0, 0.3)])
+def test_the_sigmoid_that_made_the_answers_is_found_again(slope: float, offset: float) -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.05, 0.95, 40_000)
+    chance = 1 / (1 + np.exp(-(slope * np.log(scores / (1 - scores)) + offset)))
+    found = fit_sigmoid(scores, rng.random(len(scores)) < chance)
+    np.testing.assert_allclose(found, (slope, offset), atol=0.05)
+
+
+def test_the_fit_is_the_most_likely_one() -> None:
+    """Against a general minimiser."""
+    rng = np.random.default_rng(1)
+    scores = rng.uniform(0.3, 0.999, 500)
+    correct = rng.random(500) < scores**2
+    logit = np.log(scores / (1 - scores))
+    right = correct.sum()
+    target = np.where(correct, (right + 1) / (right + 2), 1 / (500 - right + 2))
+
+    def loss(found: np.ndarray) -> float:
+        value = found[0] * logit + found[1]
+        return float((np.logaddexp(0, value) - target * value).sum())
+
+    np.testing.assert_allclose(fit_sigmoid(scores, correct), minimize(loss, [1.0, 0.0]).x, atol=1e-3)
+
+
+@pytest.mark.parametrize("correct", [np.ones(50, bool), np.zeros(50, bool), np.arange(50) < 25])
+def test_no_sigmoid_where_there_is_nothing_to_learn_or_it_would_fall(correct: np.ndarray) -> None:
+    assert fit_sigmoid(np.linspace(0.4, 0.9, 50), correct) is None

@@ -102,17 +102,28 @@ def _bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
 
 def _text(summary: dict[str, Any], out: Path) -> str:
-    from fedefm.inference.trained_on import SYNTHETIC_ONLY
+    from fedefm.inference.trained_on import SYNTHETIC_ONLY, unlike_training
 
     shown = ", ".join(f"{name} in {count or 'none'}" for name, count in summary["frames_with"].items())
     left_out = summary["left_out"]["frames"]
+    sure, unlike = summary["confidence"], summary["unlike_training"]
+    strange = unlike_training(unlike["frames"], summary["frames"]) if unlike["measured"] else None
     lines = [
         *([f"note: {SYNTHETIC_ONLY}"] if summary["model"]["synthetic_images_only"] else ()),
+        *([f"note: {strange}"] if strange else ()),
         f"{summary['frames']} frames of {summary['columns']} x {summary['rows']}: {shown}",
         f"{summary['seconds']:.1f} s, {summary['seconds_a_frame']:.3f} s a frame on {summary['device']}",
         *([f"left out in {left_out} frames: marks on the shutter or the image's border"] if left_out else ()),
+        f"confidence: {_sure(sure)}",
+        *(() if unlike["measured"] else (f"unlike training: not known, {unlike['why']}",)),
         *(f"no {what}: {why}" for what, why in summary["not_written"].items()),
         f"results: {out}  (research only)",
         *([f"to look at: {out / 'index.html'}"] if (out / "index.html").is_file() else ()),
     ]
     return "\n".join(lines)
+
+
+def _sure(found: dict[str, Any]) -> str:
+    if not found["calibrated"]:
+        return f"not calibrated, {found['why']}"
+    return ", ".join(f"{name} {'none' if one is None else f'{one:.2f}'}" for name, one in found["by_class"].items())

@@ -16,9 +16,12 @@ class MeanFrame:
     def watch(self, frames: Iterable[Float32[np.ndarray, "h w"]]) -> Iterator[Float32[np.ndarray, "h w"]]:
         """The same frames."""
         for frame in frames:
-            if not np.isnan(frame).all():
-                known = np.nan_to_num(frame, nan=float(np.nanmin(frame)))
-                self._sum = known.astype(np.float64) if self._sum is None else self._sum + known
+            missing = np.isnan(frame)
+            if not missing.all():
+                known = np.where(missing, np.nanmin(frame), frame) if missing.any() else frame
+                if self._sum is None:
+                    self._sum = np.zeros(frame.shape, np.float64)
+                self._sum += known
                 self._count += 1
             yield frame
 

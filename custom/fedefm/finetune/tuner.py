@@ -113,7 +113,8 @@ class Tuner(site.Site):
             if settings.patience and k - chosen.round >= settings.patience:
                 break
         if self._keep is not None:
-            save_tuned(settings, best, self._keep / TUNED_FILE)
+            assurance = self.work.assure(self._network(best), self.least)
+            save_tuned(settings, best, self._keep / TUNED_FILE, assurance)
         told = {"round": chosen.round, "value": history[chosen.round]["metrics"].get(settings.metric)}
         scores = self._evaluate(task, {START: start, TUNED: best}, should_stop)[1]["scores"]
         return None, {"loss": history[-1]["loss"], "history": history, "best": told, "scores": scores}

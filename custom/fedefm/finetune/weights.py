@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fedefm.errors import ConfigError
 from fedefm.finetune.network import build_seeded, tuned_spec
 from fedefm.finetune.settings import CLASSIFICATION, FineTune
+from fedefm.models.assurance import Assurance
 from fedefm.models.build import Weights, take_weights
 from fedefm.models.checkpoint import Checkpoint, save_weights
 from fedefm.training.theta import check_named
@@ -74,13 +75,15 @@ def _copy_rows(new: Tensor, old: Tensor, classes: Sequence[str], known: Sequence
             new[row] = old[1 + known.index(name)]
 
 
-def save_tuned(settings: FineTune, weights: Weights, path: Path) -> str:
-    """Write weights of a job's network; their fingerprint.
+def save_tuned(settings: FineTune, weights: Weights, path: Path, assurance: Assurance | None = None) -> str:
+    """Write weights of a job's network, with what was measured of them; their fingerprint.
 
     Raises:
         ConfigError: the file cannot be written.
     """
-    return save_weights(path, weights, spec=tuned_spec(settings), classes=settings.classes, size=settings.size)
+    return save_weights(
+        path, weights, spec=tuned_spec(settings), classes=settings.classes, size=settings.size, assurance=assurance
+    )
 
 
 def publish(settings: FineTune, weights: Weights | None, folder: Path) -> dict[str, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,8 @@ from fedefm.losses.segmentation import segmentation_loss
 from fedefm.metrics.presence import Presence
 from fedefm.metrics.suppression import told_figure, told_scores
 from fedefm.metrics.table import IMAGES, Over, of_finetune
+from fedefm.models.assurance import Assurance
+from fedefm.training.assure import assure
 from fedefm.training.loop import Batch
 from fedefm.training.scores import score
 
@@ -39,6 +41,8 @@ class Work:
         synthetic: whether the images are generated.
         loss: of a network on a batch.
         scores: by class, of a network on a split by name, each with its `support` in images.
+        assure: how sure to be of a network and what it has seen, by no fewer images than are named; nothing for
+            classification.
     """
 
     splits: Mapping[str, Split]
@@ -46,6 +50,7 @@ class Work:
     synthetic: bool
     loss: Callable[[nn.Module, Batch], Tensor]
     scores: Callable[[nn.Module, str], Scores]
+    assure: Callable[[nn.Module, int], Assurance] = lambda model, least: Assurance()
 
 
 def load_work(folder: Path, settings: FineTune, *, cache: Path | None = None, threads: int = 1) -> Work:
@@ -135,7 +140,10 @@ def _segmentation(folder: Path, settings: FineTune, cache: Path | None, threads:
     def scores(model: nn.Module, name: str) -> Scores:
         return score(model, splits[name], settings.classes, corpora[name], metrics)
 
-    return Work(splits, site.corpus, site.synthetic, loss, scores)
+    def assured(model: nn.Module, least: int) -> Assurance:
+        return assure(model, [replace(site, train=splits["train"])], settings.classes, least)
+
+    return Work(splits, site.corpus, site.synthetic, loss, scores, assured)
 
 
 def _classification(folder: Path, settings: FineTune, cache: Path | None, threads: int) -> Work:

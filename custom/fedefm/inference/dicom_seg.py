@@ -14,6 +14,7 @@ import struct
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
@@ -103,19 +104,32 @@ class SegObject:
         self._places = Places.of([_header(path) for path in paths], spacing_mm)
         self._bits, self._items = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._carry: Bool[np.ndarray, " n"] = np.zeros(0, bool)
+        self._sure: dict[int, list[float]] = {}
         self._series, self._frames, self._number = str(self._header.SeriesInstanceUID), 0, 0
 
-    def add(self, labels: UInt8[np.ndarray, "h w"]) -> None:
-        """Append a frame."""
+    def add(self, labels: UInt8[np.ndarray, "h w"], confidence: Sequence[float | None] = ()) -> None:
+        """Append a frame.
+
+        Args:
+            labels: its label map.
+            confidence: calibrated, of each class, where it is known; it becomes a comment on the frame.
+        """
         self._shape = labels.shape
-        for segment in range(1, len(self._classes) + 1):
-            mask = labels == segment
-            if mask.any():
-                self._pack(mask)
-                self._frames += 1
-                groups = _frame_groups(segment, self._number + 1, self._sources[self._number])
-                groups.PlanePositionSequence = self._places.position(self._number)
-                self._items.write(_item(groups))
+        present = np.bincount(labels.ravel(), minlength=len(self._classes) + 1)
+        there = [segment for segment in range(1, len(self._classes) + 1) if present[segment]]
+        if there:
+            derivation = _encoded(_derivation(self._sources[self._number]))  # the same for all classes of the frame
+            position = Dataset()
+            position.PlanePositionSequence = self._places.position(self._number)
+            place = _encoded(position)
+        for segment in there:
+            self._pack(labels == segment)
+            self._frames += 1
+            sure = confidence[segment - 1] if confidence else None
+            if sure is not None:
+                self._sure.setdefault(segment, []).append(sure)
+            content = _encoded(_content(segment, self._number + 1, sure))
+            self._items.write(_item(derivation + content + place + _identity(segment)))  # in the order of their tags
         self._number += 1
 
     def close(self) -> None:
@@ -203,6 +217,8 @@ class SegObject:
         for number, (name, colour) in enumerate(class_colours(self._classes).items(), 1):
             segment = Dataset()
             segment.SegmentNumber, segment.SegmentLabel, segment.SegmentAlgorithmType = number, _text(name), "AUTOMATIC"
+            if sure := self._sure.get(number):
+                segment.SegmentDescription = f"mean confidence {sum(sure) / len(sure):.3f} in {len(sure)} frames"
             segment.SegmentAlgorithmName = f"FedEFM weights {self._sha256[:16]}"
             category = _BODY if name == "vessel" else _OBJECT
             segment.SegmentedPropertyCategoryCodeSequence = DicomSequence([_code(*category)])
@@ -228,10 +244,10 @@ def _text(name: str) -> str:
     return name.replace("\\", "/")[:64]
 
 
-def _frame_groups(segment: int, number: int, source: tuple[str, str, int | None]) -> Dataset:
-    """Which segment a frame shows, of which frame of the source; C.7.6.16."""
+def _derivation(source: tuple[str, str, int | None]) -> Dataset:
+    """Of which frame of the source a frame is made; C.7.6.16.2.6."""
     sop_class, instance, frame = source
-    groups, content, derivation, identity = Dataset(), Dataset(), Dataset(), Dataset()
+    groups, derivation = Dataset(), Dataset()
     reference = _reference(sop_class, instance)
     if frame is not None:
         reference.ReferencedFrameNumber = frame
@@ -241,13 +257,28 @@ def _frame_groups(segment: int, number: int, source: tuple[str, str, int | None]
     )
     derivation.SourceImageSequence = DicomSequence([reference])
     derivation.DerivationCodeSequence = DicomSequence([_code("113076", "Segmentation", "DCM")])
+    groups.DerivationImageSequence = DicomSequence([derivation])
+    return groups
+
+
+def _content(segment: int, number: int, confidence: float | None) -> Dataset:
+    """Where a frame stands in the order of the object, and how sure it is; C.7.6.16.2.2."""
+    groups, content = Dataset(), Dataset()
     content.DimensionIndexValues = [segment, number]
     content.TemporalPositionIndex = number
-    identity.ReferencedSegmentNumber = segment
-    groups.DerivationImageSequence = DicomSequence([derivation])
+    if confidence is not None:
+        content.FrameComments = f"confidence {confidence:.3f}"
     groups.FrameContentSequence = DicomSequence([content])
-    groups.SegmentIdentificationSequence = DicomSequence([identity])
     return groups
+
+
+@lru_cache(maxsize=256)
+def _identity(segment: int) -> bytes:
+    """Which segment a frame shows; C.8.20.3.1."""
+    groups, identity = Dataset(), Dataset()
+    identity.ReferencedSegmentNumber = segment
+    groups.SegmentIdentificationSequence = DicomSequence([identity])
+    return _encoded(groups)
 
 
 def _organise(data: Dataset) -> None:
@@ -298,11 +329,14 @@ def _cielab(colour: tuple[int, int, int]) -> list[int]:
     return [round(min(max(value, 0), 1) * 65535) for value in lab]
 
 
-def _item(groups: Dataset) -> bytes:
+def _encoded(groups: Dataset) -> bytes:
     buffer = pydicom.filebase.DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, groups)
-    content = buffer.getvalue()
+    return bytes(buffer.getvalue())
+
+
+def _item(content: bytes) -> bytes:
     return struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
 
 

@@ -34,9 +34,10 @@ class GifPalette:
 
     def __call__(self, picture: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
         """The picture with the nearest colours of the palette."""
-        grey = (picture[..., 0] == picture[..., 1]) & (picture[..., 1] == picture[..., 2])
-        places = picture[..., 0] >> 1
-        places[~grey] = self._nearest(picture[~grey])
+        red, green, blue = (picture[..., channel] for channel in range(3))
+        coloured = np.flatnonzero((red != green) | (green != blue))
+        places = red >> 1
+        places.ravel()[coloured] = self._nearest(picture.reshape(-1, 3)[coloured])
         image = Image.fromarray(places, "P")
         image.putpalette(self._colours.tobytes())
         return image
@@ -44,7 +45,8 @@ class GifPalette:
     def _nearest(self, colours: UInt8[np.ndarray, "n 3"]) -> np.ndarray:
         """Places in the palette; each colour is searched once in the whole film."""
         shift = 8 - _BITS
-        codes = (colours >> shift).astype(np.int32) @ np.array([1 << 2 * _BITS, 1 << _BITS, 1], np.int32)
+        red, green, blue = (colours >> shift).astype(np.int32).T
+        codes = red << 2 * _BITS | green << _BITS | blue
         if len(new := np.unique(codes[self._known[codes] < 0])):
             parts = np.stack([new >> 2 * _BITS, new >> _BITS & (1 << _BITS) - 1, new & (1 << _BITS) - 1], axis=1)
             self._known[new] = self._tree.query((parts << shift) + (1 << shift - 1))[1]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,12 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fedefm.data.appearance import appearance
 from fedefm.data.letterbox import Letterbox, fit_images
 from fedefm.errors import CheckpointError
+from fedefm.inference.pace import Pace
 from fedefm.inference.scale import Scale
+from fedefm.models.assurance import Assurance
 from fedefm.models.checkpoint import Checkpoint, load_weights
 from fedefm.models.device import resolve_device
 from fedefm.models.restore import restore
@@ -39,7 +43,12 @@ class Labelled(NamedTuple):
         grey: its grey values for the eye.
         labels: the class of each of its pixels.
         left_out: pixels that the network marked outside of the X-ray picture; they are 0 in `labels`.
-        probabilities: of each foreground class the mean of what the network gave its pixels; None where it has none.
+        probabilities: of each foreground class the mean of what the network gave its pixels, calibrated where the
+            weights know how; None where it has none.
+        sure: of each marked pixel the calibrated confidence that it is right, 0 elsewhere; None where the weights do
+            not know.
+        strange: how far the frame is from what the weights were trained on, above 1 like nothing there; None where
+            they do not know.
     """
 
     number: int
@@ -47,6 +56,8 @@ class Labelled(NamedTuple):
     labels: UInt8[np.ndarray, "h w"]
     left_out: int = 0
     probabilities: tuple[float | None, ...] = ()
+    sure: Float32[np.ndarray, "h w"] | None = None
+    strange: float | None = None
 
 
 def load_network(path: Path, device: str = "auto") -> Network:
@@ -66,7 +77,8 @@ def load_network(path: Path, device: str = "auto") -> Network:
         raise CheckpointError(
             f"{path}: {len(checkpoint.classes)} classes, more than the {MOST_CLASSES} that a label map holds"
         )
-    return Network(restore(checkpoint, str(path)).to(place), checkpoint, place)
+    model = restore(checkpoint, str(path)).to(place, memory_format=torch.channels_last)  # twice as fast on a processor
+    return Network(model, checkpoint, place)
 
 
 def label_frames(
@@ -74,7 +86,7 @@ def label_frames(
     frames: Iterable[tuple[Float32[np.ndarray, "h w"], Scale]],
     batch: int,
     keep_shutter: bool = False,
-) -> Iterator[Labelled]:
+) -> Generator[Labelled, None, None]:
     """Label each frame of a run, `batch` at a time; no more of the run is held.
 
     Args:
@@ -83,19 +95,44 @@ def label_frames(
         batch: frames that go through the network together.
         keep_shutter: keep marks outside of the X-ray picture.
     """
-    waiting, number = iter(frames), 0
-    while group := list(islice(waiting, batch)):
-        raw = [frame for frame, _ in group]
-        box = Letterbox(raw[0].shape[0], raw[0].shape[1], network.checkpoint.size)
-        images = fit_images(np.stack([scale.normalise(frame) for frame, scale in group]), box)
-        with torch.inference_mode():
-            scores = network.model(images.to(network.device)).softmax(1)
-            labels, best = (one.cpu().numpy() for one in best_class(restore_scores(scores, box)))
-        for (frame, scale), label, score in zip(group, labels, best, strict=True):
-            number += 1
-            left_out = 0 if keep_shutter or scale.field is None else clear_outside(label, scale.field)
-            means = mean_scores(label, score, len(network.checkpoint.classes))
-            yield Labelled(number, scale.to_grey(frame), label, left_out, means)
+    with closing(Pace()) as pace:
+        waiting, number = iter(frames), 0
+        while group := list(islice(waiting, batch)):
+            with pace.of(len(group)):
+                found = _classified(network, group)
+            for (frame, scale), label, score, strange in zip(group, *found, strict=True):
+                number += 1
+                left_out = 0 if keep_shutter or scale.field is None else clear_outside(label, scale.field)
+                sure = calibrated(label, score, network.checkpoint.assurance)
+                means = mean_scores(label, score if sure is None else sure, len(network.checkpoint.classes))
+                yield Labelled(number, scale.to_grey(frame), label, left_out, means, sure, strange)
+
+
+def _classified(
+    network: Network, group: Sequence[tuple[Float32[np.ndarray, "h w"], Scale]]
+) -> tuple[UInt8[np.ndarray, "b h w"], Float32[np.ndarray, "b h w"], Sequence[float | None]]:
+    """The class of each pixel of some frames, its score, and how strange each frame is."""
+    rows, columns = group[0][0].shape
+    box = Letterbox(rows, columns, network.checkpoint.size)
+    images = fit_images(np.stack([scale.normalise(frame) for frame, scale in group]), box)
+    with torch.inference_mode():
+        scores = network.model(images.to(network.device)).softmax(1).contiguous()
+        labels, best = best_class(restore_scores(scores, box))
+    strange: Sequence[float | None] = [None] * len(group)
+    if (assurance := network.checkpoint.assurance).looks:
+        strange = [float(one) for one in assurance.strangeness(appearance(images[:, 0].numpy()))]
+    return labels.cpu().numpy(), best.cpu().numpy(), strange
+
+
+def calibrated(
+    labels: UInt8[np.ndarray, "h w"], best: Float32[np.ndarray, "h w"], assurance: Assurance
+) -> Float32[np.ndarray, "h w"] | None:
+    """The confidence of each marked pixel; see `Labelled.sure`."""
+    if assurance.confidence is None:
+        return None
+    sure, marked = np.zeros(labels.size, np.float32), np.flatnonzero(labels)  # a few per cent of a frame
+    sure[marked] = assurance.confidence.of(best.ravel()[marked])
+    return sure.reshape(labels.shape)
 
 
 def clear_outside(labels: UInt8[np.ndarray, "h w"], field: Bool[np.ndarray, "h w"]) -> int:

@@ -11,6 +11,7 @@ from fedefm.data.normalise import CLIP, PERCENTILES
 from fedefm.errors import DataError
 
 MOST_VALUES = 1 << 20  # distinct grey values that are counted exactly; 16 bits have 65,536
+_MOST_WHOLE = 1 << 17  # from the least to the greatest of whole numbers that are counted one by one
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,28 @@ class Scale:
 
     def normalise(self, frame: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
         """A frame as the network saw them in training; equals `fedefm.data.normalise.normalise` of the whole file."""
-        return (np.clip(self._unit(frame), *CLIP) - np.float32(0.5)) / np.float32(0.25)
+        unit = self._unit(frame)
+        np.clip(unit, *CLIP, out=unit)
+        unit -= np.float32(0.5)
+        unit /= np.float32(0.25)
+        return unit
 
     def to_grey(self, frame: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
         """A frame as 8 bits for the eye."""
-        return (np.clip(self._unit(frame), 0, 1) * 255).round().astype(np.uint8)
+        unit = self._unit(frame)
+        np.clip(unit, 0, 1, out=unit)
+        unit *= 255
+        return np.round(unit, out=unit).astype(np.uint8)
 
     def _unit(self, frame: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
         span = np.float32(self.high - self.low)
         if span < np.finfo(np.float32).tiny:
             return np.full(frame.shape, np.float32(0.5))
+        if (padding := np.isnan(frame)).any():
+            frame = np.where(padding, np.float32(self.least), frame)
         with np.errstate(over="ignore"):
-            known = np.nan_to_num(frame, nan=self.least, posinf=None, neginf=None)
-            unit: Float32[np.ndarray, "h w"] = (known - np.float32(self.low)) / span
+            unit: Float32[np.ndarray, "h w"] = frame - np.float32(self.low)
+            unit /= span
         return unit
 
 
@@ -60,9 +70,10 @@ def survey(frames: Iterable[Float32[np.ndarray, "h w"]], most: int = MOST_VALUES
     counts: NDArray[np.int64] = np.empty(0, np.int64)
     padding = 0
     for frame in frames:
-        known = frame[~np.isnan(frame)]
+        missing = np.isnan(frame)
+        known = frame[~missing] if missing.any() else frame.ravel()
         padding += frame.size - known.size
-        new, times = np.unique(known, return_counts=True)
+        new, times = _counted(known)
         values, counts = _merge(np.concatenate([values, new]), np.concatenate([counts, times]))
         while len(values) > most:
             values, counts = values[::2], np.add.reduceat(counts, np.arange(0, len(counts), 2))
@@ -74,6 +85,19 @@ def survey(frames: Iterable[Float32[np.ndarray, "h w"]], most: int = MOST_VALUES
     low, high = (_percentile(values, counts, q) for q in PERCENTILES)
     least = float(values[0])
     return Scale(low, high, least) if high > low else Scale(least, float(values[-1]), least)
+
+
+def _counted(known: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The values of a frame in order, and how many pixels have each; whole numbers need no sorting."""
+    with np.errstate(invalid="ignore"):  # what is too large for an integer fails the comparison
+        whole = known.astype(np.int64)
+    if known.size and (whole == known).all() and np.ptp(whole) < _MOST_WHOLE:
+        least = whole.min()
+        counts = np.bincount(whole - least)
+        found = np.flatnonzero(counts)
+        return (found + least).astype(np.float32), counts[found]
+    values, times = np.unique(known, return_counts=True)
+    return values, times
 
 
 def _merge(values: NDArray[np.float32], counts: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from PIL import Image
+import torch
 
 from fedefm.data.formats.dicom import Dicom
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import new_folder
-from fedefm.inference.dicom_seg import SegObject
-from fedefm.inference.film_page import FilmPage
+from fedefm.inference.ahead import ahead
+from fedefm.inference.film_page import FilmPage, Shown
 from fedefm.inference.nifti_stack import NiftiStack
 from fedefm.inference.picture import draw_overlay
+from fedefm.inference.png import write_png
 from fedefm.inference.predict import Labelled, Network, label_frames
 from fedefm.inference.proposals import ProposalsFile
 from fedefm.inference.source import Run
 from fedefm.inference.tips import TipTable, devices, find_tips
-from fedefm.inference.trained_on import knows_synthetic_only
+from fedefm.inference.trained_on import NO_LOOKS, NOT_CALIBRATED, knows_synthetic_only
 from fedefm.inference.video import Film, open_film
+from fedefm.metrics import Tip
+from fedefm.models.assurance import Assurance
 from fedefm.report.palette import class_colours
+
+if TYPE_CHECKING:
+    from fedefm.inference.dicom_seg import SegObject
 
 FORMATS = ("png", "nifti", "seg", "overlay", "page")
 SUMMARY = "summary.json"
@@ -81,8 +88,9 @@ def segment(
     with new_folder(out) as folder, ExitStack() as stack:
         writers = _Writers(run, network, folder, wanted)
         stack.callback(writers.abandon)
-        for frame in label_frames(network, run.frames(), wanted.batch, wanted.keep_shutter):
-            writers.add(frame)
+        frames = stack.enter_context(closing(label_frames(network, run.frames(), wanted.batch, wanted.keep_shutter)))
+        for frame, drawn in stack.enter_context(closing(ahead(writers.draw, frames, torch.get_num_threads()))):
+            writers.add(frame, drawn)
             progress(frame.number, run.shape[0])
         writers.close()
         summary = _summary(run, network, writers, time.monotonic() - started)
@@ -108,6 +116,20 @@ class LeftOut(NamedTuple):
         return LeftOut(self.frames + bool(pixels), self.pixels + pixels)
 
 
+class _Drawn(NamedTuple):
+    """What is made of a frame by itself, in any thread.
+
+    Attributes:
+        tips: of its devices.
+        shown: what the page shows of it; None without a page.
+        moving: the picture as a part of the film; None without a film.
+    """
+
+    tips: dict[str, Tip]
+    shown: Shown | None
+    moving: Any
+
+
 class _Writers:
     """Every file that a run becomes."""
 
@@ -120,8 +142,10 @@ class _Writers:
         self.found = dict.fromkeys(self._classes, 0)
         self.tips = dict.fromkeys(self._devices, 0)
         self.left_out = LeftOut(0, 0)
+        self.sure: dict[str, list[float]] = {name: [] for name in self._classes}
+        self.strange: list[float | None] = []
         self.not_written: dict[str, str] = {} if run.spacing_mm else {"millimetres": run.why_no_spacing}
-        self._table = self._keep(TipTable(folder, run.spacing_mm))
+        self._table = self._keep(TipTable(folder, run.spacing_mm, self._classes))
         self._proposals = ProposalsFile(folder, run.files, network.checkpoint.sha256, self._classes)
         self._stack = self._keep(NiftiStack(folder, run.shape, run.geometry)) if "nifti" in wanted.formats else None
         self._film: Film | None = self._keep(self._film_of(wanted.video)) if wanted.video else None
@@ -131,25 +155,41 @@ class _Writers:
             if kind in wanted.formats:
                 (folder / name).mkdir()
 
-    def add(self, frame: Labelled) -> None:
-        """Write what belongs to one frame."""
+    def draw(self, frame: Labelled) -> _Drawn:
+        """Find tips, and write or compress the pictures of a frame; the same whatever frames went before."""
         tips = find_tips(frame, self._classes, self._devices)
+        if "png" in self._wanted.formats:
+            self._png("labels", frame.number, frame.labels)
+        shown = None if self.page is None else self.page.show(frame)
+        if self._film is None and "overlay" not in self._wanted.formats:
+            return _Drawn(tips, shown, None)
+        picture = draw_overlay(frame, self._classes, tips, self._run.shape[0])
+        if "overlay" in self._wanted.formats:
+            self._png("overlays", frame.number, picture)
+        return _Drawn(tips, shown, None if self._film is None else self._film.encode(picture))
+
+    def add(self, frame: Labelled, drawn: _Drawn) -> None:
+        """Append a frame to what holds all of them; to be called in their order."""
         for name, probability in zip(self._classes, frame.probabilities, strict=True):
             self.found[name] += probability is not None
         self.left_out = self.left_out.and_of(frame.left_out)
-        for name in tips:
+        for name in drawn.tips:
             self.tips[name] += 1
-        self._table.add(frame.number, tips)
+        self._table.add(frame, drawn.tips)
         self._proposals.add(frame)
-        for stack in (self._stack, self._seg):
-            if stack is not None:
-                stack.add(frame.labels)
-        if self.page is not None:
-            self.page.add(frame, tips)
-        if "png" in self._wanted.formats:
-            self._png("labels", frame.number, frame.labels)
-        if self._film is not None or "overlay" in self._wanted.formats:
-            self._draw(frame, tips)
+        sure = () if frame.sure is None else frame.probabilities
+        for name, value in zip(self._classes, sure, strict=False):
+            if value is not None:
+                self.sure[name].append(value)
+        self.strange.append(frame.strange)
+        if self._stack is not None:
+            self._stack.add(frame.labels)
+        if self._seg is not None:
+            self._seg.add(frame.labels, sure)
+        if self.page is not None and drawn.shown is not None:
+            self.page.add(frame, drawn.tips, drawn.shown)
+        if self._film is not None:
+            self._film.append(drawn.moving)
 
     def close(self) -> None:
         """Finish every file."""
@@ -179,6 +219,8 @@ class _Writers:
         if not all(isinstance(file, Dicom) for file in self._run.files):
             self.not_written["seg"] = "the source is not DICOM"
             return None
+        from fedefm.inference.dicom_seg import SegObject  # pydicom takes half a second to import
+
         try:
             paths = [file.path for file in self._run.files]
             return SegObject(self._folder, paths, self._classes, sha256, self._run.spacing_mm)
@@ -186,15 +228,8 @@ class _Writers:
             self.not_written["seg"] = str(error)
             return None
 
-    def _draw(self, frame: Labelled, tips: dict[str, Any]) -> None:
-        picture = draw_overlay(frame, self._classes, tips, self._run.shape[0])
-        if self._film is not None:
-            self._film.add(picture)
-        if "overlay" in self._wanted.formats:
-            self._png("overlays", frame.number, picture)
-
     def _png(self, folder: str, number: int, pixels: Any) -> None:
-        Image.fromarray(pixels).save(self._folder / folder / f"{number:0{self._digits}d}.png", compress_level=1)
+        write_png(self._folder / folder / f"{number:0{self._digits}d}.png", pixels)
 
 
 def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> dict[str, Any]:
@@ -208,6 +243,8 @@ def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> d
         "frames_with": writers.found,
         "frames_with_tip": writers.tips,
         "left_out": writers.left_out._asdict(),
+        "confidence": _confidence(checkpoint.assurance, writers.sure),
+        "unlike_training": _unlike(writers.strange),
         "model": {
             "sha256": checkpoint.sha256,
             "synthetic_images_only": knows_synthetic_only(checkpoint),
@@ -220,6 +257,31 @@ def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> d
         "seconds_a_frame": round(seconds / frames, 4),
         "not_written": writers.not_written,
         "use": "research only; not a medical device",
+    }
+
+
+def _confidence(assurance: Assurance, sure: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """How sure to be of each class: the mean over the frames that show it."""
+    if assurance.confidence is None:
+        return {"calibrated": False, "why": NOT_CALIBRATED}
+    return {
+        "calibrated": True,
+        "by_class": {name: round(fmean(found), 4) if found else None for name, found in sure.items()},
+        "validation_images": assurance.confidence.images,
+        "error_before": assurance.confidence.error_before,
+        "error_after": assurance.confidence.error_after,
+    }
+
+
+def _unlike(strange: Sequence[float | None]) -> dict[str, Any]:
+    """How many frames look like nothing in training, and how far each is from it, in thresholds."""
+    known = [one for one in strange if one is not None]
+    if not known:
+        return {"measured": False, "why": NO_LOOKS}
+    return {
+        "measured": True,
+        "frames": sum(one > 1 for one in known),
+        "of_threshold": [round(one, 3) for one in known],
     }
 
 

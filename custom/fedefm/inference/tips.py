@@ -12,7 +12,8 @@ from fedefm.inference.predict import Labelled
 from fedefm.metrics import Tip, device_tip
 
 _DEVICE = re.compile(r"catheter|wire|sheath|tube|line|lead|needle", re.IGNORECASE)
-_COLUMNS = ("frame", "class", "x_px", "y_px", "x_mm", "y_mm")
+_COLUMNS = ("frame", "class", "x_px", "y_px", "x_mm", "y_mm", "device_confidence", "tip_confidence")
+_AROUND = 0.015  # of the longest side: pixels of the device this near to its tip say how sure the tip is
 
 
 def devices(classes: Sequence[str]) -> tuple[str, ...]:
@@ -32,17 +33,32 @@ def find_tips(frame: Labelled, classes: Sequence[str], wanted: Sequence[str]) ->
     return found
 
 
+def tip_confidence(frame: Labelled, label: int, tip: Tip) -> float | None:
+    """The mean confidence of the device's pixels around its tip; None where the weights are not calibrated."""
+    if frame.sure is None:
+        return None
+    reach = max(2, round(_AROUND * max(frame.labels.shape)))
+    x, y = round(tip.x), round(tip.y)
+    part = slice(max(y - reach, 0), y + reach + 1), slice(max(x - reach, 0), x + reach + 1)
+    return float(frame.sure[part][frame.labels[part] == label].mean())
+
+
 class TipTable:
-    """`tips.csv`: one row a tip; millimetres from the centre of the first pixel, empty where the spacing is unknown."""
+    """`tips.csv`: one row a tip; millimetres from the centre of the first pixel, empty where the spacing is unknown.
+
+    The last two columns are the calibrated confidence of the device and of its tip: the share of its pixels, and of
+    those around the tip, that should be right. They are empty where the weights are not calibrated.
+    """
 
     name = "tips.csv"
 
-    def __init__(self, folder: Path, spacing_mm: Spacing | None) -> None:
+    def __init__(self, folder: Path, spacing_mm: Spacing | None, classes: Sequence[str]) -> None:
+        self._classes = tuple(classes)
         self._file = (folder / self.name).open("w", newline="", encoding="utf-8")
         self._rows, self._spacing = csv.writer(self._file, lineterminator="\n"), spacing_mm
         self._rows.writerow(_COLUMNS)
 
-    def add(self, number: int, tips: dict[str, Tip]) -> None:
+    def add(self, frame: Labelled, tips: dict[str, Tip]) -> None:
         """Append the tips of a frame."""
         for name, tip in tips.items():
             mm = (
@@ -50,8 +66,15 @@ class TipTable:
                 if self._spacing is None
                 else (f"{tip.x * self._spacing[1]:.3f}", f"{tip.y * self._spacing[0]:.3f}")
             )
-            self._rows.writerow((number, name, f"{tip.x:g}", f"{tip.y:g}", *mm))
+            place = self._classes.index(name)
+            device = None if frame.sure is None else frame.probabilities[place]
+            sure = (_share(device), _share(tip_confidence(frame, place + 1, tip)))
+            self._rows.writerow((frame.number, name, f"{tip.x:g}", f"{tip.y:g}", *mm, *sure))
 
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -5,6 +5,9 @@ from fedefm.models.checkpoint import Checkpoint
 from fedefm.report.origin import read_origin
 
 SYNTHETIC_ONLY = "These weights know only synthetic images: what they mark in a real picture means nothing yet."
+_MOST_STRANGE = 0.2
+NOT_CALIBRATED = "the weights were never calibrated; `fedefm calibrate` does it with images of your own"
+NO_LOOKS = "the weights do not say what they were trained on; `fedefm calibrate` measures it with images of your own"
 
 
 def knows_synthetic_only(checkpoint: Checkpoint) -> bool | None:
@@ -18,3 +21,11 @@ def knows_synthetic_only(checkpoint: Checkpoint) -> bool | None:
     except FedefmError:  # a damaged report is of no use, and no reason to segment nothing
         return None
     return None if origin is None else set(origin.corpora) <= origin.synthetic
+
+
+def unlike_training(strange: int, frames: int) -> str | None:
+    """A sentence for a run of which many frames look like nothing in training; one in twenty does so by chance."""
+    if strange <= _MOST_STRANGE * frames:
+        return None
+    which = "All frames look" if strange == frames else f"{strange} of {frames} frames look"
+    return f"{which} like nothing that these weights were trained on: what is marked there may mean nothing."

@@ -13,11 +13,11 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Protocol, runtime_checkable
+from typing import IO, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import GifImagePlugin
+from PIL import GifImagePlugin, Image
 
 from fedefm.errors import ConfigError
 from fedefm.files import system_error
@@ -34,8 +34,11 @@ class Film(Protocol):
 
     name: str
 
-    def add(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Append a picture."""
+    def encode(self, picture: UInt8[np.ndarray, "h w 3"]) -> Any:
+        """What `append` takes of a picture; it may be called in any thread."""
+
+    def append(self, encoded: Any) -> None:
+        """Append a picture of `encode`; in their order."""
 
     def close(self) -> None:
         """Finish the file."""
@@ -67,13 +70,18 @@ class Gif:
         self._file: IO[bytes] = (folder / self.name).open("wb")
         self._palette, self._empty = GifPalette(colours), True
 
-    def add(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Append a picture."""
+    def encode(self, picture: UInt8[np.ndarray, "h w 3"]) -> tuple[Image.Image, list[bytes]]:
+        """The picture in the film's palette, and its blocks."""
         image = self._palette(picture)
+        return image, GifImagePlugin.getdata(image, duration=1000 // FRAMES_A_SECOND, include_color_table=True)
+
+    def append(self, encoded: tuple[Image.Image, list[bytes]]) -> None:
+        """Append a picture."""
+        image, blocks = encoded
         if self._empty:
             self._file.writelines(GifImagePlugin.getheader(image, info={"loop": 0})[0])  # again and again
             self._empty = False
-        self._file.writelines(GifImagePlugin.getdata(image, duration=1000 // FRAMES_A_SECOND, include_color_table=True))
+        self._file.writelines(blocks)
 
     def close(self) -> None:
         """Finish the file."""
@@ -91,14 +99,17 @@ class Mp4:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the film)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def add(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+    def encode(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
+        """The picture with even sides: colour has half the resolution. The program does the rest."""
+        return np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+
+    def append(self, encoded: UInt8[np.ndarray, "H W 3"]) -> None:
         """Append a picture."""
-        even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # colour has half the resolution
         if self._process is None:
-            self._process = self._start(even.shape[1], even.shape[0])
+            self._process = self._start(encoded.shape[1], encoded.shape[0])
         try:
             assert self._process.stdin is not None  # noqa: S101 (it is a pipe)
-            self._process.stdin.write(np.ascontiguousarray(even).tobytes())
+            self._process.stdin.write(encoded.data)
         except BrokenPipeError:
             self.close()
 

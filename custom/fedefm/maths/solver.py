@@ -7,7 +7,6 @@ from threading import Thread
 import numpy as np
 import torch
 from jaxtyping import Float64
-from scipy.optimize import linear_sum_assignment
 
 from fedefm.errors import OptimalTransportError
 from fedefm.maths.problem import Problem, normalised
@@ -61,6 +60,8 @@ def _uniform(weights: np.ndarray) -> bool:
 
 def _assign(cost: np.ndarray) -> np.ndarray:
     # Between uniform weights of equal number some optimal flow is a permutation matrix / N (Birkhoff).
+    from scipy.optimize import linear_sum_assignment  # a second to import, and weights are read without it
+
     plan = np.zeros_like(cost)
     for flow, matrix in zip(plan, cost, strict=True):
         flow[linear_sum_assignment(matrix)] = 1 / cost.shape[-1]

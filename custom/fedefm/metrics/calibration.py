@@ -6,6 +6,9 @@ from jaxtyping import Bool, Float
 from fedefm.errors import DataError
 
 BINS = 15
+_CERTAIN = 1e-6  # a score is kept this far from 0 and 1
+_NEAR, _MOST = 1e-7, 100.0
+_PULL = 1e-5  # of what a score weighs
 
 
 def expected_calibration_error(
@@ -58,3 +61,39 @@ class Calibration:
     def error(self) -> float | None:
         """The error so far; None for no pixels."""
         return float(np.abs(self._gap).sum() / self._pixels) if self._pixels else None
+
+
+def fit_sigmoid(scores: Float[np.ndarray, " n"], correct: Bool[np.ndarray, " n"]) -> tuple[float, float] | None:
+    """Slope a and offset b so that sigmoid(a * logit(score) + b) is the share that is right (Platt, 1999).
+
+    They are the most likely ones, with Platt's targets in place of 0 and 1, and pulled a
+    little to a = 1 and b = 0, so that scores that are all alike have an answer too.
+
+    Args:
+        scores: from 0 to 1.
+        correct: whether each was right.
+
+    Returns:
+        None where all are right, or none, or a higher score does not mean right more often.
+    """
+    from scipy.optimize import minimize  # a second to import
+    from scipy.special import expit
+
+    right = int(correct.sum())
+    if not 0 < right < len(correct):
+        return None
+    inside = np.clip(scores.astype(np.float64), _CERTAIN, 1 - _CERTAIN)
+    logit = np.log(inside / (1 - inside))
+    target = np.where(correct, (right + 1) / (right + 2), 1 / (len(correct) - right + 2))
+    prior = np.array([1.0, 0.0])
+
+    def loss(found: Float[np.ndarray, " 2"]) -> tuple[float, Float[np.ndarray, " 2"]]:
+        value = found[0] * logit + found[1]
+        away = expit(value) - target
+        gradient = np.array([np.mean(away * logit), np.mean(away)]) + _PULL * (found - prior)
+        cost = np.mean(np.logaddexp(0, value) - target * value) + _PULL * np.sum((found - prior) ** 2) / 2
+        return float(cost), gradient
+
+    result = minimize(loss, prior, jac=True, method="BFGS", options={"gtol": _NEAR})
+    slope, offset = (float(value) for value in result.x)
+    return (slope, offset) if 0 < slope <= _MOST and abs(offset) <= _MOST else None

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import rankdata
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ def area_under_roc(found: Presence) -> float | None:
     with_it, without = int(found.there.sum()), int((~found.there).sum())
     if not with_it or not without:
         return None
+    from scipy.stats import rankdata  # a second to import, and few need it
+
     ranks = rankdata(found.logit)  # ties share their mean rank, as Mann and Whitney's U asks
     return (float(ranks[found.there].sum()) - with_it * (with_it + 1) / 2) / (with_it * without)
 

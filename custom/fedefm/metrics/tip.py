@@ -35,11 +35,12 @@ def device_tip(mask: Bool[np.ndarray, "h w"], carrier: Bool[np.ndarray, "h w"] |
     """
     if not mask.any():
         return None
-    piece = largest_piece(mask)
-    around = _window(piece)  # all work is done on the device's own rectangle
+    whole = _window(mask)  # all work is done on the device's own rectangle
+    piece = largest_piece(mask[whole])
+    around = _window(piece)
     line = skeleton(piece[around])
     ends = _ends(line)
-    corner = np.array([side.start for side in around])
+    corner = np.array([outer.start + inner.start for outer, inner in zip(whole, around, strict=True)])
     entry = ends[np.argmin(_distance_to_entry(ends + corner, mask.shape, carrier))]
     along, _ = MCP_Geometric(np.where(line, 1.0, np.inf)).find_costs([tuple(entry)])
     row, column = ends[np.argmax(along[ends[:, 0], ends[:, 1]])] + corner
@@ -80,5 +81,6 @@ def _distance_to_entry(
 ) -> Float[np.ndarray, " n"]:
     """Pixels from each place to the carrier, or, without one, to the border."""
     if carrier is not None and carrier.any():
-        return np.asarray(KDTree(np.argwhere(carrier)).query(places)[0])
+        tree = KDTree(np.argwhere(carrier), compact_nodes=False, balanced_tree=False)  # built for a few questions
+        return np.asarray(tree.query(places)[0])
     return np.minimum(places, np.array(shape) - 1 - places).min(axis=1).astype(float)

@@ -11,7 +11,7 @@ import json
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.files import system_error, written_beside
 from fedefm.maths.fingerprint import FINGERPRINTS, weights_sha256
+from fedefm.models.assurance import Assurance
 from fedefm.models.build import Weights
 from fedefm.models.outline import outline
 from fedefm.models.schema import Declared, misdeclared, misvalued
@@ -32,6 +33,7 @@ THETA_FILE = "theta.safetensors"
 """The name of a foundation model's file, wherever one is written or looked for."""
 
 _HEADER = "fedefm"
+_ASSURANCE = "assurance"
 _MAX_SIZE = 8192
 _MAX_CLASSES, _MAX_NAME = 4096, 256
 _MAX_HEADER = 2_000_000  # bytes; a tensor takes about 100, and the largest published networks have some thousands
@@ -62,6 +64,7 @@ class Checkpoint:
         size: side of the images that the network was trained on, in pixels.
         sha256: fingerprint of the weights.
         file: where they were read; errors name it.
+        assurance: how sure to be and what was seen in training; empty where nobody measured it.
     """
 
     weights: Weights
@@ -70,12 +73,21 @@ class Checkpoint:
     size: int
     sha256: str
     file: Path
+    assurance: Assurance = field(default_factory=Assurance)
 
 
 def save_weights(
-    path: Path, weights: Mapping[str, Tensor], *, spec: ModelSpec, classes: Sequence[str], size: int
+    path: Path,
+    weights: Mapping[str, Tensor],
+    *,
+    spec: ModelSpec,
+    classes: Sequence[str],
+    size: int,
+    assurance: Assurance | None = None,
 ) -> str:
     """Write weights beside `path`, then rename, so that a reader never sees half a file.
+
+    The assurance, where there is one, stands in the header and does not change the fingerprint.
 
     Returns:
         The fingerprint of the weights (`weights_sha256`).
@@ -91,6 +103,8 @@ def save_weights(
         "architecture": spec.architecture_hash(len(classes) + 1, size),
         "sha256": sha256,
     }
+    if assurance is not None and assurance != Assurance():
+        header[_ASSURANCE] = assurance.to_dict()
     header["seal"] = _seal(header)
     whole = {name: value.contiguous() for name, value in weights.items()}
     with written_beside(path) as part:
@@ -186,7 +200,8 @@ def _without_weights(path: Path, header: Mapping[str, Any]) -> Checkpoint:
         raise ValueError("classes")
     if type(size) is not int or not 1 <= size <= _MAX_SIZE:
         raise ValueError("size")
-    return Checkpoint({}, ModelSpec(**header["spec"]), tuple(classes), size, str(header["sha256"]), path)
+    assurance = Assurance.from_dict(header.get(_ASSURANCE, {}))
+    return Checkpoint({}, ModelSpec(**header["spec"]), tuple(classes), size, str(header["sha256"]), path, assurance)
 
 
 def _seal(header: Mapping[str, Any]) -> str:

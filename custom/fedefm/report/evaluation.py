@@ -13,8 +13,8 @@ from fedefm.metrics.table import Metric, Place, of_images
 from fedefm.report import text
 from fedefm.report.bars import costs
 from fedefm.report.matrices import Shade, opacity
-from fedefm.report.page import environment
 from fedefm.report.scores import mean
+from fedefm.report.templates import environment
 from fedefm.report.text import Number
 from fedefm.report.view import flatten
 from fedefm.report.write import HTML_NAME

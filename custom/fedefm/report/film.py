@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from fedefm.report.page import environment
 from fedefm.report.palette import class_colours, rgb
 from fedefm.report.polyline import HEIGHT, WIDTH, Line, line
+from fedefm.report.templates import environment
 
 Point = tuple[float, float]
+_MOST_THRESHOLDS, _PLAIN = 3.0, "#dddddd"
 
 
 @dataclass
@@ -94,6 +95,8 @@ def film_page(film: Film) -> str:
             across=_tip_lines(marks, colours, 0, summary["columns"]),
             down=_tip_lines(marks, colours, 1, summary["rows"]),
             sure=_probability_lines(marks, colours),
+            calibrated=summary["confidence"]["calibrated"],
+            strange=_strange_line(summary["unlike_training"], len(marks.runs)),
             data={
                 "frames": len(marks.runs),
                 "rows": summary["rows"],
@@ -135,3 +138,11 @@ def _probability_lines(marks: FilmMarks, colours: Mapping[str, str]) -> list[Lin
         for k, (name, values) in enumerate(marks.probabilities.items())
         if any(values)
     ]
+
+
+def _strange_line(unlike: Mapping[str, Any], shown: int) -> list[Line]:
+    """How far each frame is from what training knew, in thresholds; none where nobody measured it."""
+    if not unlike["measured"]:
+        return []
+    values = [min(value, _MOST_THRESHOLDS) for value in unlike["of_threshold"][:shown]]
+    return [line("this run", _PLAIN, 0, values, 0.0, _MOST_THRESHOLDS)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from fedefm.errors import ConfigError
 from fedefm.metrics.table import heading
-from fedefm.report import validate_report
+from fedefm.report.schema import validate_report
 
 Figures = Mapping[str, Any]
 FINETUNE, EVALUATION = "finetune", "evaluation"

@@ -1,17 +1,13 @@
 """Render a report as one HTML page that needs no other file, no network and no script."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from fedefm.report import text
 from fedefm.report.bars import method_bars
 from fedefm.report.comparison import compared, summaries
 from fedefm.report.overlay import Overlay, pictures
 from fedefm.report.palette import class_colours, site_strokes
+from fedefm.report.templates import environment
 from fedefm.report.view import flatten, run_view
 
 
@@ -44,29 +40,3 @@ def _comparison(report: Mapping[str, Any]) -> dict[str, Any]:
         "strokes": {name: site_strokes(run["sites"]) for name, run in report["methods"].items()},
         "settings": {name: flatten(run["config"]) for name, run in report["methods"].items()},
     }
-
-
-@cache
-def environment() -> Environment:
-    """The templates beside this file; every value is escaped, an unknown one is an error."""
-    made = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {
-        "decimals": text.decimals,
-        "score": text.score,
-        "count_or_dash": text.count,
-        "difference": text.difference,
-        "seconds": text.seconds,
-        "duration": text.duration,
-        "data_size": text.data_size,
-        "times_least": text.times_least,
-        "hospitals": text.hospitals,
-        "rounds": text.rounds,
-        "resumed": text.resumed,
-    }
-    return made

@@ -19,9 +19,9 @@ from fedefm.data.inspection.suspects import OFF_LINE, suspects
 from fedefm.data.inspection.whole import Inspection
 from fedefm.files import write_whole
 from fedefm.report.overlay import evenly
-from fedefm.report.page import environment
 from fedefm.report.palette import class_colours
 from fedefm.report.shots import Shot, contours, frame_of, grey_address, labels_of
+from fedefm.report.templates import environment
 
 MOST_SUSPECTS = 60
 MOST_USUAL = 96  # of all classes together

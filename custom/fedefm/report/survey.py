@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fedefm.report import text
 from fedefm.report.bars import costs
-from fedefm.report.page import environment
+from fedefm.report.templates import environment
 from fedefm.report.view import flatten
 
 LABELLED, UNSEEN = "●", "○"

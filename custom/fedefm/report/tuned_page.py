@@ -8,8 +8,8 @@ from typing import Any
 from fedefm.metrics.table import heading
 from fedefm.report.bars import costs
 from fedefm.report.curves import Panel, draw, series
-from fedefm.report.page import environment
 from fedefm.report.palette import site_strokes
+from fedefm.report.templates import environment
 from fedefm.report.tuned import facts, score_rows
 from fedefm.report.view import flatten
 
