@@ -150,6 +150,7 @@ def test_a_well_a_slow_a_killed_and_a_stopped_hospital_are_told_apart(place, tmp
             over.set()
             status = lead.watch(job_id, log, 900.0)
             assert look().is_over and look().status is None
+        downloaded = lead.download(job_id, tmp_path / "download")
 
     words = {site: text.split()[-1] for site, text in shown.items()}
     assert {words.pop(WELL)} <= {"working", "waiting"}
@@ -160,7 +161,6 @@ def test_a_well_a_slow_a_killed_and_a_stopped_hospital_are_told_apart(place, tmp
     assert status == COMPLETED
     assert (STOPPED, Left.STOPPED.value) in blows.lost
     assert blows.known_at - blows.stopped_at < PROMPT
-    downloaded = lead.download(job_id, tmp_path / "download")
     last = build(JobStatus, json.loads((downloaded / "workspace" / STATUS_FILE).read_text()), "status")
     assert last.end == "finished" and last.job == job_id
     record = collect(downloaded, tmp_path / "out")

@@ -331,7 +331,7 @@ class Board:
             steps=task.steps,
             queue=len(work.tasks) - 1,
             steps_per_second=rate,
-            ends=None if ends is None or condition is Condition.SILENT else max(now, ends),
+            ends=None if ends is None or ends < now or condition is Condition.SILENT else ends,
             given_up=now + max(0.0, work.patience - work.silent),
         )
 
