@@ -22,6 +22,7 @@ from fedefm.commands import (
     segment,
     simulate,
     trust,
+    wheels,
 )
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.files import is_refused_write, refused_write
@@ -39,6 +40,7 @@ COMMANDS = (
     report,
     trust,
     doctor,
+    wheels,
     federation,
 )
 
