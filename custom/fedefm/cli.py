@@ -20,6 +20,7 @@ from fedefm.commands import (
     report,
     resume,
     segment,
+    service,
     simulate,
     trust,
     wheels,
@@ -40,6 +41,7 @@ COMMANDS = (
     report,
     trust,
     doctor,
+    service,
     wheels,
     federation,
 )

@@ -68,7 +68,7 @@ def test_thin_line_and_proxy_give_the_theta_of_one_process(boxes, table):
     before = boxes.sent_slowly(THIN)
     found = boxes.inside(BEHIND, "fedefm", "doctor", "/kit")
     assert f"[PASS] network: {SERVER}:8002 through the proxy " in found
-    with pytest.raises(AssertionError, match="unreachable|Unreachable|timed out|gaierror|resolution"):
+    with pytest.raises(AssertionError, match=r"nreachable|timed out|gaierror|resolution"):
         boxes.inside(BEHIND, "python3", "-c", f"import socket; socket.create_connection(({SERVER!r}, 8002), 5)")
     job = boxes.submit(settings(0))
     assert boxes.watch(job, DEADLINE) == COMPLETED
@@ -172,7 +172,7 @@ def test_a_killed_hospital_is_named_and_takes_part_in_the_next_job(boxes, table)
     assert boxes.watch(again, DEADLINE) == COMPLETED
     assert theta(boxes, again)["theta"]["sha256"] == of_one_process(boxes, settings(0))
     table.append((
-        f"{PLAIN} killed in round 1, started after the job", "named as lost, Theta of the others; in the next job again",
+        f"{PLAIN} killed in round 1, started after the job", "named as lost, Theta of the others; then in again",
         f"so in {job.seconds:.0f} s; the next job gave the Theta of one process",
     ))  # fmt: skip
 

@@ -122,4 +122,4 @@ def _download(folder: Path, program: Path, constraints: Path, source: Path | Non
         raise ConfigError("pip: is not part of this Python; run python3 -m ensurepip, or make the environment with pip")
     errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
     said = "; ".join(errors[:2]) or done.stderr.strip()[-300:]
-    raise FedefmError(f"pip could not gather the packages ({said}); it needs a registry, or --from an older wheel house")
+    raise FedefmError(f"pip could not gather the packages ({said}); reach a registry, or use --from")

@@ -102,7 +102,7 @@ class Boxes:
     # making
 
     def prepare(self) -> None:
-        """Networks, kits as `nvflare provision` makes them from the shipped project file, data, and what sites write."""
+        """Networks, kits from the shipped project file, data, and what sites write."""
         for network in ("outer", "inner"):
             self.podman("network", "create", "--internal", self.network(network))
         project = shipped("provisioning") / "project.yml"

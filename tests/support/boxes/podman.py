@@ -111,6 +111,8 @@ class Podman:
                 self("rmi", "--force", name)
         self("image", "prune", "--force")
         left = self.left()
-        subprocess.run(["umount", "--recursive", str(self.folder / "store" / "overlay")], check=False, capture_output=True)
+        subprocess.run(
+            ["umount", "--recursive", str(self.folder / "store" / "overlay")], check=False, capture_output=True
+        )
         self._lock.close()
         assert left == [], left
