@@ -60,9 +60,7 @@ def _writable(folder: Path) -> list[Path]:
         plain = read_object(kit.local / "resources.json")
         storage = Path(plain["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"]).parent
         own = read_object(kit.local / "fedefm_server.json")
-        return [
-            storage,
-            *(path for name in ("models", "rounds") if not (path := Path(own[name])).is_relative_to(storage)),
-        ]
+        named = [kit.local / own[name] for name in ("models", "rounds") if name in own]
+        return [storage, *(path for path in named if not path.is_relative_to(storage))]
     config = load_site_config(kit.local, kit.name)
     return [config.cache or config.data]

@@ -80,6 +80,6 @@ def _filled(source: Path, values: dict[str, str]) -> str:
 def _path(path: Path) -> str:
     """For systemd, which takes `%` for a specifier, and would take `$` for a variable."""
     text = str(path)
-    if not text.isprintable() or set(text) & set("\"'\\$*?[]{}") or not path.is_absolute():
+    if not text.isprintable() or set(text) & set(" \"'\\$*?[]{}") or not path.is_absolute():
         raise ConfigError(f"{path}: systemd and logrotate cannot be told this path; move it to one of plain characters")
     return text.replace("%", "%%")
