@@ -106,20 +106,31 @@ def _wheel(path: Path) -> tuple[str, str]:
 def _download(folder: Path, program: Path, constraints: Path, source: Path | None) -> None:
     command = [sys.executable, "-m", "pip", "download", "--only-binary", ":all:", "--dest", str(folder)]
     if source is not None:
-        command += ["--no-index", "--find-links", str(source)]
-    done = subprocess.run(  # noqa: S603 (our own interpreter and paths, no shell)
+        command += ["--isolated", "--no-index", "--find-links", str(source)]
+    said: list[str] = []
+    with subprocess.Popen(  # noqa: S603 (our own interpreter and paths, no shell)
         [*command, "--constraint", str(constraints), str(program)],
         stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-    )
-    if done.returncode == 0:
+    ) as process:
+        for line in process.stdout or ():
+            print(line, end="", file=sys.stderr, flush=True)
+            said.append(line.strip())
+    if process.returncode == 0:
         return
-    if refused := system_error(done.stderr):
+    text = "\n".join(said)
+    if refused := system_error(text):
         raise refused_write(refused, folder)
-    if "No module named pip" in done.stderr:
+    if "No module named pip" in text:
         raise ConfigError("pip: is not part of this Python; run python3 -m ensurepip, or make the environment with pip")
-    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
-    said = "; ".join(errors[:2]) or done.stderr.strip()[-300:]
-    raise FedefmError(f"pip could not gather the packages ({said}); reach a registry, or use --from")
+    raise FedefmError(f"pip could not gather the packages ({_reason(said)}); reach a registry, or use --from")
+
+
+def _reason(said: list[str]) -> str:
+    """The line in which pip says what is missing, which may stand before its errors."""
+    for number, line in enumerate(said):
+        if line.endswith("no matching distributions available for your environment:"):
+            return f"no fitting wheel of {said[number + 1]}"
+    return next((line for line in said if line.startswith("ERROR:")), said[-1] if said else "it said nothing")
