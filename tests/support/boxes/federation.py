@@ -160,7 +160,7 @@ class Boxes:
 
     def create(self, name: str, networks: list[str]) -> list[str]:
         """The words that all share: name, limits, addresses."""
-        words = ["run", "--detach", "--name", self.box(name), "--pull=never", *LIMITS]
+        words = ["run", "--detach", "--name", self.box(name), "--pull=never", "--workdir", "/tmp", *LIMITS]
         for network in networks:
             words += ["--network", f"{self.network(network)}:ip={self.address(name, network)},alias={name}"]
         return words
@@ -298,7 +298,7 @@ class Boxes:
                 process.kill()
                 process.wait()
             output.seek(0)
-            lines = [line for line in output.read().splitlines() if line.startswith("{")]
+            lines = [line for line in output.read().splitlines() if line.startswith("{") and line.endswith("}")]
         ends = [event for event in map(json.loads, lines) if event.get("terminal")]
         job.status = str(ends[-1].get("job_status", ends[-1]["status"])) if ends else "\n".join(lines[-3:])
 
