@@ -22,10 +22,10 @@ pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(1800
 
 PLAIN, THIN, BEHIND = HOSPITALS
 RATE, DELAY = "4mbit", "0.05"
-MINUTE, DEADLINE = 60.0, 600.0
+MINUTE, DEADLINE = 60.0, 900.0
 
 
-def settings(seed, rounds=2, timeout=30):
+def settings(seed, rounds=2, timeout=120):
     """The foundation job, shortened; who is silent is waited for as long as `timeout`."""
     short = small_settings(seed)
     return replace(short, stage_timeout=timeout, schedule=replace(short.schedule, rounds=rounds))
@@ -146,7 +146,7 @@ def test_a_frozen_hospital_is_left_behind_and_comes_back(boxes, table):
             boxes.thaw(THIN)
 
     fault = Once(Stage.OVERSEAS, 0, lambda: boxes.freeze(THIN))
-    job = boxes.submit(settings(3, rounds=3))
+    job = boxes.submit(settings(3, rounds=3, timeout=60))
     assert boxes.watch(job, DEADLINE, thaw_when_lost) == COMPLETED
     fault.join()
     record = theta(boxes, job)
@@ -162,7 +162,7 @@ def test_a_frozen_hospital_is_left_behind_and_comes_back(boxes, table):
 def test_a_killed_hospital_is_named_and_takes_part_in_the_next_job(boxes, table):
     fault = Once(Stage.OVERSEAS, 0, lambda: boxes.kill(PLAIN))
     before = boxes.registrations(PLAIN)
-    job = boxes.submit(settings(4))
+    job = boxes.submit(settings(4, timeout=60))
     assert boxes.watch(job, DEADLINE, fault) == COMPLETED
     fault.join()
     record = theta(boxes, job)
