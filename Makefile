@@ -1,5 +1,5 @@
-# make demo | test | test-all | check | mutants | compare | federation | bench | bench-quick | bench-full | clean      (all install what is missing into .venv first)
-# make test leaves out the tests that are marked slow; make test-all runs every one
+# make demo | test | test-all | check | mutants | compare | federation | containers | bench | bench-quick | bench-full | clean      (all install what is missing into .venv first)
+# make test leaves out the tests that are marked slow; make test-all runs every one but those of make containers
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ SEED ?= 0
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo compare federation test test-all check mutants bench bench-quick bench-full bench-tables clean
+.PHONY: install demo compare federation containers test test-all check mutants bench bench-quick bench-full bench-tables clean
 
 install: $(VENV)/.installed
 
@@ -33,11 +33,16 @@ compare: install
 federation: install
 	$(BIN)/fedefm federation --seed $(SEED)
 
+# our image and a federation in containers, with every fault of docs/deploy.md: root, Debian, 30 GB of disk; what is slow
+# to make (base, wheels, the image of packages) stays in ~/.cache/fedefm-containers or $$FEDEFM_CONTAINERS
+containers: install
+	$(BIN)/python -m pytest -q -m containers tests/containers
+
 test: check
 	$(PYTEST) -m "not slow"
 
 test-all: check
-	$(PYTEST)
+	$(PYTEST) -m "not containers"
 
 check: install
 	$(BIN)/ruff check .

@@ -24,10 +24,12 @@ from fedefm.commands import (
     report,
     resume,
     segment,
+    service,
     simulate,
     site,
     trust,
     watch,
+    wheels,
 )
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.files import is_refused_write, refused_write
@@ -51,6 +53,8 @@ COMMANDS = (
     site,
     approve,
     consortium,
+    service,
+    wheels,
     federation,
 )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fedefm.cli import main
-from fedefm.doctor import examine
+from fedefm.doctor import examine, machine
 from fedefm.federation.place import provision
 from fedefm.federation.sites import write_site_config
 from fedefm.trust import fingerprint
@@ -213,3 +213,28 @@ def test_d7_a_files_name_stands_in_what_the_doctor_says_only_where_it_is_asked_f
     (data / "dataset.json").write_text('{"patients": {"NAME_First_1951": 3}}')
     code, found = findings(kit, capsys, "--data", str(data))
     assert code == 1 and "NAME" not in json.dumps(found["data"])
+
+
+def test_a_package_of_a_package_that_is_missing_or_of_another_version_is_named(tmp_path: Path) -> None:
+    """Three packages on a path of their own: what is needed is looked at down to the last, and through extras."""
+
+    def lay(name: str, version: str, *needs: str) -> None:
+        info = tmp_path / f"{name}-{version}.dist-info"
+        info.mkdir()
+        text = "".join(f"Requires-Dist: {need}\n" for need in needs)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{text}")
+
+    lay("topmost", "1", "middle[speed]>=1", "absent-elsewhere; python_version < '3'")
+    lay("middle", "1", "lowest>=3", "gone-for-good; extra == 'speed'", "never; extra == 'other'", "topmost")
+    lay("lowest", "2")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        needs = list(machine.needed("topmost"))
+        found = list(machine.package_faults(needs))
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert [one.text for one in found] == [
+        "lowest 2 is not >=3, which middle needs",
+        "gone-for-good is not installed, which middle needs",
+    ]
+    assert all("--no-index --find-links DIR --require-hashes" in one.remedy for one in found)

@@ -4,13 +4,15 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from fedefm.doctor.finding import FAIL, PASS, Finding
 from fedefm.doctor.network import reach
+from fedefm.doctor.proxy import EXCEPTIONS, NAMES, proxy_for
+from fedefm.errors import ConfigError
 from support.consortium_certificates import Authority, Pair
 from support.kits import write_kit
 
@@ -113,3 +115,83 @@ def test_a_closed_port_fails(consortium: Authority, tmp_path: Path) -> None:
         kit = write_kit(tmp_path, consortium, consortium.issue("hospital-a"), port=taken.getsockname()[1])
         (found,) = reach(kit, seconds=1.0)
     assert found.status == FAIL and "refuses connections" in found.text
+
+
+def carrying(target: int, status: str = "200 Connection established", heard: list[bytes] | None = None) -> Answer:
+    """A proxy of one connection: it answers CONNECT, then carries bytes to a port of the loopback."""
+
+    def answer(raw: socket.socket) -> None:
+        asked = b""
+        while b"\r\n\r\n" not in asked:
+            asked += raw.recv(100)
+        if heard is not None:
+            heard.append(asked)
+        raw.sendall(f"HTTP/1.1 {status}\r\nVia: x\r\n\r\n".encode())
+        if not status.startswith("200"):
+            return
+        with socket.create_connection(("127.0.0.1", target), 5) as there:
+            back = threading.Thread(target=carry, args=(there, raw))
+            back.start()
+            carry(raw, there)
+            back.join()
+
+    return answer
+
+
+def carry(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := one.recv(65536):
+            other.sendall(piece)
+    with suppress(OSError):
+        other.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in (*NAMES, *EXCEPTIONS):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_a_server_behind_a_proxy_is_reached_with_the_users_name(
+    consortium: Authority, tmp_path: Path, no_proxy: pytest.MonkeyPatch
+) -> None:
+    heard: list[bytes] = []
+    server = flare(tmp_path, consortium, consortium.issue("localhost"))
+    with listening(server) as port, listening(carrying(port, heard=heard)) as at:
+        no_proxy.setenv("https_proxy", f"http://it:p%40ss@127.0.0.1:{at}")
+        (found,) = reach(write_kit(tmp_path / "kit", consortium, consortium.issue("hospital-a"), port=port), 2.0)
+    assert found.status == PASS and "through the proxy 127.0.0.1" in found.text, found
+    assert heard[0].startswith(f"CONNECT localhost:{port} HTTP/1.1\r\n".encode())
+    assert b"Proxy-Authorization: Basic aXQ6cEBzcw==\r\n" in heard[0] and "p@ss" not in found.text
+
+
+def test_a_proxy_that_refuses_is_named_with_what_it_said(
+    consortium: Authority, tmp_path: Path, no_proxy: pytest.MonkeyPatch
+) -> None:
+    with listening(carrying(0, "403 Forbidden")) as at:
+        no_proxy.setenv("https_proxy", f"http://127.0.0.1:{at}")
+        (found,) = reach(write_kit(tmp_path / "kit", consortium, consortium.issue("hospital-a"), port=8002), 2.0)
+    assert found.status == FAIL and "HTTP/1.1 403 Forbidden" in found.text and "CONNECT localhost:8002" in found.remedy
+
+
+def test_a_proxy_that_is_not_there_is_named(
+    consortium: Authority, tmp_path: Path, no_proxy: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        no_proxy.setenv("grpc_proxy", f"127.0.0.1:{taken.getsockname()[1]}")
+        (found,) = reach(write_kit(tmp_path / "kit", consortium, consortium.issue("hospital-a"), port=8002), 2.0)
+    assert found.status == FAIL and "the proxy 127.0.0.1" in found.text and found.remedy == "correct grpc_proxy"
+
+
+def test_grpcs_order_of_variables_and_its_exceptions() -> None:
+    both = {"https_proxy": "http://p:1", "http_proxy": "http://q:2"}
+    assert str(proxy_for("server", both)) == "p:1 (https_proxy)"
+    assert str(proxy_for("server", {"http_proxy": "q"})) == "q:80 (http_proxy)"
+    assert proxy_for("server", {"HTTPS_PROXY": "http://p:1"}) is None  # gRPC does not read it
+    assert proxy_for("fl.example.org", both | {"no_proxy": "localhost, .Example.org"}) is None
+    assert proxy_for("fl.example.org", both | {"no_proxy": ".example.org", "no_grpc_proxy": "x"}) is not None
+    for wrong in ("socks5://p:1", "http://", "http://p:x"):
+        with pytest.raises(ConfigError, match="https_proxy: is no address"):
+            proxy_for("server", {"https_proxy": wrong})

@@ -1,6 +1,5 @@
-"""Containers that cannot be built here are read: no root, no writable data, no version of its own."""
+"""Container files are read: no root, no writable data, no version of its own. `make containers` runs them."""
 
-import shlex
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,9 @@ def test_a_hospital_opens_no_port_and_its_data_is_read_only() -> None:
 
 
 def test_the_image_takes_our_versions_and_ends_without_rights() -> None:
-    lines = (FOLDER / "Dockerfile").read_text().splitlines()
-    assert any("-c /tmp/constraints.txt" in line for line in lines)
+    lines = (FOLDER / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    installs = [part for line in lines for part in line.split("&&") if "pip install" in part]
+    assert len(installs) == 2
+    assert all("--no-index" in part and "--require-hashes" in part for part in installs)
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
-    for line in lines:
-        if line.startswith("COPY ") and "--from" not in line:
-            assert all((ROOT / source).exists() for source in shlex.split(line)[1:-1]), line
+    assert not [line for line in lines if line.startswith(("COPY ", "ADD "))]

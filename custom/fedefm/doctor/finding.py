@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
+WITHOUT_REGISTRY = (
+    "or from a wheel house: pip install --no-index --find-links DIR --require-hashes -r DIR/requirements.txt"
+)
 REINSTALL = "install fedefm again with its constraints.txt, then look once more"
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedefm.doctor.finding import Finding, failed, passed, warned
+from fedefm.doctor.finding import WITHOUT_REGISTRY, Finding, failed, passed, warned
 
 if TYPE_CHECKING:  # imported where they are used: a package that is missing is a finding, not the doctor's end
     from packaging.requirements import Requirement
@@ -37,28 +38,52 @@ def python_in(version: str, wanted: SpecifierSet) -> Finding:
 
 
 def packages() -> Iterator[Finding]:
-    """Every package that fedefm needs, installed in a version that it was made for."""
-    from packaging.requirements import Requirement
-
-    needs = [Requirement(line) for line in metadata.requires("fedefm") or ()]
-    faults = list(package_faults([one for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})]))
+    """Every package that fedefm needs, and those that these need, installed in a version that they were made for."""
+    needs = list(needed("fedefm"))
+    faults = list(package_faults(needs))
     yield from faults
     if not faults:
         main = ", ".join(f"{name} {metadata.version(name)}" for name in ("fedefm", "nvflare", "torch"))
-        yield passed("packages", main)
+        yield passed("packages", f"{main}; {len({one.name for _, one in needs})} needed, all there")
 
 
-def package_faults(needs: list[Requirement]) -> Iterator[Finding]:
-    """A FAIL for each package that is missing or of another version."""
-    for need in needs:
-        remedy = f"run pip install -c constraints.txt '{need}'"
+def needed(program: str) -> Iterator[tuple[str, Requirement]]:
+    """Each requirement of an installed package and of all below it, after the name of who has it.
+
+    Raises:
+        PackageNotFoundError: the package itself is not installed; one below it that is not ends its own branch.
+    """
+    from packaging.requirements import Requirement
+
+    lines = metadata.requires(program) or []
+    open_: list[tuple[str, str, list[str]]] = [(program, "", lines)]
+    seen = {(program, "")}
+    while open_:
+        name, extra, lines = open_.pop(0)
+        for need in map(Requirement, lines):
+            if need.marker is not None and not need.marker.evaluate({"extra": extra}):
+                continue
+            yield name, need
+            for one in ("", *sorted(need.extras)):
+                if (need.name.lower(), one) not in seen:
+                    seen.add((need.name.lower(), one))
+                    with suppress(metadata.PackageNotFoundError):
+                        open_.append((need.name, one, metadata.requires(need.name) or []))
+
+
+def package_faults(needs: Iterable[tuple[str, Requirement]]) -> Iterator[Finding]:
+    """A FAIL for each package that is missing or of another version, once."""
+    told = set()
+    for who, need in needs:
         try:
             version = metadata.version(need.name)
+            fits = need.specifier.contains(version, prereleases=True)
+            fault = "" if fits else f"{need.name} {version} is not {need.specifier}, which {who} needs"
         except metadata.PackageNotFoundError:
-            yield failed("packages", f"{need.name} is not installed", remedy)
-            continue
-        if not need.specifier.contains(version, prereleases=True):
-            yield failed("packages", f"{need.name} {version} is not {need.specifier}", remedy)
+            fault = f"{need.name} is not installed, which {who} needs"
+        if fault and need.name not in told:
+            told.add(need.name)
+            yield failed("packages", fault, f"run pip install -c constraints.txt '{need.name}'; {WITHOUT_REGISTRY}")
 
 
 def gpu(device: str) -> Iterator[Finding]:

@@ -1,12 +1,15 @@
-"""Can this site reach the server: name, port, and a mutual TLS handshake with the kit's certificate."""
+"""Can this site reach the server: name, port, proxy, and a mutual TLS handshake with the kit's certificate."""
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
 
-from fedefm.doctor.finding import Finding, failed, passed
+from fedefm.doctor.finding import Finding, failed, failed_with, passed
+from fedefm.doctor.proxy import Proxy, open_tunnel, proxy_for
+from fedefm.errors import ConfigError
 from fedefm.kits.kit import Kit
 
 SECONDS = 5.0
@@ -17,9 +20,31 @@ _CALL = "call the consortium's administrator"
 
 
 def reach(kit: Kit, seconds: float = SECONDS) -> Iterator[Finding]:
-    """Every host and port that the kit connects to; outbound TCP only."""
+    """Every host and port that the kit connects to; outbound TCP only, through the proxy that gRPC would take."""
     for host, port in kit.endpoints:
-        yield _reach(kit, host, port, seconds)
+        try:
+            proxy = proxy_for(host, os.environ)
+        except ConfigError as error:
+            yield failed_with("network", error)
+            continue
+        yield _reach(kit, host, port, seconds) if proxy is None else _reach_through(proxy, kit, host, port, seconds)
+
+
+def _reach_through(proxy: Proxy, kit: Kit, host: str, port: int, seconds: float) -> Finding:
+    """The proxy resolves the server's name; here only its own has to be known."""
+    where = f"{host}:{port}"
+    try:
+        with socket.create_connection((proxy.host, proxy.port), seconds) as raw:
+            refusal = open_tunnel(raw, proxy, host, port)
+            if refusal:
+                remedy = f"ask your IT to let the proxy carry CONNECT {where}"
+                return failed("network", f"the proxy {proxy} does not carry to {where} ({refusal})", remedy)
+            return _shake(kit, host, raw, f"{where} through the proxy {proxy}")
+    except TimeoutError:
+        return failed("network", f"the proxy {proxy} does not answer", f"ask your IT, or correct {proxy.variable}")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return failed("network", f"the proxy {proxy} cannot be reached ({reason})", f"correct {proxy.variable}")
 
 
 def _reach(kit: Kit, host: str, port: int, seconds: float) -> Finding:

@@ -1,0 +1,66 @@
+"""`fedefm service`: run a kit as a service of this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fedefm.commands.parser import add_command
+
+TEXT = "write the systemd units and the logrotate rule that run a kit on this machine, for root to install"
+EXAMPLES = """examples (as the account that runs the site, in its environment):
+  fedefm service ~/hospital-a --out units
+then as root:
+  install -m 644 units/*.service units/*.timer /etc/systemd/system
+  install -m 644 units/fedefm-hospital-a.logrotate /etc/logrotate.d/fedefm-hospital-a
+  systemctl daemon-reload
+  systemctl enable --now fedefm-hospital-a.service fedefm-hospital-a-doctor.timer
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = add_command(commands, "service", TEXT, EXAMPLES)
+    parser.add_argument("kit", type=Path, help="the kit of a hospital or the server, where it will run")
+    parser.add_argument("--out", type=Path, required=True, help="new folder of the files")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.set_defaults(run=_service)
+
+
+def _service(options: argparse.Namespace) -> int:
+    from fedefm.files import check_free, write_together
+    from fedefm.kits.kit import open_kit
+    from fedefm.kits.units import Account, units
+
+    kit = open_kit(options.kit)
+    account = Account(kit.folder.owner(), kit.folder.group(), Path(sys.executable).parent)
+    made = units(kit, account, _writable(options.kit))
+    check_free(options.out)
+    write_together(options.out, made, mode=0o644)
+    if options.json:
+        print(json.dumps({"folder": str(options.out), "files": sorted(made), "user": account.user}, indent=2))
+        return 0
+    print(*(str(options.out / name) for name in sorted(made)), sep="\n")
+    if account.user == "root":
+        print("fedefm: note: the kit belongs to root; a site needs no such rights: chown it first", file=sys.stderr)
+    print(f"they run {kit.name} as {account.user}; what root types is in `fedefm service --help`")
+    return 0
+
+
+def _writable(folder: Path) -> list[Path]:
+    """What a site writes outside its kit: a hospital its prepared images, a server its storage."""
+    from fedefm.flare.site_config import load_site_config
+    from fedefm.kits.kit import SERVER, open_kit, read_object
+
+    kit = open_kit(folder)
+    if kit.role == SERVER:
+        plain = read_object(kit.local / "resources.json")
+        storage = Path(plain["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"]).parent
+        own = read_object(kit.local / "fedefm_server.json")
+        named = [kit.local / own[name] for name in ("models", "rounds") if name in own]
+        return [storage, *(path for path in named if not path.is_relative_to(storage))]
+    config = load_site_config(kit.local, kit.name)
+    return [config.cache or config.data]

@@ -1,0 +1,36 @@
+"""The image: installed off line from a wheel house, a user without rights, a root that nobody writes."""
+
+import pytest
+
+from support.boxes.podman import LIMITS
+
+pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(3600)]
+
+PROBE = """
+id -u
+touch /opt/fedefm/x /etc/x 2>&1 | grep -c 'Read-only'
+fedefm --version
+pip check
+pip list --not-required --format freeze | grep -c '^fedefm=='
+"""
+
+
+def once(podman, image, script):
+    rights = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--network", "none", *LIMITS]
+    return podman("run", "--rm", "--pull=never", *rights, "--entrypoint", "bash", image, "-c", script).splitlines()
+
+
+def test_what_the_image_is(podman, image):
+    said = once(podman, image, PROBE)
+    assert said == ["10001", "2", "fedefm 0.1.0", "No broken requirements found.", "1"]
+    assert podman("image", "inspect", "--format", "{{.User}}", image).strip() == "10001:10001"
+
+
+def test_an_example_works_in_it_without_a_network(podman, image):
+    script = """
+    set -e
+    fedefm data synth --out /tmp/data --frames 6 --size 64 >/dev/null
+    for hospital in /tmp/data/*; do fedefm data check $hospital >/dev/null; done
+    ls /tmp/data | wc -l
+    """
+    assert int(once(podman, image, script)[-1]) >= 3
