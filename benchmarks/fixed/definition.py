@@ -17,6 +17,9 @@ ABLATIONS = "ablations.json"
 SPLIT = "ours.json"
 HONEST = "honest"
 ABSENT = "absent"
+ASIDE = ("real", "turns_in_groups")
+"""Groups that `all` leaves out."""
+
 SCENARIOS = (HONEST, ABSENT, "shifted", "swapped", "retina")
 
 
@@ -101,7 +104,7 @@ class Definition:
             ConfigError: there is no such group.
         """
         if group == "all":
-            drawn = (name for name in self.plain["groups"] if name != "real")
+            drawn = (name for name in self.plain["groups"] if name not in ASIDE)
             return list(dict.fromkeys(case for name in drawn for case in self.cases(name)))
         if group == "ablation":
             return self._ablation_cases()
