@@ -18,8 +18,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ from benchmarks.fixed.definition import load_definition
 from benchmarks.fixed.store import current_results
 from benchmarks.fixed.tables import markdown, spread
 
+from fedefm.exchange.clocks import Clocks, Known, Names
 from fedefm.exchange.coordinator import Coordinator
-from fedefm.exchange.messages import TRAINING, Assignment, Result, Stage, Task
+from fedefm.exchange.messages import Stage, Task
 from fedefm.exchange.methods import method_named
 from fedefm.exchange.schedule import PARALLEL, Schedule
 from fedefm.exchange.state import RoundState
@@ -58,67 +59,6 @@ class Took:
     own: float
 
 
-@dataclass
-class Clocks:
-    """A `Transport` whose hospitals take time and do nothing; weights are the number 0.
-
-    Attributes:
-        corpora: label corpus of each hospital.
-        wall: time so far.
-        own: each hospital's work so far.
-        distilled: stages of distillation so far: turns.
-    """
-
-    corpora: Mapping[str, tuple[str, ...]]
-    wall: float = 0.0
-    own: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    distilled: int = 0
-
-    def perform(self, assignments: Sequence[Assignment[float]]) -> Iterator[tuple[Task, Result[float]]]:
-        """Let the hospitals work side by side, each on one task after another."""
-        busy: defaultdict[str, float] = defaultdict(float)
-        for assignment in assignments:
-            busy[assignment.task.site] += cost(assignment.task)
-        self.wall += max(busy.values(), default=0.0)
-        for site, seconds in busy.items():
-            self.own[site] += seconds
-        self.distilled += any(one.task.stage is Stage.DISTIL for one in assignments)
-        for assignment in assignments:
-            yield assignment.task, self._result(assignment.task)
-
-    def _result(self, task: Task) -> Result[float]:
-        report: dict[str, Any] = {"loss": 0.0, "val_dice": 0.0}
-        if task.stage is Stage.PREPARE:
-            report = {"corpus": list(self.corpora[task.site]), "images": {"train": 1}}
-        elif task.stage is Stage.ASSESS:
-            report = {"agreement": dict.fromkeys(CLASSES, 1.0)}
-        return Result(task.id, 0.0 if task.stage in TRAINING else None, report, 1)
-
-
-class Zero:
-    """`WeightsOps` of the number 0."""
-
-    def average(self, models: Mapping[str, float], weights: Mapping[str, float]) -> float:
-        """Their mean."""
-        return 0.0
-
-    def interpolate(self, a: float, b: float, t: float) -> float:
-        """Between them."""
-        return 0.0
-
-    def combine(self, models: Mapping[str, float], factors: Mapping[str, float]) -> float:
-        """Their sum."""
-        return 0.0
-
-    def refusal(self, assignment: Assignment[float], result: Result[float]) -> str | None:
-        """Nothing is refused."""
-        return None
-
-    def nbytes(self, weights: float) -> int:
-        """Nothing travels."""
-        return 0
-
-
 def cost(task: Task) -> float:
     """Gradient steps that a task takes as long as."""
     judged = LOOKED_AT * FORWARD
@@ -129,23 +69,23 @@ def cost(task: Task) -> float:
     return float(task.steps)
 
 
-def corpora(count: int) -> dict[str, tuple[str, ...]]:
+def hospitals(count: int) -> dict[str, Known]:
     """Hospitals that label one class each, in turn."""
-    return {f"h{k:02d}": (CLASSES[k % len(CLASSES)],) for k in range(count)}
+    return {f"h{k:02d}": Known((CLASSES[k % len(CLASSES)],), 1) for k in range(count)}
 
 
 def round_on_clocks(plan: Schedule, topology: str, count: int) -> Took:
     """A round that is not the first, on simulated clocks."""
-    clocks = Clocks(corpora(count))
-    graph = resolve(topology, sorted(clocks.corpora))
-    server = Coordinator(plan, method_named(plan.method), graph, CLASSES, clocks, Zero(), lambda event: None)
-    state = server.prepare(RoundState(0, dict.fromkeys(clocks.corpora, 0.0)))
+    clocks = Clocks(hospitals(count), cost)
+    graph = resolve(topology, sorted(clocks.known))
+    server = Coordinator(plan, method_named(plan.method), graph, CLASSES, clocks, Names(), lambda event: None)
+    state = server.prepare(RoundState(0, dict.fromkeys(clocks.known, "start")))
     for _ in range(ROUND):
         state = server.one_round(state)
-    wall, own, turns = clocks.wall, dict(clocks.own), clocks.distilled
+    wall, work, turns = clocks.wall, dict(clocks.work), clocks.stages[Stage.DISTIL]
     server.one_round(state)
-    busiest = max(clocks.own[site] - own[site] for site in own)
-    return Took(clocks.distilled - turns, clocks.wall - wall, busiest)
+    busiest = max(clocks.work[site] - work[site] for site in work)
+    return Took(clocks.stages[Stage.DISTIL] - turns, clocks.wall - wall, busiest)
 
 
 def plans(method: str, count: int) -> dict[str, Schedule]:
@@ -181,6 +121,15 @@ def dice(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def times_of(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    """A round, a hospital's own work in it, and how many times as long the round is."""
+    return row["wall"], row["own"], row["wall"] / row["own"]
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -193,8 +142,7 @@ def main(words: Sequence[str] | None = None) -> None:
         print(json.dumps({"clocks": timed, "dice": scored}, indent=2, sort_keys=True))
         return
     rows = [
-        [str(r["hospitals"]), r["topology"], r["groups"], str(r["turns"]), f"{r['wall']:.0f}", f"{r['own']:.0f}"]
-        + [f"{r['wall'] / r['own']:.2f}"]
+        [*(str(r[key]) for key in ("hospitals", "topology", "groups", "turns")), *map(_short, times_of(r))]
         for r in timed
     ]
     print(markdown(["hospitals", "topology", "groups", "turns", "a round", "own work", "times"], rows))

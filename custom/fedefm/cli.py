@@ -17,6 +17,7 @@ from fedefm.commands import (
     federation,
     finetune,
     job,
+    plan,
     report,
     resume,
     segment,
@@ -28,6 +29,7 @@ from fedefm.files import is_refused_write, refused_write
 
 COMMANDS = (
     simulate,
+    plan,
     resume,
     compare,
     finetune,

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from benchmarks import groups
 from benchmarks.fixed.definition import load_definition
 from benchmarks.fixed.settings import case_settings
 
+from benchmarks import groups
 from fedefm.exchange.schedule import PARALLEL, Schedule
 from fedefm.exchange.topology import COMPLETE, RING
 from support.tiny_benchmark import REAL

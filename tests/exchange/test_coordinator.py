@@ -19,7 +19,7 @@ from fedefm.exchange.methods import REGISTRY
 from fedefm.exchange.schedule import ORDERS, Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete, from_edges, ring
-from support.scripted_network import FAULTS, Floats, Ledger, Network, Play, drift, fail_when, play
+from support.scripted_network import CLASSES, FAULTS, Floats, Ledger, Network, Play, drift, fail_when, play
 
 ABC = complete("abc")
 METHODS = tuple(REGISTRY)
