@@ -16,11 +16,12 @@ from nvflare.apis.signal import Signal
 from fedefm.errors import FedefmError, visible
 from fedefm.exchange.events import Event
 from fedefm.flare.envelope import register_decomposers
-from fedefm.flare.job_files import output_folder, settings_path
+from fedefm.flare.job_files import held_weights_folder, output_folder, settings_path
 from fedefm.flare.progress import failed_line, finished_line, to_line, to_text
 from fedefm.flare.removed import kit_of, removed_sites
 from fedefm.flare.simulated_sites import SimulatedSites
 from fedefm.flare.transport import FlareTransport
+from fedefm.models.stored import Shelf
 from fedefm.training.wire import FLOAT32, TensorWire
 
 
@@ -32,11 +33,15 @@ class JobController(Controller, ABC):
     Args:
         settings_file: name of the settings beside the app's FLARE configuration.
         task_check_period: seconds between FLARE's own looks at its tasks.
+
+    Attributes:
+        shelf: holds the weights of the run on the disk; None before it starts.
     """
 
     def __init__(self, settings_file: str, task_check_period: float):
         super().__init__(task_check_period)
         self._settings_file = settings_file
+        self.shelf: Shelf | None = None
 
     @abstractmethod
     def load(self, path: Path) -> Any:
@@ -61,7 +66,7 @@ class JobController(Controller, ABC):
         """Run the job; what stops it is told in one line and ends the job as failed, and nothing is published."""
         try:
             settings = self.load(settings_path(fl_ctx, self._settings_file))
-            sites = connected_sites(fl_ctx)
+            sites, self.shelf = connected_sites(fl_ctx), Shelf(held_weights_folder(fl_ctx))
             transport = FlareTransport(
                 self,
                 fl_ctx,
@@ -69,7 +74,7 @@ class JobController(Controller, ABC):
                 float(settings.stage_timeout),
                 removed=partial(removed_sites, kit_of(fl_ctx)),
                 dead=SimulatedSites(sites),
-                wire=TensorWire(getattr(settings, "wire", FLOAT32)),
+                wire=TensorWire(getattr(settings, "wire", FLOAT32), self.shelf),
             )
             done = self.work(settings, sites, transport, fl_ctx)
             if abort_signal.triggered:
@@ -78,6 +83,9 @@ class JobController(Controller, ABC):
             self.log_info(fl_ctx, finished_line(str(output_folder(fl_ctx))), fire_event=False)
         except Exception as error:
             self._fail(error, abort_signal, fl_ctx)
+        finally:
+            if self.shelf is not None:
+                self.shelf.clear()
 
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
