@@ -1,4 +1,4 @@
-# make demo | test | test-all | check | mutants | compare | federation | containers | bench | bench-quick | bench-full | clean      (all install what is missing into .venv first)
+# make demo | test | test-all | check | mutants | compare | federation | containers | bench | bench-quick | bench-full | bench-scale | clean      (all install what is missing into .venv first)
 # make test leaves out the tests that are marked slow; make test-all runs every one but those of make containers
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +9,7 @@ SEED ?= 0
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo compare federation containers test test-all check mutants bench bench-quick bench-full bench-tables clean
+.PHONY: install demo compare federation containers test test-all check mutants bench bench-quick bench-full bench-tables bench-scale clean
 
 install: $(VENV)/.installed
 
@@ -69,6 +69,10 @@ bench-full: install
 
 bench-tables: install
 	$(BIN)/python -m benchmarks.fixed tables
+
+# what a job costs as it grows: rows that have no result yet, about an hour; may be stopped and started again
+bench-scale: install
+	$(BIN)/python -m benchmarks.scale
 
 clean:
 	rm -rf $(RUNS) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -20,7 +20,7 @@ from fedefm.foundation.methods import job_settings
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    ("simulate",), ("compare",), ("finetune",), ("evaluate",),
+    ("simulate",), ("plan",), ("compare",), ("finetune",), ("evaluate",),
     ("data", "synth"), ("data", "check"), ("data", "import"), ("data", "export"), ("job", "write"),
 )  # fmt: skip
 

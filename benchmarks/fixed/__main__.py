@@ -33,7 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
     running.add_argument(
         "--group",
         default="quick",
-        help="quick, sweep, bad, gaia, ablation, real or all of these but ablation and real (default: %(default)s)",
+        help="quick, sweep, decisive, bad, gaia, turns_in_groups, ablation, real, or all of these but the last three "
+        "(default: %(default)s)",
     )
     running.add_argument("--method", help="this method's cases only")
     running.add_argument("--limit", type=int, help="at most so many runs")

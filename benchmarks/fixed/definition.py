@@ -17,8 +17,8 @@ ABLATIONS = "ablations.json"
 SPLIT = "ours.json"
 HONEST = "honest"
 ABSENT = "absent"
-REAL = ("real", "devices")
-"""Groups on images that a user must have."""
+ASIDE = ("real", "devices", "turns_in_groups")
+"""Groups that `all` leaves out: on images that a user must have, or of another question."""
 SCENARIOS = (HONEST, ABSENT, "shifted", "swapped", "retina")
 
 
@@ -103,7 +103,7 @@ class Definition:
             ConfigError: there is no such group.
         """
         if group == "all":
-            drawn = (name for name in self.plain["groups"] if name not in REAL)
+            drawn = (name for name in self.plain["groups"] if name not in ASIDE)
             return list(dict.fromkeys(case for name in drawn for case in self.cases(name)))
         if group == "ablation":
             return self._ablation_cases()

@@ -15,7 +15,7 @@ from fedefm.foundation.settings import Settings
 
 OURS = "fedefm"
 BYTES = "_bytes"
-_CHOSEN = ("method", "theta_mixing", "server_rate", "order", "reputation_limit", "weigh_by_images")
+_CHOSEN = ("method", "theta_mixing", "server_rate", "order", "groups", "reputation_limit", "weigh_by_images")
 _FIXED = ("classes", "size", "model", "optimisation")
 
 

@@ -20,7 +20,7 @@ _NO_MATTER = ("name", "stage_timeout")
 
 NEUTRAL: Mapping[str, Mapping[str, Any]] = {
     "distillation": {"static_limit": 1.0},
-    "schedule": {"order": "parallel", "reputation_limit": 0.0},
+    "schedule": {"order": "parallel", "groups": 1, "reputation_limit": 0.0},
 }
 NEUTRAL_JOB: Mapping[str, Any] = {"start": "", "start_sha256": "", "noise": 0.0, "wire": "float32"}
 """Settings that are younger than the first results, at the value under which a run is what it was without them."""
@@ -71,6 +71,7 @@ def _what_matters(config: Mapping[str, Any], compared: bool) -> dict[str, Any]:
     rules, parts = REGISTRY[config["schedule"]["method"]], {k: v for k, v in config.items() if k not in _NO_MATTER}
     used = {
         "order": rules.exchanges,
+        "groups": rules.exchanges,
         "server_rate": rules.takes_server_rate,
         "reputation_limit": rules.exchanges and compared,
     }

@@ -21,6 +21,7 @@ from fedefm.commands import (
     federation,
     finetune,
     job,
+    plan,
     report,
     resume,
     segment,
@@ -36,6 +37,7 @@ from fedefm.files import is_refused_write, refused_write
 
 COMMANDS = (
     simulate,
+    plan,
     resume,
     compare,
     finetune,

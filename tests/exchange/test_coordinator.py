@@ -13,13 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fedefm.errors import QuorumError
 from fedefm.exchange.coordinator import Coordinator
 from fedefm.exchange.events import SilosRated, StageEnded, StageStarted, TaskDone
+from fedefm.exchange.groups import rows
 from fedefm.exchange.messages import THETA, TRAINING, Assignment, Stage, Task
 from fedefm.exchange.methods import REGISTRY
-from fedefm.exchange.methods.fedefm import turns
 from fedefm.exchange.schedule import ORDERS, Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete, from_edges, ring
-from support.scripted_network import FAULTS, Floats, Ledger, Network, Play, drift, fail_when, play
+from support.scripted_network import CLASSES, FAULTS, Floats, Ledger, Network, Play, drift, fail_when, play
 
 ABC = complete("abc")
 METHODS = tuple(REGISTRY)
@@ -184,12 +184,40 @@ def test_turns_change_no_task_but_its_order_and_weights() -> None:
     assert tasks[0] == tasks[1]
 
 
-@given(st.lists(st.sampled_from("abcdef"), unique=True, max_size=6), st.integers(0, 20))
-def test_everybody_has_one_turn_a_round_and_the_first_one_moves_on(silos: list[str], round_: int) -> None:
-    row = [silo for turn in turns("sequential", silos, round_) for silo in turn]
-    assert sorted(row) == sorted(silos)
-    assert not silos or row[0] == silos[round_ % len(silos)]
-    assert turns("parallel", silos, round_) == [tuple(silos)]
+def test_groups_take_their_turns_side_by_side_each_from_its_own_silo_before() -> None:
+    corpora = {"a": ["catheter"], "b": ["catheter"], "c": ["guidewire"], "d": ["guidewire"]}
+    plan = plan_of(rounds=1, order="sequential", theta_mixing=1.0, groups=2)
+    run = play(plan, from_edges("abcd", []), corpora=corpora)
+    final = run.coordinator.run("start")
+    stages = [e.tasks for e in run.events if isinstance(e, StageStarted) and e.stage is Stage.DISTIL]
+    assert stages == [2, 2]
+    before = {
+        a.task.site: a.models["student"] for a in run.network.asked if a.task.stage is Stage.LOCAL
+    }  # without teachers or reputation a silo starts from what the one before it became
+    begin = sorted(silo for silo, weights in before.items() if weights == "start")
+    follow = {silo: next(i for i, w in final.silos.items() if w == before[silo]) for silo in set("abcd") - {*begin}}
+    pairs = {frozenset(pair) for pair in follow.items()}
+    assert len(begin) == 2 and set().union(*pairs) == set("abcd")
+    assert all({corpora[silo][0] for silo in pair} == {"catheter", "guidewire"} for pair in pairs)
+    assert set(run.ops.parents(final.theta)) == set("abcd")
+
+
+def test_as_many_groups_as_silos_are_silos_that_work_at_the_same_time() -> None:
+    numbers = {"rounds": 2, "theta_mixing": 1.0, "reputation_limit": 0.5}
+    plans = plan_of(order="sequential", groups=3, **numbers), plan_of(order="parallel", **numbers)
+    one, other = (play(plan, ABC).coordinator.run("start") for plan in plans)
+    assert one == other
+
+
+def test_a_silo_that_fails_its_turn_is_passed_over_in_its_own_group() -> None:
+    plan = plan_of(rounds=2, order="sequential", theta_mixing=1.0, groups=2)
+    (first, second, third), other = rows(plan, "abcdef", dict.fromkeys("abcdef", CLASSES), "abcdef", 1)
+    run = play(plan, complete("abcdef"), fault=fail_when("lost", stage=Stage.DISTIL, site=first, round=1))
+    final = run.coordinator.run("start")
+    sent = {a.task.site: a.models["student"] for a in run.network.asked if a.task.id.startswith("1/distil")}
+    theta = run.saved[0].theta
+    assert [sent[silo] for silo in (first, second, other[0])] == [theta] * 3
+    assert sent[third] == final.silos[second] and sent[other[1]] == final.silos[other[0]]
 
 
 # Reputation
@@ -563,13 +591,14 @@ class Rounds(RuleBasedStateMachine):
         max_misses=st.integers(1, 3),
         method=st.sampled_from(["fedefm", "at_home", "turns", "fedavg"]),
         order=st.sampled_from(ORDERS),
+        groups=st.integers(1, 3),
         mixing=st.sampled_from([0.0, 1.0]),
     )
-    def begin(self, count: int, max_misses: int, method: str, order: str, mixing: float) -> None:
+    def begin(self, count: int, max_misses: int, method: str, order: str, groups: int, mixing: float) -> None:
         self.down: set[str] = set()
         self.sites = [f"s{k}" for k in range(count)]
         numbers = {"rounds": 50, "min_sites": 1, "max_misses": max_misses, "reputation_limit": 0.5}
-        plan = plan_of(method, order=order, theta_mixing=mixing, **numbers)
+        plan = plan_of(method, order=order, groups=groups, theta_mixing=mixing, **numbers)
         self.run = play(plan, complete(self.sites), fault=self.fault)
         self.saved = RoundState(0, dict.fromkeys(self.sites, "start"))
         self.rounds = 0

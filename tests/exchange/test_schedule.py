@@ -8,6 +8,7 @@ from fedefm.exchange.schedule import Schedule
     "wrong",
     [
         {"order": "random"},
+        {"groups": 0},
         {"server_rate": 0.0},
         {"reputation_limit": 1.5},
         {"rounds": 0},

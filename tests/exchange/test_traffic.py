@@ -84,3 +84,26 @@ def test_nothing_moves_less_than_the_least(steps: list[tuple[str, str, set[str]]
         else:
             one.told(site, None if what == "none" else [f"hash of {name}" for name in names])
         assert one.moved.least <= one.moved.bytes
+
+
+def test_a_hospital_is_sent_no_more_at_once_than_a_message_takes() -> None:
+    one = traffic("a")
+    models = {"student": "first", "b": "second", "c": "third", "d": "first"}
+    parts = []
+    while not parts or parts[-1].left:
+        parts.append(one.pack("a", models, most=11))
+    assert [part.packed for part in parts] == [{"student", "b"}, {"c"}]
+    assert [part.left for part in parts] == [1, 0] and not any(part.whole for part in parts)
+    assert one.moved == Moved(16, 16)
+    assert one.lacking("a", parts[0].digests.values()) == 0
+
+
+def test_a_model_that_is_larger_than_a_message_travels_alone() -> None:
+    one = traffic("a")
+    assert one.pack("a", {"student": "first", "b": "second"}, most=1).packed == {"student"}
+
+
+def test_a_hospital_that_keeps_nothing_is_sent_all_at_once() -> None:
+    for one, whole in ((traffic(), False), (traffic("a"), True)):
+        parcel = one.pack("a", {"student": "first", "b": "second"}, most=1, whole=whole)
+        assert parcel.whole and not parcel.left

@@ -30,6 +30,7 @@ from fedefm.exchange.traffic import Moved
 from fedefm.flare import transport
 from fedefm.flare.envelope import (
     HELD,
+    MODELS,
     SHA256,
     WEIGHTS,
     LacksError,
@@ -597,3 +598,50 @@ def test_theta_is_the_same_with_and_without_what_hospitals_keep(tmp_path):
     (plain, all_), (kept, less) = theta(Federation(work)), theta(Keeping(tmp_path, work))
     assert torch.equal(plain, kept)
     assert less.bytes < all_.bytes and less.bytes <= 1.05 * less.least == 1.05 * all_.least
+
+
+def evaluating(count):
+    """`b` measures some models."""
+    models = {f"m{k}": weights(k) for k in range(count)}
+    return [Assignment(Task(Stage.EVALUATE, 0, "b", "b"), models)]
+
+
+def in_parts(federation):
+    """Let no message bring more than one model; the number of models in each that `b` got."""
+    federation.transport.part, brought = 1, []
+    reply = federation.reply
+
+    def counting(site, name, data):
+        brought.append(len(data[MODELS]))
+        return reply(site, name, data)
+
+    federation.reply = counting
+    return brought
+
+
+def test_models_of_a_task_come_one_after_another_where_a_message_takes_no_more(tmp_path):
+    with Keeping(tmp_path, work) as federation:
+        prepared(federation)
+        brought = in_parts(federation)
+        for _ in range(2):
+            [done] = answers(federation, evaluating(3)).values()
+            assert isinstance(done, Result)
+        assert brought == [1, 1, 1, 0]
+        assert federation.transport.moved == Moved(36, 36)
+
+
+@pytest.mark.parametrize("says", ["all", "nothing new"])
+def test_a_hospital_that_asks_for_more_and_gains_nothing_is_lost(tmp_path, says):
+    class Liar(Keeping):
+        def reply(self, site, name, data):
+            if name != "evaluate":
+                return super().reply(site, name, data)
+            held = wanted_of(data) if says == "all" else ()
+            return tell_held(encode_lacks(LacksError("any", ["0" * 64])), held)
+
+    with Liar(tmp_path, work) as federation:
+        prepared(federation)
+        brought = in_parts(federation)
+        [done] = answers(federation, evaluating(3)).values()
+        assert isinstance(done, Lost) and "asks again" in done.reason
+        assert brought == [1, 3]

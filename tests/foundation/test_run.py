@@ -3,6 +3,7 @@ import random
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete
 from fedefm.foundation.hospital import Hospital
-from fedefm.foundation.run import MISSING, NEW, FoundationRun, run_in_process
+from fedefm.foundation.run import HELD, MISSING, NEW, FoundationRun, run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.maths import weights_sha256
 from fedefm.models.build import Weights, initial_weights
+from fedefm.models.stored import Shelf, StoredWeights
 from fedefm.training.ops import TensorOps
 from fedefm.training.optimisation import Optimisation
+from fedefm.training.wire import WIRES
 from support.small_networks import SMALLEST
 
 CLASSES = ("catheter", "guidewire", "vessel")
@@ -61,6 +64,22 @@ def test_the_same_seed_gives_the_same_theta_in_any_order_of_sites(
     assert {k: again.figures[k] for k in again.figures if k != "seconds"} == {
         k: run.figures[k] for k in run.figures if k != "seconds"
     }
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_weights_on_the_disk_change_no_bit(
+    consortium: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: str, groups: int
+) -> None:
+    job = replace(JOB, wire=wire, schedule=replace(SCHEDULE, groups=groups))
+    plain = run_in_process(job, consortium)
+    monkeypatch.setattr("fedefm.foundation.run.Shelf", partial(Shelf, small=0))
+    stored = run_in_process(job, consortium, keep=tmp_path)
+    assert isinstance(stored.state.theta, StoredWeights)
+    assert all(isinstance(weights, StoredWeights) for weights in stored.state.silos.values())
+    assert theta_hash(stored.state) == theta_hash(plain.state)
+    assert stored.figures["bytes"] == plain.figures["bytes"]
+    assert len(list((tmp_path / HELD).iterdir())) <= 2 + len(consortium)  # experts and older models are gone
 
 
 def test_another_seed_gives_another_theta(run: FoundationRun, consortium: dict[str, Path]) -> None:

@@ -22,7 +22,7 @@ VALUES = {
         "method": st.sampled_from(tuple(REGISTRY)), "rounds": COUNT, "local_steps": COUNT, "overseas_steps": COUNT,
         "distil_steps": COUNT, "theta_mixing": SHARE, "server_rate": st.floats(0.1, 4), "min_sites": COUNT,
         "max_misses": COUNT, "weigh_by_images": st.booleans(), "compare_lone": st.booleans(),
-        "seed": st.integers(0, 2**40), "order": st.sampled_from(ORDERS), "reputation_limit": SHARE,
+        "seed": st.integers(0, 2**40), "order": st.sampled_from(ORDERS), "groups": COUNT, "reputation_limit": SHARE,
     },
     Optimisation: {
         "batch_size": COUNT, "learning_rate": AMOUNT, "weight_decay": SHARE, "warmup_steps": COUNT, "augment": SHARE,

@@ -77,12 +77,12 @@ def no_process_left():
 
 @pytest.mark.simulator
 @pytest.mark.usefixtures("no_process_left")
-@pytest.mark.parametrize("wire", ["float32", pytest.param("float16", marks=pytest.mark.slow)])
-def test_the_simulator_gives_the_same_theta_as_one_process(tmp_path, wire):
+@pytest.mark.parametrize(("wire", "groups"), [("float32", 1), pytest.param("float16", 2, marks=pytest.mark.slow)])
+def test_the_simulator_gives_the_same_theta_as_one_process(tmp_path, wire, groups):
     """Three that annotate all classes: every stage has work, assess too. Both move the least that is possible."""
     paths = write_consortium(tmp_path / "in", sites=default_sites(3), frames_per_site=10, size=64, unseen=0.0)
     sites, events = {path.name: path for path in paths}, []
-    job = replace(small(), wire=wire)
+    job = replace(small(groups=groups), wire=wire)
     record = simulate(job, sites, tmp_path / "out", on_event=events.append)
     run = run_in_process(job, sites)
 

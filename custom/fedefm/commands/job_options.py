@@ -124,6 +124,20 @@ def _resolve(options: argparse.Namespace, methods: Sequence[str | None]) -> tupl
     return settings, folders
 
 
+def job_without_data(options: argparse.Namespace, classes: Sequence[str]) -> Any:
+    """Settings from the job folder and the options, for hospitals of which no folder is here.
+
+    Args:
+        options: of the command line.
+        classes: that the hospitals label, where `--classes` names none.
+    """
+    from fedefm.foundation.methods import job_settings
+
+    named = options.classes.split(",") if options.classes else list(classes)
+    plain = job_settings(options.job, options.method).to_dict() | {"classes": named}
+    return with_given(plain, _given(options), options.job, options.method)
+
+
 def warn_of_same_pictures(folders: Mapping[str, Path]) -> None:
     """Say on the terminal where two hospitals hold the same image files: one is tested on what the other trains on."""
     from fedefm.data.overlap import same_files

@@ -34,6 +34,9 @@ class Schedule:
             federated learning, Li and Lyu 2023). `parallel`: all silos start a round from Theta and work at the same
             time, as in the paper. Both take the same gradient steps and move the same bytes; in `parallel` there is
             less to wait for. Only `fedefm` and its variants read it.
+        groups: under `sequential`, the number of groups that silos are dealt into (`exchange/groups.py`): those of a
+            group take turns, and the groups work at the same time. With 1 there is one turn after another; with a third
+            of the number of hospitals, rounded up, a round waits for three turns.
         reputation_limit: after its turn a silo is assessed: its neighbours compare its weights with their own labels.
             A silo that agrees with them less than this share as well as the best other silo does (in the median)
             counts less: as a teacher, in Theta, and in what the next silo starts from (`exchange/reputation.py`). At 0
@@ -58,6 +61,7 @@ class Schedule:
     theta_mixing: float = 1.0
     server_rate: float = 1.5
     order: str = SEQUENTIAL
+    groups: int = 1
     reputation_limit: float = 0.5
     min_sites: int = 1
     max_misses: int = 2
@@ -66,7 +70,7 @@ class Schedule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "local_steps", "overseas_steps", "distil_steps", "min_sites", "max_misses"):
+        for name in ("rounds", "local_steps", "overseas_steps", "distil_steps", "groups", "min_sites", "max_misses"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0.0 <= self.theta_mixing <= 1.0:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Generic
 
 from fedefm.exchange.messages import W
@@ -33,10 +35,17 @@ class Parcel:
     Attributes:
         digests: of all models of the task, by name.
         packed: names of the models whose weights travel; the hospital has all others, or finds them among these.
+        left: how many more the hospital lacks, which travel when it says so.
     """
 
     digests: Mapping[str, str]
     packed: frozenset[str]
+    left: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether it brings everything that the task needs."""
+        return len(self.packed) == len(set(self.digests.values()))
 
 
 class Traffic(Generic[W]):
@@ -62,26 +71,30 @@ class Traffic(Generic[W]):
         self.to_site: Counter[str] = Counter()
         self.from_site: Counter[str] = Counter()
 
-    def pack(self, site: str, models: Mapping[str, W], *, whole: bool = False) -> Parcel:
+    def pack(self, site: str, models: Mapping[str, W], *, whole: bool = False, most: float | int = math.inf) -> Parcel:
         """What a hospital must be sent, counted as sent.
 
         Args:
             site: the hospital.
             models: that it needs, by name.
             whole: send all, whatever it holds.
+            most: bytes of one message, which holds at least one model; a hospital that keeps nothing is sent all at
+                once, as it must have them all in memory.
         """
         digests = {name: self._digest(weights) for name, weights in models.items()}
         first = {digest: name for name, digest in reversed(digests.items())}
         held = set[str]() if whole else self._held.get(site, set())
-        packed = frozenset(name for digest, name in first.items() if digest not in held)
-        size = sum(self._size(models[name]) for name in packed)
+        lacking = [name for name in models if first[digests[name]] == name and digests[name] not in held]
+        sizes = {name: self._size(models[name]) for name in first.values()}
+        packed = lacking if whole or site not in self._held else _as_many(lacking, sizes, most)
+        size = sum(sizes[name] for name in packed)
         self._count(size)
         self.to_site[site] += size
         for digest, name in first.items():
-            self._must(site, digest, self._size(models[name]))
+            self._must(site, digest, sizes[name])
         if site in self._held:
-            self._held[site].update(digests.values())
-        return Parcel(digests, packed)
+            self._held[site].update(digests[name] for name in packed)
+        return Parcel(digests, frozenset(packed), len(lacking) - len(packed))
 
     def came(self, site: str, weights: W) -> None:
         """A hospital's result came home; it holds what it sent."""
@@ -101,6 +114,10 @@ class Traffic(Generic[W]):
         self._held[site] = set(held)
         self._ever.setdefault(site, set()).update(held)
 
+    def lacking(self, site: str, digests: Collection[str]) -> int:
+        """How many of these a hospital is not known to hold."""
+        return len(set(digests).difference(self._held.get(site, ())))
+
     def _count(self, size: int) -> None:
         self.moved = Moved(self.moved.bytes + size, self.moved.least)
 
@@ -109,3 +126,9 @@ class Traffic(Generic[W]):
         if digest not in ever:
             ever.add(digest)
             self.moved = Moved(self.moved.bytes, self.moved.least + size)
+
+
+def _as_many(names: Sequence[str], sizes: Mapping[str, int], most: float | int) -> list[str]:
+    """The first names, as many as have so many bytes together, but one at least."""
+    sums = accumulate(sizes[name] for name in names)
+    return [name for place, (name, size) in enumerate(zip(names, sums, strict=True)) if size <= most or place == 0]

@@ -115,12 +115,12 @@ def decode_assignment(
         raise ProtocolError(f"task {task.id}: models and their hashes do not go together")
     if len(digests) > MAX_HASHES or not all(map(is_sha256, digests.values())):
         raise ProtocolError(f"task {task.id}: a hash of its models is none")
-    here = {digests[name]: _weights(value, digests[name], task.id) for name, value in models.items()}
+    here: dict[str, Weights] = {
+        digests[name]: _weights(value, digests[name], task.id) for name, value in models.items()
+    }
     if store is not None:
-        for sha256, weights in here.items():
-            store.put(sha256, weights)
-        found = {sha256: store.get(sha256) for sha256 in sorted(set(digests.values()).difference(here))}
-        here |= {sha256: weights for sha256, weights in found.items() if weights is not None}
+        here = {sha256: store.put(sha256, weights) for sha256, weights in here.items()}
+        here |= store.get_all(set(digests.values()).difference(here))
     if lacking := set(digests.values()).difference(here):
         raise LacksError(task.id, lacking)
     whole = {sha256: wire.unpacked(weights, sha256) for sha256, weights in here.items()}

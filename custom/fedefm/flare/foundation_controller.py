@@ -71,12 +71,13 @@ class FoundationController(JobController):
         run = train(
             named,
             sites,
-            start[ModelLearnableKey.WEIGHTS],
+            start.pop(ModelLearnableKey.WEIGHTS),  # the run puts them on its shelf, and nobody else holds them
             transport,
             lambda event: self.tell(event, fl_ctx),
             beside=beside,
             kept=kept,
             tidy=cleanup_memory,
+            shelf=self.shelf,
         )
         return Trained(run, kept)
 

@@ -19,7 +19,7 @@ from fedefm.exchange.events import Event
 from fedefm.exchange.status import FINISHED, STATUS_FILE
 from fedefm.flare.envelope import register_decomposers
 from fedefm.flare.job_end_point import guard_job
-from fedefm.flare.job_files import output_folder, run_folder, settings_path
+from fedefm.flare.job_files import held_weights_folder, output_folder, run_folder, settings_path
 from fedefm.flare.job_status import StatusKeeper
 from fedefm.flare.presence import presence_of
 from fedefm.flare.progress import failed_line, finished_line, to_line, to_text
@@ -27,6 +27,7 @@ from fedefm.flare.removed import kit_of, removed_sites
 from fedefm.flare.simulated_sites import SimulatedSites
 from fedefm.flare.steps import FED_EVENT, steps_told
 from fedefm.flare.transport import FlareTransport
+from fedefm.models.stored import Shelf
 from fedefm.training.wire import FLOAT32, TensorWire
 
 
@@ -38,12 +39,16 @@ class JobController(Controller, ABC):
     Args:
         settings_file: name of the settings beside the app's FLARE configuration.
         task_check_period: seconds between FLARE's own looks at its tasks.
+
+    Attributes:
+        shelf: holds the weights of the run on the disk; None before it starts.
     """
 
     def __init__(self, settings_file: str, task_check_period: float):
         super().__init__(task_check_period)
         self._settings_file = settings_file
         self._keeper: StatusKeeper | None = None
+        self.shelf: Shelf | None = None
 
     @abstractmethod
     def load(self, path: Path) -> Any:
@@ -74,6 +79,7 @@ class JobController(Controller, ABC):
         try:
             settings = self.load(settings_path(fl_ctx, self._settings_file))
             sites, presence = connected_sites(fl_ctx), presence_of(fl_ctx)
+            self.shelf = Shelf(held_weights_folder(fl_ctx))
             transport = FlareTransport(
                 self,
                 fl_ctx,
@@ -82,7 +88,7 @@ class JobController(Controller, ABC):
                 removed=partial(removed_sites, kit_of(fl_ctx)),
                 dead=SimulatedSites(sites),
                 left=lambda: presence.left,
-                wire=TensorWire(getattr(settings, "wire", FLOAT32)),
+                wire=TensorWire(getattr(settings, "wire", FLOAT32), self.shelf),
             )
             path = run_folder(fl_ctx) / STATUS_FILE
             with StatusKeeper(fl_ctx.get_job_id(), sites, transport.heard, presence, path) as keeper:
@@ -95,6 +101,9 @@ class JobController(Controller, ABC):
             self.log_info(fl_ctx, finished_line(str(output_folder(fl_ctx))), fire_event=False)
         except Exception as error:
             self._fail(error, abort_signal, fl_ctx)
+        finally:
+            if self.shelf is not None:
+                self.shelf.clear()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Answer who asks for the job's status, and take the steps that hospitals tell."""

@@ -18,6 +18,7 @@ from nvflare.apis.signal import Signal
 from fedefm.errors import ConfigError, DataError, FedefmError
 from fedefm.exchange.messages import Task
 from fedefm.flare.envelope import (
+    MODELS,
     SHA256,
     WEIGHTS,
     LacksError,
@@ -31,12 +32,14 @@ from fedefm.flare.envelope import (
     wanted_of,
 )
 from fedefm.flare.filters import check_filters, remember_sent
+from fedefm.flare.free_memory import give_back
 from fedefm.flare.job_files import output_folder, seen_weights_folder, settings_path, site_folder
 from fedefm.flare.metrics import send_scalars
 from fedefm.flare.orders import Tally, watch_over
 from fedefm.flare.outbox import note_what_leaves
 from fedefm.flare.site_config import SiteConfig, load_site_config
 from fedefm.flare.steps import StepTeller
+from fedefm.maths.size import nbytes
 from fedefm.training.site import Site
 from fedefm.training.weights_store import WeightsStore
 from fedefm.training.wire import TensorWire
@@ -136,11 +139,13 @@ class JobExecutor(Executor, ABC):
         except LacksError as error:
             self.log_info(fl_ctx, str(error), fire_event=False)
             return _telling(store, encode_lacks(error), wanted)
+        shareable.pop(MODELS, None)  # FLARE holds the message until the work is done; the store has what came with it
         config.check(assignment)
         remember_sent(assignment, fl_ctx)
         site.tell_steps(StepTeller(self, fl_ctx))
         result = site.perform(assignment, lambda: bool(abort_signal.triggered))
         fl_ctx.set_prop(_WORKED, _Worked(assignment.task, result.report), private=True, sticky=False)
+        give_back(sum(map(nbytes, assignment.models.values())))
         reply, asked = encode_result(result, wire), set(wanted)
         if result.weights is not None:
             store.put(reply.get_header(SHA256), reply[WEIGHTS])

@@ -49,6 +49,11 @@ def seen_weights_folder(fl_ctx: FLContext) -> Path:
     return run_folder(fl_ctx) / FOLDER
 
 
+def held_weights_folder(fl_ctx: FLContext) -> Path:
+    """Where the server puts the weights that it holds, until the job is over."""
+    return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id())) / "held_weights"
+
+
 def site_folder(fl_ctx: FLContext) -> Path:
     """The site's `local` folder."""
     return Path(fl_ctx.get_workspace().get_site_config_dir())

@@ -23,7 +23,7 @@ from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import Assignment, Loss, Lost, Result, Stage, Task
 from fedefm.exchange.patience import FLOOR_SECONDS, Load, Speeds
 from fedefm.exchange.status import AtWork, Heard
-from fedefm.exchange.traffic import Moved, Traffic
+from fedefm.exchange.traffic import Moved, Parcel, Traffic
 from fedefm.flare.envelope import (
     WEIGHTS,
     Weights,
@@ -35,6 +35,7 @@ from fedefm.flare.envelope import (
     task_name,
 )
 from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, cell_of, fetch, largest, leave_at_sender
+from fedefm.flare.free_memory import give_back
 from fedefm.flare.presence import Left
 from fedefm.maths.size import nbytes
 from fedefm.training.wire import TensorWire
@@ -44,6 +45,7 @@ NAP_SECONDS = 1.0  # a look that lasts longer than this was not all waiting: the
 START_SECONDS = 120.0  # a hospital's process may need this long to start, before its first answer
 DIED = "its job process died"
 REMOVED = "the consortium removed it"
+PART_BYTES = 200_000_000  # of models in one message; a hospital has no more of those that come in memory
 BACKSTOP_SECONDS = 30  # by which FLARE's own time-out follows ours
 
 Outcome = tuple[Task, Result[Weights] | Lost]
@@ -63,13 +65,13 @@ class Arrival:
 
 @dataclass
 class Sent:
-    """A task that is out at a hospital, with the models that it lacks; `whole` where it was sent all of them."""
+    """A task that is out at a hospital, with models that it lacks."""
 
     assignment: Assignment[Weights]
     load: Load
     flare_task: FlareTask
     seconds: int
-    whole: bool
+    parcel: Parcel
 
     @property
     def task(self) -> Task:
@@ -105,6 +107,7 @@ class FlareTransport:
         dead: hospitals whose process is known to be gone, besides those of whom FLARE tells.
         left: hospitals that have left the job, and why; nothing is waited for from them.
         wire: how weights travel.
+        part: most bytes of models in one message, which brings at least one.
         floor: least patience in seconds, but for `timeout`.
         answers: seconds of the answers so far.
         fetches: seconds of the fetched weights so far.
@@ -123,6 +126,7 @@ class FlareTransport:
         left: Leavers = nobody_left,
         floor: float = FLOOR_SECONDS,
         wire: TensorWire | None = None,
+        part: int = PART_BYTES,
     ):
         self.controller = controller
         self.fl_ctx = fl_ctx
@@ -131,7 +135,7 @@ class FlareTransport:
         self.clock = clock
         self.removed, self.dead, self.left = removed, dead, left
         self.floor = floor
-        self.wire = wire or TensorWire()
+        self.wire, self.part = wire or TensorWire(), part
         self.answers, self.fetches = Speeds(), Speeds()
         self._traffic: Traffic[Weights] = Traffic(self.wire.digest, self.wire.nbytes)
         self._largest = 0
@@ -178,8 +182,9 @@ class FlareTransport:
                     sent = standing.pop(arrived.task_id)
                     self._finish(sent.flare_task)
                     outcome = self._open(sent, arrived)
+                    give_back(self._largest)
                     if outcome is None:
-                        standing[sent.task.id] = self._send(sent.assignment, inbox, sent.seconds, whole=True)
+                        standing[sent.task.id] = self._send(sent.assignment, inbox, sent.seconds, before=sent.parcel)
                         silence[sent.task.site] = 0.0
                         continue
                     if isinstance(outcome, Result):
@@ -212,12 +217,22 @@ class FlareTransport:
             bound_messages(cell_of(self.fl_ctx), size)
 
     def _send(
-        self, assignment: Assignment[Weights], inbox: Queue[Arrival], seconds: int, *, whole: bool = False
+        self, assignment: Assignment[Weights], inbox: Queue[Arrival], seconds: int, *, before: Parcel | None = None
     ) -> Sent:
-        """Send a task with the models that its hospital lacks, or with all of them."""
+        """Send a task with models that its hospital lacks, no more of them than a message takes.
+
+        Where it lacks more it says so, and is sent the next ones. One that lacks as many as before it was sent some
+        keeps none of them, or says so, and is sent all at once; then it may not ask again.
+
+        Args:
+            assignment: the task with all its models.
+            inbox: gets the answer.
+            seconds: of FLARE's own time-out.
+            before: what it was sent last for this task.
+        """
         task = assignment.task
-        parcel = self._traffic.pack(task.site, assignment.models, whole=whole)
-        whole = whole or len(parcel.packed) == len(set(parcel.digests.values()))
+        stuck = before is not None and self._is_stuck(task.site, before)
+        parcel = self._traffic.pack(task.site, assignment.models, whole=stuck, most=self.part)
         flare_task = FlareTask(
             name=task_name(task.stage),
             data=encode_assignment(assignment, parcel, self.wire, self.wire.fingerprints.alive()),
@@ -225,10 +240,15 @@ class FlareTransport:
             result_received_cb=_putting(inbox, task.id, self.clock),
         )
         self.controller.send(task=flare_task, fl_ctx=self.fl_ctx, targets=[task.site])
-        return Sent(assignment, load_of(assignment), flare_task, seconds, whole)
+        return Sent(assignment, load_of(assignment), flare_task, seconds, parcel)
+
+    def _is_stuck(self, site: str, before: Parcel) -> bool:
+        """Whether a hospital that asks for more has gained nothing by what it was sent."""
+        lacking = self._traffic.lacking(site, before.digests.values())
+        return lacking == 0 or (bool(before.packed) and lacking >= before.left + len(before.packed))
 
     def _open(self, sent: Sent, arrived: Arrival) -> Result[Weights] | Lost | None:
-        """What a reply holds; None where the hospital has to be sent all models of its task.
+        """What a reply holds; None where the hospital has to be sent more models of its task.
 
         Of a hospital that is removed or dead nothing is fetched, and nothing is waited for.
         """
@@ -238,7 +258,7 @@ class FlareTransport:
         try:
             if sender == task.site and lacks(arrived.reply):
                 self._traffic.told(task.site, held_of(arrived.reply))
-                return Lost.of(task, "asks again for what it was sent") if sent.whole else None
+                return Lost.of(task, "asks again for what it was sent") if sent.parcel.whole else None
             self._fetch(sent, arrived.reply)
             outcome = open_reply(task, sender, arrived.reply, self.wire)
             if isinstance(outcome, Result):

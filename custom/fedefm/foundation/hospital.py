@@ -24,6 +24,7 @@ from fedefm.losses.corpus import corpus_channels
 from fedefm.maths.fingerprint import FINGERPRINTS
 from fedefm.metrics.suppression import rounded, told_count, told_scores
 from fedefm.models.build import Weights, build_model, forward_with_features, take_weights
+from fedefm.models.stored import opened
 from fedefm.training.loop import draw_batches, optimise, rate_sum
 from fedefm.training.scores import mean_dice, score
 from fedefm.training.site import OnStep, Site, Work
@@ -45,6 +46,7 @@ class Hospital(Site):
         on_step: is told every gradient step.
         others: images of the other hospitals, for pooled training in one process; None refuses it.
         least: see `Site`.
+        networks: by role, built when first wanted; hospitals of one process that work in turn share them.
     """
 
     def __init__(
@@ -59,11 +61,12 @@ class Hospital(Site):
         on_step: OnStep = lambda task, step, loss: None,
         others: Callable[[], Sequence[SiteData]] | None = None,
         least: int = 1,
+        networks: dict[str, nn.Module] | None = None,
     ):
         super().__init__(name, device=device, threads=threads, on_step=on_step, least=least)
         self._folder, self._settings, self._others, self._cache = folder, settings, others, cache
         self._data: SiteData | None = None
-        self._networks: dict[str, nn.Module] = {}
+        self._networks: dict[str, nn.Module] = {} if networks is None else networks
         self._looked_at: dict[str, dict[str, float]] = {}
 
     @property
@@ -164,7 +167,7 @@ class Hospital(Site):
             correct=correct,
         )
         report = {"loss": loss, "val_dice": self._validate(work.model), "rate_sum": rate_sum(task, settings)}
-        return take_weights(work.model), report
+        return _trained(work.model), report
 
     def _distil(
         self, task: Task, models: Mapping[str, Weights], should_stop: Callable[[], bool]
@@ -207,7 +210,7 @@ class Hospital(Site):
             "shares": shares,
             "dropped": objective.dropped,
         }
-        return take_weights(student), report
+        return _trained(student), report
 
     def _taught(self, task: Task) -> Split:
         """The frames that teachers are asked of: those of training, and no more than as many without masks.
@@ -270,7 +273,7 @@ class Hospital(Site):
                 model = build_model(settings.model, len(settings.classes) + 1, settings.size)
             self._networks[role] = model.to(self._device)
         try:
-            self._networks[role].load_state_dict(models[role])
+            self._networks[role].load_state_dict(opened(models[role]))
         except RuntimeError as error:
             raise ProtocolError(f"the weights of '{role}' do not fit this job's network") from error
         return self._networks[role]
@@ -280,3 +283,9 @@ class Hospital(Site):
 
     def _test(self, model: nn.Module) -> dict[str, Any]:
         return told_scores(score(model, self.data.test, self._settings.classes, self.data.test_corpus), self.least)
+
+
+def _trained(model: nn.Module) -> Weights:
+    """A network's weights; its gradients go, as the network is kept for the next task."""
+    model.zero_grad(set_to_none=True)
+    return take_weights(model)

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from fedefm.data.dataset import SiteData
 from fedefm.errors import DataError
 from fedefm.exchange.coordinator import Coordinator
@@ -29,9 +31,11 @@ from fedefm.foundation.kept import RunKept
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
+from fedefm.models.stored import Shelf
 from fedefm.training.wire import TensorWire
 
 MISSING = "is not there, as it was when this job began"
+HELD = "held_weights"  # beside the rounds that are kept; nothing in it outlives the process
 NEW = "was not there when this job began; it takes part in the next one"
 
 
@@ -51,11 +55,15 @@ class FoundationRun:
 
 
 def open_hospitals(settings: Settings, folders: Mapping[str, Path], device: str) -> dict[str, Hospital]:
-    """All hospitals of a job; each can ask for the images of the others, which only pooled training does."""
+    """All hospitals of a job, for one thread: they share networks.
+
+    Each can ask for the images of the others, which only pooled training does.
+    """
     hospitals: dict[str, Hospital] = {}
+    networks: dict[str, nn.Module] = {}
     for name, folder in sorted(folders.items()):
         others = partial(_readable, hospitals, name)
-        hospitals[name] = Hospital(name, folder, settings, device=device, others=others)
+        hospitals[name] = Hospital(name, folder, settings, device=device, others=others, networks=networks)
     return hospitals
 
 
@@ -78,6 +86,7 @@ def train(
     beside: Path | None = None,
     kept: RunKept | None = None,
     tidy: Callable[[], object] = lambda: None,
+    shelf: Shelf | None = None,
 ) -> FoundationRun:
     """Run a job over any transport, from its beginning or from the last round that was kept.
 
@@ -91,12 +100,14 @@ def train(
         kept: gets the rounds, so that the same job goes on if it was killed; whoever has published what comes out
             removes them.
         tidy: called after every round.
+        shelf: takes all weights that are held; None holds them in memory.
 
     Raises:
         CheckpointError: rounds were kept, and all are damaged.
         ConfigError: a round cannot be kept; those before it are.
         QuorumError: too few hospitals took part.
     """
+    initial = initial if shelf is None else shelf.put(initial)
     recorder, events = Recorder(settings.classes), list[Event]()
 
     def tell(event: Event) -> None:
@@ -125,7 +136,7 @@ def train(
         resolve(settings.topology, members, beside),
         settings.classes,
         transport,
-        doubting_ops(settings, initial),
+        doubting_ops(settings, initial, shelf),
         tell,
         commit,
         measure_start=bool(settings.start or settings.start_sha256),
@@ -165,5 +176,6 @@ def run_in_process(
 
     named = with_start_named(settings, theta)
     kept = None if keep is None else RunKept(keep, named, Path(settings.topology))
-    transport = InProcessTransport(open_hospitals(settings, folders, device), TensorWire(settings.wire))
-    return train(named, sorted(folders), start_weights(named, theta), transport, listen, kept=kept)
+    shelf = None if keep is None else Shelf(keep / HELD)
+    transport = InProcessTransport(open_hospitals(settings, folders, device), TensorWire(settings.wire, shelf))
+    return train(named, sorted(folders), start_weights(named, theta), transport, listen, kept=kept, shelf=shelf)

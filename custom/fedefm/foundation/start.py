@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fedefm.exchange.messages import STUDENT, Stage, Task
 from fedefm.exchange.reputation import Found, believed
 from fedefm.foundation.settings import Distillation
-from fedefm.maths.averaging import weighted_mean
+from fedefm.maths.averaging import mean_of
 from fedefm.models.build import Weights
 
 
@@ -33,8 +33,11 @@ def start_of(
         models: that came with it.
         distillation: the job's.
         shares: what each teacher keeps at this hospital (`shares_of`); 1 where none stands.
+
+    Returns:
+        Weights whose tensors are computed when they are asked for, where it is a mean.
     """
     if task.stage is not Stage.DISTIL or not task.teachers or not distillation.average_experts:
         return models[STUDENT]
     kept = {host: task.reputation.get(host, 1.0) * shares.get(host, 1.0) for host in task.teachers}
-    return weighted_mean(models, {STUDENT: 1.0, **kept})
+    return mean_of(models, {STUDENT: 1.0, **kept})

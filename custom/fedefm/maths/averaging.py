@@ -1,17 +1,23 @@
 """Averages of networks' weights that do not depend on the order in which they arrive."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from fedefm.errors import ConfigError, ProtocolError
+from fedefm.maths.computed import Computed
 
 State = Mapping[str, Tensor]
 
 
 def weighted_mean(states: Mapping[str, State], weights: Mapping[str, float | int] | None = None) -> dict[str, Tensor]:
+    """`mean_of` with all its tensors in memory."""
+    return dict(mean_of(states, weights))
+
+
+def mean_of(states: Mapping[str, State], weights: Mapping[str, float | int] | None = None) -> Computed:
     """Mean sum_k w_k theta_k / sum_k w_k of the silos' state dicts.
 
     Summed in float64 in the order of the silos' names, so the result does not depend on who came first, not even in
@@ -22,7 +28,7 @@ def weighted_mean(states: Mapping[str, State], weights: Mapping[str, float | int
         weights: for each silo a weight that is not negative; equal when None.
 
     Returns:
-        A new state dict, on the devices of the first silo by name.
+        New tensors, each computed when it is asked for, on the devices of the first silo by name.
 
     Raises:
         ProtocolError: no state; a silo whose keys, shapes, dtypes or integers differ or whose tensors are not finite;
@@ -35,11 +41,16 @@ def weighted_mean(states: Mapping[str, State], weights: Mapping[str, float | int
     first = states[names[0]]
     for name in names:
         _check_alike(name, states[name], names[0], first)
-    return {key: _mean([states[name][key] for name in names], shares) for key in first}
+    return Computed(first, lambda key: _mean((states[name][key] for name in names), shares))
 
 
 def interpolate(a: State, b: State, t: float | int) -> dict[str, Tensor]:
-    """State dict (1 - t) a + t b, computed in float64, in the dtypes and on the devices of `a`.
+    """`between` with all its tensors in memory."""
+    return dict(between(a, b, t))
+
+
+def between(a: State, b: State, t: float | int) -> Computed:
+    """Tensors (1 - t) a + t b, computed in float64, in the dtypes and on the devices of `a`.
 
     t = 0 gives the bits of a, t = 1 those of b, t above 1 goes on beyond b. Except at 0 and 1, integer and boolean
     tensors must be equal.
@@ -53,14 +64,20 @@ def interpolate(a: State, b: State, t: float | int) -> dict[str, Tensor]:
     _check_layout("b", b, "a", a)
     if t in (0, 1):
         source = b if t else a
-        return {key: source[key].detach().to(a[key].device, copy=True) for key in a}
+        return Computed(a, lambda key: source[key].detach().to(a[key].device, copy=True))
     for key in a:
-        _check_values("a", key, a[key], a[key])
-        _check_values("b", key, b[key], a[key])
-    return {key: _mean([a[key], b[key]], [1 - t, t]) for key in a}
+        tensor = a[key]
+        _check_values("a", key, tensor, tensor)
+        _check_values("b", key, b[key], tensor)
+    return Computed(a, lambda key: _mean((one[key] for one in (a, b)), [1 - t, t]))
 
 
 def linear_combination(states: Mapping[str, State], factors: Mapping[str, float]) -> dict[str, Tensor]:
+    """`sum_of` with all its tensors in memory."""
+    return dict(sum_of(states, factors))
+
+
+def sum_of(states: Mapping[str, State], factors: Mapping[str, float]) -> Computed:
     """Sum_k f_k theta_k, summed in float64 in the order of the names; factors may be negative.
 
     Integer and boolean tensors must be equal everywhere and stay as they are.
@@ -81,7 +98,7 @@ def linear_combination(states: Mapping[str, State], factors: Mapping[str, float]
     first = states[names[0]]
     for name in names:
         _check_alike(name, states[name], names[0], first)
-    return {key: _sum([states[name][key] for name in names], [factors[name] for name in names]) for key in first}
+    return Computed(first, lambda key: _sum((states[name][key] for name in names), [factors[name] for name in names]))
 
 
 def _shares(names: list[str], weights: Mapping[str, float | int] | None) -> list[float]:
@@ -120,18 +137,22 @@ def _check_values(name: str, key: str, tensor: Tensor, expected: Tensor) -> None
         raise ProtocolError(f"silo {name!r}: tensor {key!r} holds a NaN or infinite value: exclude this silo")
 
 
-def _mean(tensors: list[Tensor], shares: list[float]) -> Tensor:
+def _mean(tensors: Iterable[Tensor], shares: list[float]) -> Tensor:
     return _sum(tensors, shares, math.fsum(shares))
 
 
-def _sum(tensors: list[Tensor], factors: list[float], divisor: float = 1.0) -> Tensor:
-    first = tensors[0].detach()
-    if not _averages(first):
-        return first.clone()
-    total = torch.zeros_like(first, dtype=torch.float64)
+def _sum(tensors: Iterable[Tensor], factors: list[float], divisor: float = 1.0) -> Tensor:
+    """Takes one tensor after another, so that no two of them need be in memory."""
+    total, dtype = None, torch.float64
     for tensor, factor in zip(tensors, factors, strict=True):
-        total.add_(tensor.detach().to(first.device, torch.float64), alpha=factor)
-    return total.div_(divisor).to(first.dtype)
+        if total is None:
+            if not _averages(tensor):
+                return tensor.detach().clone()
+            total, dtype = torch.zeros_like(tensor.detach(), dtype=torch.float64), tensor.dtype
+        total.add_(tensor.detach().to(total.device, torch.float64), alpha=factor)
+    if total is None:
+        raise ProtocolError("no weights to combine: give at least one set")
+    return total.div_(divisor).to(dtype)
 
 
 def _averages(tensor: Tensor) -> bool:

@@ -26,7 +26,7 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
         tensor = state[name]
         for field in (name, str(tensor.dtype).removeprefix("torch."), ",".join(map(str, tensor.shape))):
             _add(digest, field.encode())
-        _add(digest, _little_endian(tensor))
+        _add(digest, octets(tensor))
     return digest.hexdigest()
 
 
@@ -49,7 +49,9 @@ class _Known:
 class Fingerprints:
     """Hashes each set of weights once, as long as its tensors live and nobody writes into them.
 
-    For weights of one's own: what a peer sent is hashed by `weights_sha256` itself, and only then noted here.
+    For weights of one's own: what a peer sent is hashed by `weights_sha256` itself, and only then noted here. Weights
+    that are no dict never change and give other tensors each time (`maths/computed.py`, `models/stored.py`): they are
+    known by themselves.
 
     Args:
         sha256: the hash.
@@ -58,9 +60,12 @@ class Fingerprints:
     def __init__(self, sha256: Callable[[Mapping[str, Tensor]], str] = weights_sha256):
         self._sha256 = sha256
         self._known: dict[tuple[tuple[str, int], ...], _Known] = {}
+        self._whole: weakref.WeakKeyDictionary[Mapping[str, Tensor], str] = weakref.WeakKeyDictionary()
 
     def of(self, weights: Mapping[str, Tensor]) -> str:
         """The hash of weights, from memory where these very tensors were hashed."""
+        if not isinstance(weights, dict):
+            return self._whole.get(weights) or self.note(weights, self._sha256(weights))
         known = self._known.get(_identity(weights))
         if known is not None and known.is_of(tuple(weights[name] for name in sorted(weights))):
             return known.sha256
@@ -69,6 +74,9 @@ class Fingerprints:
     def note(self, weights: Mapping[str, Tensor], sha256: str) -> str:
         """Remember a hash that is known."""
         self._forget()
+        if not isinstance(weights, dict):
+            self._whole[weights] = sha256
+            return sha256
         tensors = tuple(weights[name] for name in sorted(weights))
         if tensors and not any(tensor.is_inference() for tensor in tensors):  # these do not tell when they change
             versions = tuple(tensor._version for tensor in tensors)
@@ -78,7 +86,7 @@ class Fingerprints:
     def alive(self) -> frozenset[str]:
         """Hashes of all weights that somebody still holds."""
         self._forget()
-        return frozenset(known.sha256 for known in self._known.values())
+        return frozenset([*(known.sha256 for known in self._known.values()), *self._whole.values()])
 
     def _forget(self) -> None:
         self._known = {identity: known for identity, known in self._known.items() if known.lives()}
@@ -101,8 +109,8 @@ def _length(value: int) -> bytes:
     return value.to_bytes(8, "little")
 
 
-def _little_endian(tensor: Tensor) -> memoryview:
-    """Elements as one row of bytes."""
+def octets(tensor: Tensor) -> memoryview:
+    """Elements in row order as little-endian bytes."""
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     octets = plain.view(torch.uint8).numpy()
     if sys.byteorder == "little":

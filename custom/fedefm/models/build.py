@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from fedefm.errors import ConfigError
 from fedefm.models.spec import ModelSpec
 
-Weights = dict[str, Tensor]
+Weights = Mapping[str, Tensor]
+"""Of a network, by name: in memory a dict, else what brings them tensor by tensor (`models/stored.py`)."""
 
 
 def build_model(spec: ModelSpec, classes: int, size: int, *, fetch: bool = False) -> nn.Module:
@@ -79,7 +81,7 @@ def initial_weights(spec: ModelSpec, classes: int, size: int, seed: int) -> Weig
         return take_weights(build_model(spec, classes, size, fetch=True))
 
 
-def take_weights(model: nn.Module) -> Weights:
+def take_weights(model: nn.Module) -> dict[str, Tensor]:
     """Copy a network's state to the CPU, to be sent, saved or averaged."""
     return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
 

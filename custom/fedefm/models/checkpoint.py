@@ -39,7 +39,7 @@ _MAX_CLASSES, _MAX_NAME = 4096, 256
 _MAX_HEADER = 2_000_000  # bytes; a tensor takes about 100, and the largest published networks have some thousands
 MAX_BYTES = 20_000_000_000  # as `max_megabytes` of a hospital, which bounds what a task may bring
 # Words of safetensors for what networks hold. All others are refused in its own words.
-_DTYPES = {
+DTYPES = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
     "F32": torch.float32,
@@ -176,7 +176,7 @@ def _check_size(path: Path) -> None:
 
 def _declared(one: Any) -> tuple[torch.Size, torch.dtype | str]:
     kind = one.get_dtype()
-    return torch.Size(one.get_shape()), _DTYPES.get(kind, kind)
+    return torch.Size(one.get_shape()), DTYPES.get(kind, kind)
 
 
 def _must_hold(found: Checkpoint, declared: Declared) -> None:

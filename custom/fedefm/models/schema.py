@@ -23,11 +23,14 @@ def schema_of(weights: Weights) -> Schema:
 
 def misfit(weights: object, schema: Schema) -> str | None:
     """Why these cannot be weights of the job's network: names, shapes, dtypes, values that no network has."""
-    if not isinstance(weights, dict):
+    if not isinstance(weights, Mapping):
         return "weights with missing or additional tensors"
-    if not all(isinstance(value, Tensor) for value in weights.values()):
-        return "weights with something else than tensors"
-    return misdeclared(schema_of(weights), schema) or misvalued(weights)
+    found = {}
+    for name, value in weights.items():  # one pass, for a tensor may come from the disk
+        if not isinstance(value, Tensor):
+            return "weights with something else than tensors"
+        found[name] = value.shape, value.dtype
+    return misdeclared(found, schema) or misvalued(weights)
 
 
 def misdeclared(found: Declared, schema: Schema) -> str | None:

@@ -31,7 +31,7 @@ def check_site_names(folders: Mapping[str, Path]) -> None:
     if not folders:
         raise ConfigError("no hospital: name at least one data folder")
     for name, folder in folders.items():
-        if not _NAME.fullmatch(name) or name.lower() in _TAKEN:
+        if not is_site_name(name):
             raise ConfigError(
                 f"site name '{name[:80]}': use letters, digits, '-' and '_', and none of FLARE's own names"
             )
@@ -39,6 +39,11 @@ def check_site_names(folders: Mapping[str, Path]) -> None:
             raise ConfigError(f"{folder}: no such folder; give the data folder of '{name}'")
     if len({name.lower() for name in folders}) != len(folders):
         raise ConfigError("two site names differ in upper and lower case only; give each its own")
+
+
+def is_site_name(name: str) -> bool:
+    """Whether FLARE can carry a hospital's name."""
+    return _NAME.fullmatch(name) is not None and name.lower() not in _TAKEN
 
 
 def check_out(out: Path, names: Sequence[str] = RESULTS) -> None:

@@ -52,11 +52,12 @@ def beyond_reach(
     reach = SLACK * sum(rate * steepest(step) for step, rate in enumerate(rates, 1))
     shrink = SLACK * weight_decay * math.fsum(rates)
     for name, value in returned.items():
+        start = sent[name]  # once: it may be a mean that is computed now
         if not value.is_floating_point():
-            if not torch.equal(value, sent[name]):
+            if not torch.equal(value, start):
                 return f"tensor '{name}' of whole numbers was changed"
             continue
-        moved, allowed = (value - sent[name]).abs(), reach + shrink * (sent[name].abs() + reach) + NOISE_SPAN * noise
+        moved, allowed = (value - start).abs(), reach + shrink * (start.abs() + reach) + NOISE_SPAN * noise
         if correction is not None:
             allowed = allowed + SLACK * math.fsum(rates) * correction[name].abs()
         if half:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from fedefm.exchange.messages import CORRECTION, TRAINING, Assignment, Result
-from fedefm.maths.averaging import interpolate, linear_combination, weighted_mean
+from fedefm.maths.averaging import between, mean_of, sum_of
 from fedefm.maths.size import nbytes
 from fedefm.models.build import Weights
+from fedefm.models.stored import Shelf, StoredWeights
 from fedefm.training.doubt import beyond_reach, misfit, schema_of
 from fedefm.training.loop import learning_rates
 from fedefm.training.optimisation import Optimisation
@@ -27,6 +28,7 @@ class TensorOps:
         start: what the training of an assignment started from; goes with `optimisation`.
         noise: greatest standard deviation of noise that a hospital may have added.
         half: weights came home in half precision.
+        shelf: takes what is computed; None keeps it in memory.
     """
 
     def __init__(
@@ -37,21 +39,25 @@ class TensorOps:
         noise: float = 0.0,
         *,
         half: bool = False,
+        shelf: Shelf | None = None,
     ):
+        self._shelf = shelf
         self._schema = schema_of(dict(reference))
         self._optimisation, self._start, self._noise, self._half = optimisation, start, noise, half
 
     def average(self, models: Mapping[str, Weights], weights: Mapping[str, float]) -> Weights:
         """Weighted mean by silo, sorted by name, in float64."""
-        return weighted_mean(models, weights)
+        return self._put(mean_of(models, weights))
 
     def interpolate(self, a: Weights, b: Weights, t: float) -> Weights:
         """(1 - t) a + t b."""
-        return interpolate(a, b, t)
+        if t == 1 and isinstance(b, StoredWeights):
+            return b  # nobody writes into it
+        return self._put(between(a, b, t))
 
     def combine(self, models: Mapping[str, Weights], factors: Mapping[str, float]) -> Weights:
         """Sum of factor times weights, sorted by name, in float64."""
-        return linear_combination(models, factors)
+        return self._put(sum_of(models, factors))
 
     def refusal(self, assignment: Assignment[Weights], result: Result[Weights]) -> str | None:
         """Why a result's weights cannot be accepted, in a few words; None if they can, or if there are none."""
@@ -71,3 +77,6 @@ class TensorOps:
     def nbytes(self, weights: Weights) -> int:
         """Bytes of all tensors."""
         return nbytes(weights)
+
+    def _put(self, weights: Weights) -> Weights:
+        return dict(weights) if self._shelf is None else self._shelf.put(weights)

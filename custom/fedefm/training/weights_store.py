@@ -15,12 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeGuard
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import Weights
+from fedefm.models.stored import StoredWeights, write_weights
 
 FOLDER = "seen_weights"
 """Of a job, at a hospital."""
@@ -57,16 +57,19 @@ class WeightsStore:
         """Whether anything is kept."""
         return self._limit > 0
 
-    def put(self, sha256: str, weights: Mapping[str, Tensor]) -> None:
+    def put(self, sha256: str, weights: Mapping[str, Tensor]) -> Weights:
         """Keep weights under their hash, as far as there is room; where the disk takes no more, none is kept any more.
 
         Args:
             sha256: of these very weights; the caller has seen to that.
             weights: as they travelled.
+
+        Returns:
+            The same weights as they lie on the disk, or as they came where they are not kept.
         """
         size, place = sum(tensor.nbytes for tensor in weights.values()), self._place(sha256)
         if not self.is_open or size > self._limit:
-            return
+            return weights
         part = place.with_name(f".{sha256}.{os.getpid()}")
         try:
             if place.exists():
@@ -74,14 +77,23 @@ class WeightsStore:
             else:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._make_room(size)
-                save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
+                write_weights(part, weights)
                 part.replace(place)
             self._own.add(sha256)
+            return StoredWeights(place).opened()  # mapped: another one's room may cost the file, not what is open
         except (OSError, SafetensorError):
             _LOG.warning("the disk takes no more weights; none are kept from now on: each is sent again when needed")
             self.give_up()
+            return weights
         finally:
             _remove(part)
+
+    def get_all(self, hashes: Collection[str]) -> dict[str, Weights]:
+        """Weights of these hashes, or of none where one is not kept: then all are asked for again sooner or later."""
+        if len(self.holds(hashes)) < len(hashes):
+            return {}
+        found = {sha256: self.get(sha256) for sha256 in sorted(hashes)}
+        return {sha256: weights for sha256, weights in found.items() if weights is not None}
 
     def get(self, sha256: object) -> Weights | None:
         """Weights of this hash, mapped from their file and hashed again; None where they are not kept, or damaged."""
@@ -89,12 +101,12 @@ class WeightsStore:
             return None
         place = self._place(sha256)
         try:
-            with safe_open(place, framework="pt", device="cpu") as file:
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            stored = StoredWeights(place)
+            weights = stored.opened() if weights_sha256(stored) == sha256 else None
             os.utime(place)
         except (OSError, SafetensorError, ValueError):
             weights = None
-        if weights is None or weights_sha256(weights) != sha256:
+        if weights is None:
             _remove(place)
             self._own.discard(sha256)
             return None

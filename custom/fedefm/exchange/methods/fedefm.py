@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from fedefm.exchange.groups import rows, turns
 from fedefm.exchange.messages import W
 from fedefm.exchange.method import Exchange, Experts, Method
-from fedefm.exchange.schedule import PARALLEL
 from fedefm.exchange.state import RoundState
 
 Call = Callable[
@@ -25,31 +25,29 @@ It is handed the exchange, the state, the silos whose turn it is, and the hosts 
 def one_round(exchange: Exchange[W], state: RoundState[W], call: Call) -> RoundState[W]:
     """In its turn each silo is taught at home by the teachers that `call` brings; then Theta is made of all of them.
 
-    The first silo starts from Theta. A student holds its teachers against its own labels before it learns from them.
-    What it returned is assessed at its neighbours; then it flows into the next silo as Theta did into the first, by as
-    much as its reputation allows.
+    The first silo of a group starts from Theta. A student holds its teachers against its own labels before it learns
+    from them. What it returned is assessed at its neighbours; then it flows into the next silo of its group as Theta
+    did into the first, by as much as its reputation allows.
 
     A round has as many overseas stages as there are turns, but a host may get one miss from all of them together, and
     none if it trained at home in this round: as it would where all silos work at the same time.
     """
-    source, took_part, failed = state.theta, frozenset[str](), frozenset[str]()
-    for silos in turns(exchange.plan.order, sorted(state.silos), state.round):
-        state = exchange.mix(state, source, silos)
+    took_part, failed = frozenset[str](), frozenset[str]()
+    groups = rows(exchange.plan, state.silos, state.corpora, exchange.present(state), state.round)
+    sources = dict.fromkeys(groups, state.theta)
+    for silos in turns(groups):
+        at_turn = {group: silo for group in groups for silo in group if silo in silos}
+        for group, silo in at_turn.items():
+            state = exchange.mix(state, sources[group], [silo])
         state, _ = exchange.local(state, [s for s in exchange.present(state) if s in silos and s not in state.trained])
         experts, state, now_failed = call(exchange, state, silos, failed | took_part)
         state, taught = exchange.distil(state, experts)
         took_part, failed = took_part | taught, failed | now_failed
         state = exchange.assess(state, [s for s in silos if s in taught], failed | took_part)
-        source = passed_on(exchange, state, source, silos[-1]) if silos[-1] in taught else source
+        for group, silo in at_turn.items():
+            if silo in taught and silo != group[-1]:
+                sources[group] = passed_on(exchange, state, sources[group], silo)
     return exchange.aggregate(state, took_part)
-
-
-def turns(order: str, silos: Sequence[str], round_: int) -> list[tuple[str, ...]]:
-    """Silos that work at the same time, one group after another; each round another silo begins."""
-    if order == PARALLEL or not silos:
-        return [tuple(silos)]
-    first = round_ % len(silos)
-    return [(silo,) for silo in (*silos[first:], *silos[:first])]
 
 
 def passed_on(exchange: Exchange[W], state: RoundState[W], source: W | None, silo: str) -> W:
