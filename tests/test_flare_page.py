@@ -69,7 +69,10 @@ def test_every_file_that_flare_reads_is_listed() -> None:
         "server/local/fedefm_limits.json",
         "server/local/fedefm_server.json",
     )
-    assert missing == {f"workspace_templates/{path}" for path in own}
+    systems = {f"provisioning/systemd/{name}" for name in ("site.service", "doctor.service", "doctor.timer")}
+    assert missing == {
+        *(f"workspace_templates/{path}" for path in own), *systems, "provisioning/systemd/logrotate.conf"
+    }  # fmt: skip
 
 
 def test_every_file_that_the_page_names_exists() -> None:
