@@ -13,7 +13,7 @@ from pathlib import Path
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import CellMessageAuthHeaderKey as Auth
-from nvflare.apis.fl_constant import FedEventHeader
+from nvflare.apis.fl_constant import FedEventHeader, FLContextKey
 from nvflare.apis.shareable import ReservedHeaderKey, Shareable
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.cellnet.registry import Callback
@@ -38,7 +38,8 @@ class RogueSite(FLComponent):
 
     def handle_event(self, event_type, fl_ctx):
         if event_type == EventType.SYSTEM_START:
-            cell, kit = fl_ctx.get_engine().get_cell(), Path(fl_ctx.get_workspace().get_root_dir())
+            cell = fl_ctx.get_engine().get_cell()
+            kit = Path(fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT).get_root_dir())  # the engine here has none
             cell.core_cell.in_filter_reg.append("*", "*", Callback(self.look, (), {}))
             cell.core_cell.out_req_filter_reg.append("*", "*", Callback(self.forge, (), {}))
             threading.Thread(target=self.wait, args=(cell, kit), daemon=True).start()
