@@ -2,7 +2,9 @@ import copy
 import dataclasses
 
 import pytest
+import segmentation_models_pytorch as smp
 import torch
+from timm.layers import BatchNormAct2d, GroupNormAct
 from torch import nn
 
 from fedefm.errors import ConfigError
@@ -109,6 +111,21 @@ def test_scale_and_shift_of_a_pretrained_batch_norm_survive() -> None:
     x = torch.randn(2, 24, 5, 5, generator=source)
     plain = nn.GroupNorm(norm.num_groups, 24, affine=False)(x)
     torch.testing.assert_close(model[0](x), plain * scale.view(1, 24, 1, 1) + shift.view(1, 24, 1, 1))
+
+
+def test_an_activation_that_a_norm_of_timm_holds_survives() -> None:
+    model = nn.Sequential(BatchNormAct2d(16, act_layer=nn.SiLU))
+    replace_batch_norm(model)
+    x = torch.randn(2, 16, 5, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model(x), nn.functional.silu(nn.GroupNorm(model[0].num_groups, 16)(x)))
+
+
+def test_an_encoder_of_timm_keeps_its_activations() -> None:
+    plain = smp.Unet("tu-mobilenetv3_small_050", encoder_weights=None, in_channels=1)
+    held = [norm.act for norm in plain.modules() if isinstance(norm, BatchNormAct2d)]
+    ours = build_model(ModelSpec("Unet", "tu-mobilenetv3_small_050"), 2, 64)
+    kept = [norm.act for norm in ours.modules() if isinstance(norm, GroupNormAct)]
+    assert [type(act) for act in kept] == [type(act) for act in held] and nn.Hardswish in map(type, kept)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import load_file
+from timm.layers import BatchNormAct2d, GroupNormAct
 
 
 def rebuild(folder: str) -> torch.nn.Module:
@@ -13,7 +14,13 @@ def rebuild(folder: str) -> torch.nn.Module:
     config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     model = smp.create_model(**config["network"])
     for name, groups in config["group_norm"].items():  # where this library builds a BatchNorm
-        norm = model.get_submodule(name)
-        model.set_submodule(name, torch.nn.GroupNorm(groups, norm.num_features, eps=norm.eps))
+        old = model.get_submodule(name)
+        holds_more = isinstance(old, BatchNormAct2d)  # dropout and activation
+        new = (GroupNormAct if holds_more else torch.nn.GroupNorm)(
+            num_channels=old.num_features, num_groups=groups, eps=old.eps
+        )
+        if holds_more:
+            new.drop, new.act = old.drop, old.act
+        model.set_submodule(name, new)
     model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
     return model.eval()

@@ -9,6 +9,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import torch
 from jaxtyping import Float
+from timm.layers import BatchNormAct2d, GroupNormAct
 from torch import Tensor, nn
 
 from fedefm.errors import ConfigError
@@ -130,13 +131,23 @@ def _encoder_options(encoder: str, size: int) -> list[dict[str, Any]]:
 def _replace_batch_norm(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
-            norm = nn.GroupNorm(_groups(child.num_features), child.num_features, eps=child.eps)
+            norm = _group_norm(child)
             if child.affine:  # a pretrained scale and shift stay
                 norm.weight.data.copy_(child.weight.data)
                 norm.bias.data.copy_(child.bias.data)
             setattr(module, name, norm)
         else:
             _replace_batch_norm(child)
+
+
+def _group_norm(norm: nn.modules.batchnorm._BatchNorm) -> nn.GroupNorm:
+    """A GroupNorm in its place. Some of timm's norms hold the activation and the dropout that follow: they stay."""
+    groups = _groups(norm.num_features)
+    if not isinstance(norm, BatchNormAct2d):
+        return nn.GroupNorm(groups, norm.num_features, eps=norm.eps)
+    act = GroupNormAct(norm.num_features, groups, eps=norm.eps)
+    act.drop, act.act = norm.drop, norm.act
+    return act
 
 
 def _groups(channels: int) -> int:
