@@ -277,6 +277,7 @@ def test_the_interface_that_training_relies_on() -> None:
         "quarantined",
         "synthetic",
         "unlabelled",
+        "left_out",
     ]
 
 

@@ -14,7 +14,13 @@ from fedefm.errors import DataError
 KEY = "proposed"
 """The field of `dataset.json`."""
 
-_SHA256, _DAY = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TEXTS = {
+    "by": _SHA256,
+    "mask": _SHA256,
+    "patient": re.compile(r".+"),
+    "added": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,6 @@ class Proposed:
         changed_pixels: how many pixels a person changed; 0 where the proposal was confirmed as it stood.
         dice: of the mask and the proposal, over the pixels of all classes together.
         added: the day on which it came into the silo, as 2026-01-31.
-
-    Raises:
-        DataError: a value is of another kind, or out of its range.
     """
 
     by: str
@@ -39,16 +42,6 @@ class Proposed:
     changed_pixels: int
     dice: float
     added: str
-
-    def __post_init__(self) -> None:
-        for name, pattern in (("by", _SHA256), ("mask", _SHA256), ("added", _DAY), ("patient", re.compile(r".+"))):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not pattern.fullmatch(value):
-                raise DataError(f"{KEY}: {name} is not what `fedefm data add` writes there")
-        if type(self.changed_pixels) is not int or self.changed_pixels < 0:
-            raise DataError(f"{KEY}: changed_pixels must be a whole number of pixels")
-        if type(self.dice) not in (int, float) or not 0 <= self.dice <= 1:
-            raise DataError(f"{KEY}: dice must lie between 0 and 1")
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values for JSON."""
@@ -59,7 +52,7 @@ def read_proposed(fields: Any) -> dict[str, Proposed]:
     """The field of `dataset.json`, by the stem of the image.
 
     Raises:
-        DataError: it is none.
+        DataError: it is none, or a value is of another kind or out of its range.
     """
     if not isinstance(fields, Mapping):
         raise DataError(f"{KEY} must map names of images to where their masks come from")
@@ -67,7 +60,23 @@ def read_proposed(fields: Any) -> dict[str, Proposed]:
     for stem, entry in fields.items():
         if not isinstance(entry, Mapping) or set(entry) != wanted:
             raise DataError(f"{KEY}: {stem!r} needs the fields {', '.join(sorted(wanted))}")
-    return {stem: Proposed(**entry) for stem, entry in fields.items()}
+        _check(entry)
+    return {stem: Proposed(**{**entry, "dice": float(entry["dice"])}) for stem, entry in fields.items()}
+
+
+def _check(entry: Mapping[str, Any]) -> None:
+    """Hold what a file says against what each field may be.
+
+    Raises:
+        DataError: a value is of another kind, or out of its range.
+    """
+    for name, pattern in _TEXTS.items():
+        if not isinstance(entry[name], str) or not pattern.fullmatch(entry[name]):
+            raise DataError(f"{KEY}: {name} is not what `fedefm data add` writes there")
+    if type(entry["changed_pixels"]) is not int or entry["changed_pixels"] < 0:
+        raise DataError(f"{KEY}: changed_pixels must be a whole number of pixels")
+    if type(entry["dice"]) not in (int, float) or not 0 <= entry["dice"] <= 1:
+        raise DataError(f"{KEY}: dice must lie between 0 and 1")
 
 
 def mask_sha256(labels: Integer[np.ndarray, "h w"]) -> str:
