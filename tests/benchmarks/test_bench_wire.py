@@ -6,6 +6,7 @@ import pytest
 from benchmarks.bench_wire import main
 
 
+@pytest.mark.slow
 def test_half_precision_moves_half_of_the_bytes(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--seeds", "1", "--rounds", "1", "--frames", "12", "--steps", "1", "--method", "at_home"])
     rows = [line.split("|") for line in capsys.readouterr().out.splitlines()[2:]]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fedefm.models.checkpoint import load_weights
 
+pytestmark = pytest.mark.slow
 EXAMPLE = Path(__file__).parents[2] / "examples" / "notebook.py"
 
 

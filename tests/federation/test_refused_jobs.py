@@ -237,6 +237,7 @@ def test_the_server_sends_no_job_with_code_in_it_to_any_hospital_though_a_lead_s
     assert not [name for name in consortium.hospitals if (consortium.kit(name) / job_id).exists()]
 
 
+@pytest.mark.slow
 def test_a_hospital_that_asks_is_named_to_the_lead_and_after_its_yes_the_same_folder_runs(consortium, tmp_path):
     """And what left each hospital in the job that then ran stands in its ledger."""
     place, asks = consortium, "hospital-a"

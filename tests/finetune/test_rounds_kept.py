@@ -43,7 +43,7 @@ def kill_after(rounds: int, command: list[str], out: Path) -> None:
     ("how", "rounds"),
     [
         pytest.param([], 6, marks=[pytest.mark.simulator, pytest.mark.slow], id="simulator"),
-        pytest.param(["--in-process"], 24, id="here"),
+        pytest.param(["--in-process"], 24, marks=pytest.mark.slow, id="here"),
     ],
 )
 def test_a_killed_job_goes_on_and_ends_with_the_same_weights(

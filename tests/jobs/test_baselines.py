@@ -36,6 +36,7 @@ def test_pooled_methods_say_that_they_need_one_process(name, tmp_path):
         simulate(job_settings(method=name), {"a": tmp_path}, tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.simulator
 def test_flare_runs_a_baseline_as_one_process_does(consortium, tmp_path):
     """SCAFFOLD, whose tasks carry more weights and whose reports carry a number more than any other method's."""
