@@ -199,11 +199,7 @@ def folder_sha256(folder: Path) -> str:
         inside = path.relative_to(folder)
         if not path.is_file() or any(part.startswith(".") for part in inside.parts):
             continue
-        try:
-            with path.open("rb") as file:
-                digest.update(f"{inside.as_posix()}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode())
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror or error}); check it") from error
+        digest.update(f"{inside.as_posix()}\0{file_sha256(path)}\0".encode())
     return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ from fedefm.exchange.schedule import Schedule
 from fedefm.foundation.compare import _run, compare, side_by_side
 from fedefm.foundation.settings import Settings
 from fedefm.models.checkpoint import load_weights
-from fedefm.report import validate_report
+from fedefm.report.schema import validate_report
 from fedefm.training.optimisation import Optimisation
 from support.small_networks import SMALLEST
 

@@ -14,7 +14,7 @@ from fedefm.foundation.run import FoundationRun, run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.maths import weights_sha256
 from fedefm.models.checkpoint import load_weights
-from fedefm.report import validate_report
+from fedefm.report.schema import validate_report
 from fedefm.training.optimisation import Optimisation
 from support.small_networks import SMALLEST
 

@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from fedefm.errors import DataError
-from fedefm.report import Overlay
-from fedefm.report.overlay import LONGEST_SIDE, MOST_OVERLAYS, PIXEL_BUDGET, evenly, pictures
+from fedefm.report.overlay import LONGEST_SIDE, MOST_OVERLAYS, PIXEL_BUDGET, Overlay, evenly, pictures
 from fedefm.report.palette import class_colours, rgb
 from support.fake_report import CLASSES, fake_overlay
 

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from fedefm.report import Overlay
+from fedefm.report.overlay import Overlay
 from fedefm.report.page import render
 from support.fake_report import SITES, drop_theta, fake_overlay, fake_report, shown_scores
 from support.page_reader import read

@@ -7,8 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fedefm.errors import ConfigError
-from fedefm.report import validate_report
-from fedefm.report.schema import SCHEMA, check_plain
+from fedefm.report.schema import SCHEMA, check_plain, validate_report
 from support.fake_report import fake_report
 
 REQUIRED = sorted(set(fake_report()) - {"baselines"})

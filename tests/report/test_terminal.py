@@ -3,7 +3,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fedefm.report import print_comparison, print_summary
+from fedefm.report.terminal import print_comparison, print_summary
 from support.fake_report import drop_theta, fake_report, shown_scores
 
 

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from fedefm.errors import ConfigError
-from fedefm.report import write_report
+from fedefm.report.write import write_report
 from support.fake_report import fake_overlay
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fedefm.report import Overlay
+from fedefm.report.overlay import Overlay
 
 SITES = ("animal", "human", "phantom")
 CLASSES = ("catheter", "guidewire", "vessel")

@@ -30,7 +30,8 @@ def _compare(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import Terminal
     from fedefm.foundation.compare import compare
     from fedefm.foundation.overlays import finish
-    from fedefm.report import print_comparison, write_report
+    from fedefm.report.terminal import print_comparison
+    from fedefm.report.write import write_report
     from fedefm.simulation.workspace import check_out
 
     plans, folders = resolve_methods(options, options.methods.split(","))

@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
 
 def _resume(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import Terminal
-    from fedefm.report import print_summary
+    from fedefm.report.terminal import print_summary
     from fedefm.report.write import HTML_NAME
     from fedefm.simulation.run import resume
 

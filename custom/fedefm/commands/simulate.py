@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 def _simulate(options: argparse.Namespace) -> int:
     from fedefm.commands.progress import Terminal
     from fedefm.flare.job_folder import FOUNDATION
-    from fedefm.report import print_summary
+    from fedefm.report.terminal import print_summary
     from fedefm.report.write import HTML_NAME
     from fedefm.simulation.run import simulate
 

@@ -14,7 +14,7 @@ from fedefm.errors import DataError
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights, build_model
 from fedefm.models.checkpoint import THETA_FILE, load_weights
-from fedefm.report import Overlay
+from fedefm.report.overlay import Overlay
 from fedefm.training.scores import predict
 
 

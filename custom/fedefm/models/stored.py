@@ -105,7 +105,7 @@ class Shelf:
         """The same weights, on the disk; those that are there, or small, are given back."""
         if isinstance(weights, StoredWeights):
             return weights
-        if not self._open or nbytes(weights.like if isinstance(weights, Computed) else weights) < self._small:
+        if not self._open or nbytes(_like(weights)) < self._small:
             return dict(weights)
         path = self._folder / f"{next(self._numbers)}.safetensors"
         try:
@@ -115,9 +115,9 @@ class Shelf:
         except (OSError, SafetensorError):
             _LOG.warning("the disk takes no more weights; those of this job are held in memory from now on")
             self._open = False
-            _remove(path)
+            remove(path)
             return dict(weights)
-        weakref.finalize(stored, _remove, path)
+        weakref.finalize(stored, remove, path)
         return stored
 
     def clear(self) -> None:
@@ -133,9 +133,8 @@ def write_weights(path: Path, weights: Weights) -> None:
     Raises:
         OSError: it cannot be written. KeyError: a dtype that no network has.
     """
-    like = weights.like if isinstance(weights, Computed) else weights
     places, at = {}, 0
-    for size, name, word, shape in sorted(_declared(like), key=lambda one: (-one[0], one[1])):
+    for size, name, word, shape in sorted(_declared(_like(weights)), key=lambda one: (-one[0], one[1])):
         end = at + size * math.prod(shape)
         places[name], at = {"dtype": word, "shape": shape, "data_offsets": [at, end]}, end
     header = json.dumps(places).encode()
@@ -146,12 +145,18 @@ def write_weights(path: Path, weights: Weights) -> None:
             file.write(octets(weights[name]))
 
 
+def _like(weights: Weights) -> Weights:
+    """Tensors of the same names, shapes and dtypes, of which none has to be computed."""
+    return weights.like if isinstance(weights, Computed) else weights
+
+
 def _declared(weights: Weights) -> Iterator[tuple[int, str, str, list[int]]]:
     """Bytes of an element, name, word of the dtype and shape of every tensor."""
     for name, tensor in weights.items():
         yield tensor.element_size(), name, _WORDS[tensor.dtype], list(tensor.shape)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file of weights, if it is there; one that cannot be removed costs room and nothing else."""
     with suppress(OSError):
         path.unlink(missing_ok=True)

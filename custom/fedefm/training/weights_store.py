@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.build import Weights
-from fedefm.models.stored import StoredWeights, write_weights
+from fedefm.models.stored import StoredWeights, remove, write_weights
 
 FOLDER = "seen_weights"
 """Of a job, at a hospital."""
@@ -50,7 +50,7 @@ class WeightsStore:
         self._folder, self._limit = folder, limit
         self._own: set[str] = set()
         for half in folder.glob(".*"):  # of a process that was killed
-            _remove(half)
+            remove(half)
 
     @property
     def is_open(self) -> bool:
@@ -86,7 +86,7 @@ class WeightsStore:
             self.give_up()
             return weights
         finally:
-            _remove(part)
+            remove(part)
 
     def get_all(self, hashes: Collection[str]) -> dict[str, Weights]:
         """Weights of these hashes, or of none where one is not kept: then all are asked for again sooner or later."""
@@ -107,7 +107,7 @@ class WeightsStore:
         except (OSError, SafetensorError, ValueError):
             weights = None
         if weights is None:
-            _remove(place)
+            remove(place)
             self._own.discard(sha256)
             return None
         self._own.add(sha256)
@@ -120,7 +120,7 @@ class WeightsStore:
     def keep(self, wanted: Collection[str]) -> None:
         """Drop what this job has put here and will not be asked for again."""
         for sha256 in self._own.difference(wanted):
-            _remove(self._place(sha256))
+            remove(self._place(sha256))
         self._own.intersection_update(wanted)
 
     def give_up(self) -> None:
@@ -147,10 +147,5 @@ class WeightsStore:
         for _, path, freed in sorted(files):
             if left >= size:
                 break
-            _remove(path)
+            remove(path)
             left += freed
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
