@@ -20,11 +20,11 @@ from fedefm.exchange.schedule import Schedule
 from fedefm.exchange.state import RoundState
 from fedefm.exchange.topology import complete
 from fedefm.foundation.hospital import Hospital
-from fedefm.foundation.run import HELD, MISSING, NEW, FoundationRun, run_in_process
+from fedefm.foundation.run import MISSING, NEW, FoundationRun, run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.maths import weights_sha256
 from fedefm.models.build import Weights, initial_weights
-from fedefm.models.stored import Shelf, StoredWeights
+from fedefm.models.stored import HELD, Shelf, StoredWeights
 from fedefm.training.ops import TensorOps
 from fedefm.training.optimisation import Optimisation
 from fedefm.training.wire import FLOAT32, WIRES

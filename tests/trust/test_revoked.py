@@ -142,6 +142,34 @@ def test_a_site_does_not_forget_that_it_had_a_list(how, lead, root, tmp_path):
         read_list(tmp_path, root)
 
 
+@pytest.mark.parametrize("how", ["gone", "put back"])
+def test_the_newest_list_mends_a_site_that_has_lost_it_and_an_older_one_does_not(how, lead, root, tmp_path):
+    first, one = listed(lead, "a1")
+    second, two = listed(lead, "b2", before=first)
+    take(tmp_path, one, root)
+    take(tmp_path, two, root)
+    path = tmp_path / "fedefm-revoked.json"
+    path.unlink() if how == "gone" else path.write_bytes(one)
+    with pytest.raises(TrustError, match="has number 1, this site has 2"):
+        take(tmp_path, one, root)
+    take(tmp_path, two, root)
+    assert read_list(tmp_path, root) == second
+
+
+def test_a_list_that_could_not_be_written_can_be_taken_again(lead, root, tmp_path, monkeypatch):
+    found, data = listed(lead, "a1")
+    with monkeypatch.context() as patch:
+        patch.setattr("fedefm.trust.revoked.write_whole", full_disk)
+        with pytest.raises(OSError):
+            take(tmp_path, data, root)
+    take(tmp_path, data, root)
+    assert read_list(tmp_path, root) == found
+
+
+def full_disk(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
 def test_a_certificate_is_good_until_it_stands_on_the_list(consortium, lead, root, tmp_path):
     hospital = consortium.issue("hospital-a")
     must_be_good(hospital.certificate, tmp_path, root)

@@ -103,10 +103,10 @@ def _add(options: argparse.Namespace) -> int:
 
 def _remove(options: argparse.Namespace) -> int:
     from fedefm.commands.trust import revoke_and_tell
-    from fedefm.federation.membership import CLIENT, Consortium, remove, type_of
+    from fedefm.federation.membership import CLIENT, Consortium, removable_type, remove
 
     consortium = Consortium(options.project, options.workspace)
-    is_hospital = type_of(options.project, options.name) == CLIENT
+    is_hospital = removable_type(options.project, options.name) == CLIENT  # before anything is revoked for good
     revoke_and_tell([options.name], options.kit, consortium.folder, Path("fedefm-revoked.json"))
     remove(options.project, options.name)
     print(f"{options.project}: {options.name} is taken out")

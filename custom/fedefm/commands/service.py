@@ -6,9 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedefm.commands.parser import add_command
+
+if TYPE_CHECKING:
+    from fedefm.kits.kit import Kit
 
 TEXT = "write the systemd units and the logrotate rule that run a kit on this machine, for root to install"
 EXAMPLES = """examples (as the account that runs the site, in its environment):
@@ -37,7 +40,7 @@ def _service(options: argparse.Namespace) -> int:
 
     kit = open_kit(options.kit)
     account = Account(kit.folder.owner(), kit.folder.group(), Path(sys.executable).parent)
-    made = units(kit, account, _writable(options.kit))
+    made = units(kit, account, _writable(kit))
     check_free(options.out)
     write_together(options.out, made, mode=0o644)
     if options.json:
@@ -50,12 +53,11 @@ def _service(options: argparse.Namespace) -> int:
     return 0
 
 
-def _writable(folder: Path) -> list[Path]:
+def _writable(kit: Kit) -> list[Path]:
     """What a site writes outside its kit: a hospital its prepared images, a server its storage."""
     from fedefm.flare.site_config import load_site_config
-    from fedefm.kits.kit import SERVER, open_kit, read_object
+    from fedefm.kits.kit import SERVER, read_object
 
-    kit = open_kit(folder)
     if kit.role == SERVER:
         plain = read_object(kit.local / "resources.json")
         storage = Path(plain["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"]).parent

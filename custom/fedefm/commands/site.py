@@ -207,11 +207,10 @@ def _revoked(options: argparse.Namespace) -> int:
         found = read_list(kit.folder, kit.root)
     else:
         found = take(kit.folder, options.list.read_bytes(), kit.root)
-    entries = [{"serial": one.serial, "name": one.name, "since": one.since} for one in found.revoked]
     if options.json:
-        print(json.dumps({"number": found.number, "made": found.made, "revoked": entries}, indent=2))
+        print(json.dumps({"number": found.number, "made": found.made, "revoked": found.entries}, indent=2))
         return 0
-    for one in entries:
+    for one in found.entries:
         print(f"{one['since']}  {one['serial']}  {one['name']}")
     print(f"deny list number {found.number} of {found.made}" if found.number else "this site has no deny list yet")
     return 0

@@ -115,11 +115,10 @@ def revoke_and_tell(
     more = [found for one in what for found in _certificates(one, consortium)]
     made, data = revoke(before, more, own.certificate, own.key)
     write_whole(out, data)
-    entries = [{"serial": one.serial, "name": one.name, "since": one.since} for one in made.revoked]
     if as_json:
-        print(json.dumps({"number": made.number, "file": str(out), "revoked": entries}, indent=2))
+        print(json.dumps({"number": made.number, "file": str(out), "revoked": made.entries}, indent=2))
         return
-    for one in entries:
+    for one in made.entries:
         print(f"{one['since']}  {one['serial']}  {one['name']}")
     print(f"{out}: deny list number {made.number}; each site: fedefm site revoked KIT {out}")
 

@@ -22,7 +22,7 @@ from fedefm.corrections.viewers import ITK_SNAP, SLICER, itk_snap_labels, slicer
 from fedefm.data.nifti_file import nifti_bytes, smallest
 from fedefm.data.nifti_header import Geometry
 from fedefm.data.proposed import mask_sha256
-from fedefm.data.readers import stem_of
+from fedefm.data.readers import numbered, stem_of
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import check_free, new_folder
 from fedefm.inference.proposals import PROPOSALS, Proposals, read_proposals
@@ -58,10 +58,11 @@ def correct(
         ConfigError: frames or the place make no sense, or results are of several models.
     """
     check_free(out)
-    found = _named(find_results(results), source)
+    places = find_results(results)
+    if source is not None and len(places) > 1:
+        raise ConfigError(f"--source: for one run at a time; there are {len(places)}")
+    found = _named(places, source)
     check_runs(said, list(found), _OPTION)
-    if source is not None and len(found) > 1:
-        raise ConfigError(f"--source: for one run at a time; there are {len(found)}")
     model, classes = _one_model(list(found.values()))
     wanted = {name: numbers for name, (_, one) in found.items() if (numbers := _chosen(name, one, said))}
     if not wanted:
@@ -97,21 +98,15 @@ def find_results(places: Sequence[Path]) -> list[Path]:
 
 def _named(results: Sequence[Path], source: Path | None) -> dict[str, Result]:
     """Results by the names of their sources; a name that came before gets a number."""
-    found: dict[str, Result] = {}
-    taken: set[str] = set()
+    stems, found = [], []
     for result in results:
         proposals = read_proposals(result)
         files = proposals.source.files
         path = proposals.source.open(files[0], source).path
         whole = stem_of(path) if len(files) == 1 else path.absolute().parent.name
-        stem = re.sub(r"[^\w.\-]+", "-", whole).strip("-._ ")[:180] or "run"
-        name, number = stem, 1
-        while name.casefold() in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        found[name] = (result, proposals)
-    return found
+        stems.append(re.sub(r"[^\w.\-]+", "-", whole).strip("-._ ")[:180] or "run")
+        found.append((result, proposals))
+    return dict(zip(numbered(stems), found, strict=True))
 
 
 def _one_model(results: Sequence[Result]) -> tuple[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 
 from fedefm.corrections.choose import Frames
@@ -91,7 +92,7 @@ def add(
     frames = _frames(seen, silo, manifest, private or private_folder(silo), said)
     stated = _splits(manifest, frames, said)
     if manifest.splits is not None and (silo / IMAGES).is_dir():
-        check_apart(frames, silo, {**stated}, manifest, threads, progress)
+        check_apart(frames, silo, stated, manifest, threads, progress)
     return write_frames(silo, manifest, corrections, frames, table, stated, (threads, progress))
 
 
@@ -115,8 +116,9 @@ def _frames(
     secret, found = read_secret(private), list[tuple[LookedAt, NewFrame]]()
     owners: dict[Path, Owner] = {}
     known = {stem.rpartition("__")[2]: entry.patient for stem, entry in manifest.proposed.items()}
-    groups = {one.run.name: [other for other in seen if other.run is one.run] for one in seen}
-    for group in groups.values():
+    stems: set[str] = set()
+    for _, of_this_run in groupby(seen, lambda one: one.run.name):
+        group = list(of_this_run)
         run, numbers = group[0].run, [one.frame.frame for one in group]
         pixels = source_frames(run.source, numbers, said.source)
         for one, (frame, reader) in zip(group, pixels, strict=True):
@@ -129,13 +131,14 @@ def _frames(
             name = f"{secret.name('file', file.sha256, _FILE)}-f{number + 1:04d}"
             owner = _as_before(owners[path], known.get(name), said.patient)
             stem = f"{_safe(owner.patient)}__{name}"
-            if any(stem == other.stem for _, other in found):
+            if stem in stems:
                 raise DataError(f"{run.name}: frame {one.frame.frame} is in another run of the folder too; keep one")
             if not said.accept_text and (owner.says_text or find_text(frame)):
                 raise DataError(
                     f"{run.name}: frame {one.frame.frame} may show text, or its header says so; look at it, and where "
                     "no name is in it add it with --accept-text"
                 )
+            stems.add(stem)
             found.append((one, NewFrame(stem, owner.patient, frame, reader.spacing_mm)))
     return found
 

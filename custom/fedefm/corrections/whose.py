@@ -18,7 +18,7 @@ from fedefm.data.formats.reader import Reader, Spacing
 from fedefm.data.grouped import known_facts
 from fedefm.data.grouping.groups import is_stated
 from fedefm.data.grouping.looks import ALIKE, cosine, looks_of
-from fedefm.data.manifest import Manifest
+from fedefm.data.manifest import FILE_NAME, Manifest
 from fedefm.data.readers import stem_of
 from fedefm.errors import DataError
 
@@ -100,6 +100,8 @@ def check_apart(
     """
     own = {frame.stem for _, frame in frames}
     facts = known_facts(silo, threads=threads, progress=progress)
+    if missing := sorted({manifest.patient_of(stem) for stem in facts} - set(split_of)):
+        raise DataError(f"{FILE_NAME}: patient {missing[0]!r} is in no split; add it to train, val or test")
     known = [
         (stem, look) for stem, one in facts.items() if stem not in own and one.looks is not None for look in one.looks
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,8 @@ def write_frames(
     counts, files, entries = Counter[str](), dict[str, bytes](), dict[str, Proposed]()
     pixels = 0
     for one, frame in frames:
-        image, mask = _files(frame, table[one.labels])
+        geometry = Geometry.flat(frame.spacing_mm)
+        mask = nifti_bytes(table[one.labels][None], geometry)
         entry = Proposed(
             corrections.model, one.frame.proposed, frame.patient, one.changed_pixels, one.dice, date.today().isoformat()
         )
@@ -85,6 +86,7 @@ def write_frames(
             counts["same"] += 1
             continue
         counts["replaced" if frame.stem in manifest.proposed else "new"] += 1
+        image = nifti_bytes(smallest(frame.pixels[None]), geometry)
         pixels += one.changed_pixels
         entries[frame.stem] = entry
         files |= {f"{MASKS}/{frame.stem}{ENDING}": mask, f"{IMAGES}/{frame.stem}{ENDING}": image}
@@ -107,15 +109,10 @@ def write_frames(
     )
 
 
-def _files(frame: NewFrame, values: NDArray[np.unsignedinteger]) -> tuple[bytes, bytes]:
-    geometry = Geometry.flat(frame.spacing_mm)
-    return nifti_bytes(smallest(frame.pixels[None]), geometry), nifti_bytes(values[None], geometry)
-
-
 def _is_there(silo: Path, manifest: Manifest, stem: str, entry: Proposed, mask: bytes) -> bool:
     """Whether the silo has this very mask of this very proposal; the day does not count."""
     before, place = manifest.proposed.get(stem), silo / MASKS / f"{stem}{ENDING}"
-    if before is None or {**before.to_json(), "added": entry.added} != entry.to_json():
+    if before is None or replace(before, added=entry.added) != entry:
         return False
     return place.is_file() and place.read_bytes() == mask and (silo / IMAGES / place.name).is_file()
 

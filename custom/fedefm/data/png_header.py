@@ -95,8 +95,13 @@ def stored_values(path: Path, header: PngHeader, *, numbers: bool) -> bytes | No
         if kind == b"IHDR":
             data = data[:8] + bytes([bits, colour]) + data[10:]
         if kind in kept:
-            body += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            body += chunk(kind, data)
     return body
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A chunk of a PNG file: its length, its kind, what it holds, and the check of the last two."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
 
 
 def read_exif(path: Path) -> bytes:

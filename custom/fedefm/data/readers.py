@@ -6,7 +6,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +149,19 @@ def stem_of(path: Path) -> str:
     Accents are composed: one system writes them as a letter and a mark, another as one letter, and they look alike.
     """
     return unicodedata.normalize("NFC", path.name[: len(path.name) - len(ending_in(path))])
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """Names that differ in more than the case of letters: one that came before gets a number, `run` and `run-2`."""
+    taken, found = set[str](), list[str]()
+    for stem in names:
+        name, number = stem, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        found.append(name)
+    return found
 
 
 def ending_in(path: Path) -> str:

@@ -39,12 +39,14 @@ def python_in(version: str, wanted: SpecifierSet) -> Finding:
 
 def packages() -> Iterator[Finding]:
     """Every package that fedefm needs, and those that these need, installed in a version that they were made for."""
+    from packaging.utils import canonicalize_name
+
     needs = list(needed("fedefm"))
     faults = list(package_faults(needs))
     yield from faults
     if not faults:
         main = ", ".join(f"{name} {metadata.version(name)}" for name in ("fedefm", "nvflare", "torch"))
-        yield passed("packages", f"{main}; {len({one.name for _, one in needs})} needed, all there")
+        yield passed("packages", f"{main}; {len({canonicalize_name(one.name) for _, one in needs})} needed, all there")
 
 
 def needed(program: str) -> Iterator[tuple[str, Requirement]]:
@@ -54,6 +56,7 @@ def needed(program: str) -> Iterator[tuple[str, Requirement]]:
         PackageNotFoundError: the package itself is not installed; one below it that is not ends its own branch.
     """
     from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
 
     lines = metadata.requires(program) or []
     open_: list[tuple[str, str, list[str]]] = [(program, "", lines)]
@@ -64,15 +67,18 @@ def needed(program: str) -> Iterator[tuple[str, Requirement]]:
             if need.marker is not None and not need.marker.evaluate({"extra": extra}):
                 continue
             yield name, need
+            own = canonicalize_name(need.name)
             for one in ("", *sorted(need.extras)):
-                if (need.name.lower(), one) not in seen:
-                    seen.add((need.name.lower(), one))
+                if (own, one) not in seen:
+                    seen.add((own, one))
                     with suppress(metadata.PackageNotFoundError):
                         open_.append((need.name, one, metadata.requires(need.name) or []))
 
 
 def package_faults(needs: Iterable[tuple[str, Requirement]]) -> Iterator[Finding]:
     """A FAIL for each package that is missing or of another version, once."""
+    from packaging.utils import canonicalize_name
+
     told = set()
     for who, need in needs:
         try:
@@ -81,8 +87,8 @@ def package_faults(needs: Iterable[tuple[str, Requirement]]) -> Iterator[Finding
             fault = "" if fits else f"{need.name} {version} is not {need.specifier}, which {who} needs"
         except metadata.PackageNotFoundError:
             fault = f"{need.name} is not installed, which {who} needs"
-        if fault and need.name not in told:
-            told.add(need.name)
+        if fault and canonicalize_name(need.name) not in told:
+            told.add(canonicalize_name(need.name))
             yield failed("packages", fault, f"run pip install -c constraints.txt '{need.name}'; {WITHOUT_REGISTRY}")
 
 

@@ -137,8 +137,7 @@ def job_guard(plain: Mapping[str, Any]) -> Iterator[Finding]:
 
 def order_guard(plain: Mapping[str, Any], role: str) -> Iterator[Finding]:
     """The component that refuses orders of whoever may give none; the server's carries no order on to a hospital."""
-    components = [one for one in plain.get("components") or () if isinstance(one, dict)]
-    if ORDERS not in [one.get("path") for one in components]:
+    if ORDERS not in _paths(plain):
         finding = warned if role == HOSPITAL else failed
         yield finding("order guard", f"resources.json does not name {ORDERS}: a hospital may end others' jobs", FETCH)
         return

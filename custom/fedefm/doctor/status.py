@@ -9,27 +9,27 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 
+from fedefm.doctor.proxy import proxy_for
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.kits.kit import CONSOLE, LOG, PERSON, REGISTERED, SERVER, STARTUP, Kit, read_object
 from fedefm.trust.certificates import WARN_BEFORE, load_certificate, utc_now
 from fedefm.trust.job_ledger import JobLedger
 from fedefm.trust.ledger import OUTBOX, Ledger, Line
+from fedefm.trust.revoked import EVENT as DENY_LIST
 
 OK, WARNING, CRITICAL = 0, 1, 2
 """Exit codes, as Nagios, Icinga and their like read them."""
 NUMBERS = ("daemon_pid.fl", "pid.fl")
 _TAIL = 4_000_000
-_PROXIES = ("https_proxy", "http_proxy", "grpc_proxy")
 _WHEN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
@@ -72,9 +72,8 @@ def status_of(kit: Kit, now: datetime | None = None) -> Status:
     """
     if kit.role == PERSON:
         raise ConfigError(f"{kit.folder}: no site's kit, nothing runs from it; name a hospital's or the server's")
-    process = running_from(kit.folder)
+    process, connected = _reached(kit)
     since = datetime.fromtimestamp(process.create_time()) if process else None
-    connected = process is not None and (_listens(kit) if kit.role == SERVER else _is_connected(kit, process))
     registered = _last_registered(kit.folder)
     critical: list[str] = []
     warning: list[str] = []
@@ -91,7 +90,7 @@ def status_of(kit: Kit, now: datetime | None = None) -> Status:
     job: Line | None = None
     sent: int | None = None
     try:
-        job = next(iter(reversed(JobLedger(kit.folder).read())), None)
+        job = next((line for line in reversed(JobLedger(kit.folder).read()) if line["event"] != DENY_LIST), None)
         sent = len(Ledger(kit.folder, OUTBOX).read())
     except FedefmError as error:
         critical.append(str(error))
@@ -110,14 +109,23 @@ def status_of(kit: Kit, now: datetime | None = None) -> Status:
     )
 
 
+def _reached(kit: Kit) -> tuple[psutil.Process | None, bool]:
+    """The site's process, and whether it serves: a server listens, a hospital is connected."""
+    process = running_from(kit.folder)
+    if process is None:
+        return None, False
+    return process, _listens(kit) if kit.role == SERVER else _is_connected(kit, process)
+
+
 def running_from(folder: Path) -> psutil.Process | None:
     """FLARE's process that serves this kit; not those of its jobs."""
+    whole = folder.resolve()
     for process in _processes():
         words = _words(process)
         if not any(word.endswith((".client_train", ".server_train")) for word in words) or "-m" not in words:
             continue
         places = [words[i + 1] for i, word in enumerate(words[:-1]) if word == "-m"]
-        if any(Path(place) == folder.resolve() for place in places):
+        if any(Path(place).resolve() == whole for place in places):
             return process
     return None
 
@@ -160,15 +168,16 @@ def wait(kit: Kit, seconds: float, say: Callable[[str], None]) -> Status:
     """
     deadline, told = time.monotonic() + seconds, False
     while True:
-        found = status_of(kit)
-        if found.connected or time.monotonic() > deadline:
+        process, connected = _reached(kit)
+        if connected or time.monotonic() > deadline:
             break
-        if keeper_of(kit.folder) is None and found.process is None:
+        if keeper_of(kit.folder) is None and process is None:
             raise FedefmError(f"{kit.name} did not start: {_last_words(kit.folder)}; see {kit.folder / CONSOLE}")
         if not told:
             say(f"starting {kit.name} ...")
             told = True
         time.sleep(0.5)
+    found = status_of(kit)
     if kit.role == SERVER and not found.connected:
         raise FedefmError(f"{kit.name} listens nowhere after {seconds:g} s: {_last_words(kit.folder)}; see {CONSOLE}")
     return found
@@ -227,18 +236,14 @@ def _listens(kit: Kit) -> bool:
 
 def _is_connected(kit: Kit, process: psutil.Process) -> bool:
     """A connection stands from this process to the server's port, or to a proxy; FLARE's own end on the loopback."""
-    with suppress(psutil.Error, ValueError):
-        ports = {port for _, port in kit.endpoints} | _proxy_ports(process.environ())
+    with suppress(psutil.Error, ConfigError):
+        environment = process.environ()
+        proxies = [proxy_for(host, environment) for host, _ in kit.endpoints]
+        ports = {port for _, port in kit.endpoints} | {proxy.port for proxy in proxies if proxy}
         lines = [one for one in process.net_connections("tcp") if one.status == psutil.CONN_ESTABLISHED and one.raddr]
         if any(one.raddr.port in ports for one in lines):
             return _last_registered(kit.folder, process.create_time()) is not None
     return False
-
-
-def _proxy_ports(environment: Mapping[str, str]) -> set[int]:
-    """Ports of the proxies that gRPC passes."""
-    urls = (value for name, value in environment.items() if name.casefold() in _PROXIES)
-    return {port for url in urls if (port := urlsplit(url).port)}
 
 
 def _last_registered(folder: Path, after: float = 0.0) -> str | None:

@@ -276,8 +276,7 @@ class Board:
         now, site = self._clock(), self._of(task.site)
         seconds, amount = now - site.begun, float(task.steps) or 1.0
         usual = self._usual(task)
-        late = usual is not None and seconds > SLOW_FACTOR * usual and seconds - usual > SLOW_SECONDS
-        site.behind = seconds / usual if late and usual else 0.0
+        site.behind = seconds / usual if usual and _is_slow(seconds, usual) else 0.0
         if task.steps:
             site.rate = task.steps / seconds if seconds > 0 else None
         self._paces[task.stage][task.site] = seconds / amount
@@ -361,7 +360,7 @@ class Board:
 
     def _working(self, site: _Site, work: AtWork) -> tuple[Condition, str]:
         usual = self._usual(work.tasks[0])
-        if usual is not None and work.silent > SLOW_FACTOR * usual and work.silent - usual > SLOW_SECONDS:
+        if usual is not None and _is_slow(work.silent, usual):
             return Condition.SLOW, f"at this for {work.silent:.0f} s, which takes the others {usual:.1f} s"
         if site.behind:
             return Condition.SLOW, _behind(site.behind)
@@ -369,6 +368,11 @@ class Board:
 
     def _of(self, site: str) -> _Site:
         return self._sites.setdefault(site, _Site()) if len(self._sites) < MAX_SITES else self._sites.get(site, _Site())
+
+
+def _is_slow(seconds: float, usual: float) -> bool:
+    """Whether work that takes the others `usual` seconds takes too long."""
+    return seconds > SLOW_FACTOR * usual and seconds - usual > SLOW_SECONDS
 
 
 def _rate(times: list[tuple[float, int]]) -> float | None:

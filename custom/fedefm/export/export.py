@@ -24,21 +24,19 @@ class Format(NamedTuple):
     """A way to give weights away.
 
     Attributes:
-        what: it is, in words.
         write: fills a folder.
         require: refuses a machine that lacks a package for it.
     """
 
-    what: str
     write: Callable[[Parcel, Path], Written]
     require: Callable[[], Any] = lambda: None
 
 
 FORMATS: Mapping[str, Format] = {
-    "onnx": Format("the network for any runtime that reads ONNX", write_onnx_folder, require_onnx),
-    "torchscript": Format("grey image to labels in one file for torch alone", write_torchscript_folder),
-    "monai": Format("a MONAI bundle without Python files", write_monai_bundle),
-    "hf": Format("a model repository for Hugging Face", write_repository),
+    "onnx": Format(write_onnx_folder, require_onnx),
+    "torchscript": Format(write_torchscript_folder),
+    "monai": Format(write_monai_bundle),
+    "hf": Format(write_repository),
 }
 
 

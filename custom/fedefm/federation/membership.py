@@ -91,14 +91,25 @@ def remove(project: Path, name: str) -> None:
     Raises:
         ConfigError: there is none of that name, or it is the server.
     """
+    removable_type(project, name)
     plain = _read(project)
     index = _index(project, plain, name)
-    if plain["participants"][index]["type"] not in (CLIENT, ADMIN):
-        raise ConfigError(f"{project}: {name} is the server; without it there is no consortium")
     lines, (first, last) = _lines(project), _span(project, index)
     del lines[first : last + 1]
     del plain["participants"][index]
     _write(project, lines, plain)
+
+
+def removable_type(project: Path, name: str) -> str:
+    """`client` or `admin`.
+
+    Raises:
+        ConfigError: there is none of that name, or it is the server.
+    """
+    kind = type_of(project, name)
+    if kind not in (CLIENT, ADMIN):
+        raise ConfigError(f"{project}: {name} is the server; without it there is no consortium")
+    return kind
 
 
 def type_of(project: Path, name: str) -> str:

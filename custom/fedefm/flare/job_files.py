@@ -11,6 +11,7 @@ from nvflare.apis.fl_context import FLContext
 from fedefm.errors import ConfigError
 from fedefm.exchange.record import RECORD_FILE
 from fedefm.files import write_json
+from fedefm.models.stored import HELD
 from fedefm.training.weights_store import FOLDER
 
 OUTPUT = "foundation"
@@ -51,7 +52,7 @@ def seen_weights_folder(fl_ctx: FLContext) -> Path:
 
 def held_weights_folder(fl_ctx: FLContext) -> Path:
     """Where the server puts the weights that it holds, until the job is over."""
-    return Path(fl_ctx.get_workspace().get_run_dir(fl_ctx.get_job_id())) / "held_weights"
+    return run_folder(fl_ctx) / HELD
 
 
 def site_folder(fl_ctx: FLContext) -> Path:

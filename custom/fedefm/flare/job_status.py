@@ -65,7 +65,7 @@ class StatusKeeper:
         self._thread.join()
         if not self._board.end:
             self.ended(BROKEN_OFF if error is None else str(error) if isinstance(error, FedefmError) else INTERNAL)
-        self._write()
+        self._write(self.status())
 
     def tell(self, event: Event) -> None:
         """Take an event of the job."""
@@ -105,12 +105,13 @@ class StatusKeeper:
     def _keep(self) -> None:
         while not self._over.wait(WRITE_SECONDS):
             self._presence.refresh()
-            self._write()
-            publish(self.status())
+            status = self.status()
+            self._write(status)
+            publish(status)
 
-    def _write(self) -> None:
+    def _write(self, status: JobStatus) -> None:
         try:
-            write_json(self._path, self.status().to_dict())
+            write_json(self._path, status.to_dict())
         except ConfigError:  # a full disk: the job says so where it writes what matters
             return
 

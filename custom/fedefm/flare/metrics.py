@@ -13,10 +13,14 @@ from nvflare.apis.utils.analytix_utils import create_analytic_dxo, send_analytic
 from fedefm.exchange.messages import TRAVELS, Task
 
 
+def place_of(task: Task) -> str:
+    """Where a task's figures stand: its stage, and of one that travels its visitor."""
+    return f"{task.stage.value}/{task.visitor}" if task.stage in TRAVELS else task.stage.value
+
+
 def scalars(task: Task, report: Mapping[str, Any]) -> dict[str, float]:
     """Tags and values: loss and pooled Dice by stage (and visitor), EMD similarity by host, agreement by class."""
-    place = f"{task.stage.value}/{task.visitor}" if task.stage in TRAVELS else task.stage.value
-    figures = {f"{key}/{place}": report.get(key) for key in ("loss", "val_dice")}
+    figures = {f"{key}/{place_of(task)}": report.get(key) for key in ("loss", "val_dice")}
     figures |= {f"emd_similarity/{host}": value for host, value in report.get("emd_similarity", {}).items()}
     figures |= {f"agreement/{model}/{name}": value for name, model, value in _agreement(task, report)}
     return {tag: float(value) for tag, value in figures.items() if value is not None}

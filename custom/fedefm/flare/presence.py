@@ -21,7 +21,6 @@ from nvflare.apis.fl_constant import RunProcessKey
 from nvflare.apis.fl_context import FLContext
 
 from fedefm.exchange.messages import Loss
-from fedefm.flare.server_config import consortium_root
 
 LEFT = "fedefm_left"
 ASK_SECONDS = 2.0
@@ -105,6 +104,8 @@ class Presence:
 
 def presence_of(fl_ctx: FLContext) -> Presence:
     """Presence as FLARE's server tells it; in the simulator there is no main process, and nobody's is known."""
+    from fedefm.flare.server_config import consortium_root  # torch, which the server's main process does without
+
     engine, job = fl_ctx.get_engine(), fl_ctx.get_job_id()
     if consortium_root(fl_ctx) is None:
         return Presence(lambda: None)

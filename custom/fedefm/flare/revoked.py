@@ -112,7 +112,8 @@ def revoked_among(names: set[str], kit: Path) -> set[str]:
     serials = read_list(kit, kit / "startup" / ROOT).serials
     if not serials:
         return set()
-    return {name for name in names if _peers(kit).get(name) in serials}
+    peers = _peers(kit)
+    return {name for name in names if peers.get(name) in serials}
 
 
 def _remember(kit: Path, name: str, serial: str) -> None:

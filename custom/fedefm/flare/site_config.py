@@ -62,7 +62,9 @@ class SiteConfig:
         task = assignment.task
         if task.steps > self.max_steps:
             raise ProtocolError(f"task {task.id}: {task.steps} steps, this site's max_steps is {self.max_steps}")
-        size = sum(t.numel() * t.element_size() for weights in assignment.models.values() for t in weights.values())
+        from fedefm.maths.size import nbytes  # torch, which the commands of a site do without
+
+        size = sum(map(nbytes, assignment.models.values()))
         if size > self.max_megabytes * 1_000_000:
             raise ProtocolError(
                 f"task {task.id}: {size / 1e6:.0f} MB, this site's max_megabytes is {self.max_megabytes}"

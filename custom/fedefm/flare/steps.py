@@ -18,7 +18,8 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.utils.analytix_utils import create_analytic_dxo, send_analytic_dxo
 
-from fedefm.exchange.messages import TRAVELS, Task
+from fedefm.exchange.messages import Task
+from fedefm.flare.metrics import place_of
 
 FED_EVENT = f"fed.{ANALYTIC_EVENT_TYPE}"
 TELL_SECONDS = 2.0
@@ -43,7 +44,7 @@ class StepsTold(NamedTuple):
 
 def steps_tag(task: Task) -> str:
     """Names a task's steps among the figures of its hospital and round."""
-    return f"steps/{task.stage.value}/{task.visitor}" if task.stage in TRAVELS else f"steps/{task.stage.value}"
+    return f"steps/{place_of(task)}"
 
 
 class StepTeller:

@@ -31,11 +31,10 @@ from fedefm.foundation.kept import RunKept
 from fedefm.foundation.settings import Settings
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import Checkpoint
-from fedefm.models.stored import Shelf
+from fedefm.models.stored import HELD, Shelf
 from fedefm.training.wire import TensorWire
 
 MISSING = "is not there, as it was when this job began"
-HELD = "held_weights"  # beside the rounds that are kept; nothing in it outlives the process
 NEW = "was not there when this job began; it takes part in the next one"
 
 

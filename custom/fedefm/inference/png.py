@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from fedefm.data.png_header import SIGNATURE, chunk
+
 _GREY, _RGB = 0, 2
 _NONE, _LEFT = 0, 1
 _LEVEL = 1  # of zlib: higher ones take several times as long for a tenth of the size
@@ -33,7 +34,7 @@ def png_bytes(pixels: UInt8[np.ndarray, "h w *channels"]) -> bytes:
     kind = _GREY if pixels.ndim == 2 else _RGB
     header = struct.pack(">2I5B", columns, rows, 8, kind, 0, 0, 0)
     body = zlib.compress(_filtered(pixels).data, _LEVEL)
-    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
 def _filtered(pixels: UInt8[np.ndarray, "h w *channels"]) -> UInt8[np.ndarray, "h bytes"]:
@@ -47,7 +48,3 @@ def _filtered(pixels: UInt8[np.ndarray, "h w *channels"]) -> UInt8[np.ndarray, "
         lines[:, 0], lines[:, 1 : 1 + step] = _LEFT, plain[:, :step]
         np.subtract(plain[:, step:], plain[:, :-step], out=lines[:, 1 + step :])
     return lines
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))

@@ -91,7 +91,7 @@ def _counted(known: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[n
     """The values of a frame in order, and how many pixels have each; whole numbers need no sorting."""
     with np.errstate(invalid="ignore"):  # what is too large for an integer fails the comparison
         whole = known.astype(np.int64)
-    if known.size and (whole == known).all() and np.ptp(whole) < _MOST_WHOLE:
+    if known.size and (whole == known).all() and np.ptp(known) < _MOST_WHOLE:
         least = whole.min()
         counts = np.bincount(whole - least)
         found = np.flatnonzero(counts)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedefm.data.readers import stem_of
+from fedefm.data.readers import numbered, stem_of
 from fedefm.files import check_free
 from fedefm.inference.predict import load_network
 from fedefm.inference.segment import Wanted, segment
@@ -61,14 +61,5 @@ def places(sources: Sequence[Path], out: Path) -> list[Path]:
     """
     if len(sources) == 1:
         return [out]
-    taken: set[str] = set()
-    found = []
-    for source in sources:
-        stem = source.resolve().name if source.is_dir() else stem_of(source)
-        name, number = stem, 1
-        while name.casefold() in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        found.append(out / name)
-    return found
+    stems = [source.resolve().name if source.is_dir() else stem_of(source) for source in sources]
+    return [out / name for name in numbered(stems)]

@@ -18,7 +18,7 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from fedefm.errors import ConfigError, FedefmError
-from fedefm.files import new_folder, refused_write, system_error, write_whole
+from fedefm.files import file_sha256, new_folder, refused_write, system_error, write_whole
 
 LIST = "requirements.txt"  # in the wheel house: each package with its version and SHA-256
 CONSTRAINTS = "constraints.txt"
@@ -82,8 +82,7 @@ def listed(wheels: list[Path]) -> str:
         name, version = _wheel(wheel)
         if name in lines:
             raise ConfigError(f"{wheel.name}: a second wheel of {name}; keep one of them")
-        with wheel.open("rb") as file:
-            lines[name] = f"{name}=={version} --hash=sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}\n"
+        lines[name] = f"{name}=={version} --hash=sha256:{file_sha256(wheel)}\n"
     return f"# For {kind()}; the install command stands in docs/hospital-it.md.\n" + "".join(
         lines[name] for name in sorted(lines)
     )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
+from fedefm.maths.size import nbytes
+
 
 class Computed(Mapping[str, Tensor]):
     """Named tensors, each computed anew whenever it is asked for; equal to itself alone, and never changed.
@@ -21,6 +23,11 @@ class Computed(Mapping[str, Tensor]):
     def __init__(self, like: Mapping[str, Tensor], compute: Callable[[str], Tensor]):
         self.like: Mapping[str, Tensor] = like.like if isinstance(like, Computed) else like
         self._compute = compute
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors; none is computed."""
+        return nbytes(self.like)
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.like:

@@ -25,6 +25,8 @@ from fedefm.maths.size import nbytes
 from fedefm.models.build import Weights
 from fedefm.models.checkpoint import DTYPES
 
+HELD = "held_weights"
+"""Name of a folder of these, beside what a job keeps; nothing in it outlives the process."""
 SMALL = 16_000_000  # bytes; weights below are as well off in memory: opening files would take longer than it saves
 
 _LENGTH = 8  # bytes that tell how long the header is
@@ -105,7 +107,7 @@ class Shelf:
         """The same weights, on the disk; those that are there, or small, are given back."""
         if isinstance(weights, StoredWeights):
             return weights
-        if not self._open or nbytes(_like(weights)) < self._small:
+        if not self._open or nbytes(weights) < self._small:
             return dict(weights)
         path = self._folder / f"{next(self._numbers)}.safetensors"
         try:
@@ -133,8 +135,9 @@ def write_weights(path: Path, weights: Weights) -> None:
     Raises:
         OSError: it cannot be written. KeyError: a dtype that no network has.
     """
+    like = weights.like if isinstance(weights, Computed) else weights
     places, at = {}, 0
-    for size, name, word, shape in sorted(_declared(_like(weights)), key=lambda one: (-one[0], one[1])):
+    for size, name, word, shape in sorted(_declared(like), key=lambda one: (-one[0], one[1])):
         end = at + size * math.prod(shape)
         places[name], at = {"dtype": word, "shape": shape, "data_offsets": [at, end]}, end
     header = json.dumps(places).encode()
@@ -143,11 +146,6 @@ def write_weights(path: Path, weights: Weights) -> None:
         file.write(len(header).to_bytes(_LENGTH, "little") + header)
         for name in places:
             file.write(octets(weights[name]))
-
-
-def _like(weights: Weights) -> Weights:
-    """Tensors of the same names, shapes and dtypes, of which none has to be computed."""
-    return weights.like if isinstance(weights, Computed) else weights
 
 
 def _declared(weights: Weights) -> Iterator[tuple[int, str, str, list[int]]]:

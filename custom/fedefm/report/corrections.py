@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from fedefm.report.page import environment
 from fedefm.report.palette import class_colours
+from fedefm.report.templates import environment
 
 
 def corrections_page(classes: Sequence[str], runs: Sequence[tuple[str, Sequence[int]]], model: str) -> str:

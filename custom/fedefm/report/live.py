@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedefm.exchange.status import Condition, HospitalStatus, JobStatus
-from fedefm.report.page import environment
+from fedefm.report.templates import environment
 from fedefm.report.text import data_size, duration
 
 LOOKS: Mapping[Condition, tuple[str, str]] = {
@@ -122,7 +122,7 @@ def clock(time: float) -> str:
     return datetime.fromtimestamp(time).strftime("%H:%M:%S")
 
 
-def told(job: str, flare: str, status: JobStatus | None) -> str:
+def told(flare: str, status: JobStatus | None) -> str:
     """The job in one line, whether it runs or not."""
     if status is not None:
         return headline(status) + (f" ({status.note})" if status.note else "")
@@ -131,7 +131,7 @@ def told(job: str, flare: str, status: JobStatus | None) -> str:
 
 def table(job: str, flare: str, status: JobStatus | None) -> RenderableType:
     """A running job for the terminal: a line for each hospital, then one for each that has a reason or an end."""
-    head = Text.assemble((f"job {job}", "bold"), f"  {told(job, flare, status)}")
+    head = Text.assemble((f"job {job}", "bold"), f"  {told(flare, status)}")
     if status is None:
         return head
     made, notes = Table(box=None, pad_edge=False, header_style="dim"), list[Text]()
@@ -163,7 +163,7 @@ def render_live(job: str, flare: str, status: JobStatus | None, trouble: str = "
         .get_template("live.html")
         .render(
             job=job,
-            told=told(job, flare, status),
+            told=told(flare, status),
             rows=rows,
             written="" if status is None else clock(status.written),
             began="" if status is None else clock(status.began),

@@ -46,11 +46,14 @@ def read_origin(weights: Path, sha256: str) -> Origin | None:
     Raises:
         ConfigError: it is damaged.
     """
-    for folder in (weights.parent, weights.parent.parent):
-        path = folder / "report.json"
-        if path.is_file():
-            return _origin(path, sha256)
-    return None
+    path = _report_of(weights)
+    return None if path is None else _origin(path, sha256)
+
+
+def _report_of(weights: Path) -> Path | None:
+    """The report of the run that made the weights, if it lies beside them or one folder up."""
+    places = (folder / "report.json" for folder in (weights.parent, weights.parent.parent))
+    return next((path for path in places if path.is_file()), None)
 
 
 def ancestors(weights: Path, sha256: str) -> frozenset[str]:
@@ -62,15 +65,14 @@ def ancestors(weights: Path, sha256: str) -> frozenset[str]:
     Raises:
         ConfigError: the report is damaged.
     """
-    for folder in (weights.parent, weights.parent.parent):
-        path = folder / "report.json"
-        if path.is_file():
-            report = _json(path)
-            try:
-                return frozenset(_ancestors(report, sha256)) - {sha256} if isinstance(report, dict) else frozenset()
-            except (KeyError, TypeError, AttributeError) as error:
-                raise _damaged(path) from error
-    return frozenset()
+    path = _report_of(weights)
+    if path is None:
+        return frozenset()
+    report = _json(path)
+    try:
+        return frozenset(_ancestors(report, sha256)) - {sha256} if isinstance(report, dict) else frozenset()
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
 
 
 def _ancestors(report: Mapping[str, Any], sha256: str) -> Iterator[str]:

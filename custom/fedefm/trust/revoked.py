@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,14 @@ class DenyList:
         """Of all certificates on it."""
         return frozenset(one.serial for one in self.revoked)
 
+    @property
+    def entries(self) -> list[dict[str, str]]:
+        """The certificates on it as plain values."""
+        return [asdict(one) for one in self.revoked]
+
     def to_bytes(self) -> bytes:
         """The one text that is signed."""
-        entries = [{"serial": one.serial, "name": one.name, "since": one.since} for one in self.revoked]
-        plain = {"number": self.number, "made": self.made, "certificate": self.certificate, "revoked": entries}
+        plain = {"number": self.number, "made": self.made, "certificate": self.certificate, "revoked": self.entries}
         return canonical(plain)
 
 
@@ -152,11 +156,12 @@ def take(kit: Path, data: bytes, root: Path | x509.Certificate) -> DenyList:
         TrustError: it is not signed by whom it must be, or is older than the one that is there, or lacks a certificate
             that is on that one. ConfigError: it cannot be written.
     """
-    new, now = verify(data, root), read_list(kit, root)
-    if data == _data(kit):
+    new, before, noted = verify(data, root), _data(kit), _noted(kit)
+    now = NONE if before is None else verify(before, root)
+    if data == before and new.number >= noted:
         return new
-    if new.number <= now.number:
-        raise _wrong(f"has number {new.number}, this site has {now.number} already; {_ASK}")
+    if new.number <= now.number or new.number < noted:  # the newest one mends a site that has lost it
+        raise _wrong(f"has number {new.number}, this site has {max(now.number, noted)} already; {_ASK}")
     if lost := now.serials - new.serials:
         raise _wrong(f"lacks {sorted(lost)[0]}, which is revoked here; {_ASK}")
     signer = serial_of(load_certificate(new.certificate.encode()))
@@ -173,12 +178,16 @@ def read_list(kit: Path, root: Path | x509.Certificate) -> DenyList:
     Raises:
         TrustError: it is damaged, or it is gone or older than it was.
     """
-    data = _data(kit)
+    data, noted = _data(kit), _noted(kit)
     found = NONE if data is None else verify(data, root)
-    numbers = [line.get("number", 0) for line in Ledger(kit, JOBS).read() if line["event"] == EVENT]
-    if found.number < max(numbers, default=0):
-        raise TrustError(f"{REVOKED_NAME}: gone, or older than number {max(numbers)}, which was here; {_ASK}")
+    if found.number < noted:
+        raise TrustError(f"{REVOKED_NAME}: gone, or older than number {noted}, which was here; {_ASK}")
     return found
+
+
+def _noted(kit: Path) -> int:
+    """The highest number that a list of this site had."""
+    return max((line.get("number", 0) for line in Ledger(kit, JOBS).read() if line.get("event") == EVENT), default=0)
 
 
 def must_be_good(certificate: x509.Certificate, kit: Path, root: Path | x509.Certificate) -> None:

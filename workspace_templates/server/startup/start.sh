@@ -3,7 +3,7 @@
 # ends; with --once it stays in the foreground (containers, systemd). Run it inside the environment that holds fedefm.
 set -euo pipefail
 umask 077
-KIT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+KIT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"  # as the system names it, whatever links lead here
 cd "$KIT/startup" # Python looks for modules here first, and every file here is in the signed manifest
 export NVFLARE_SECURE_LOGGING=true
 # A job that is over stays RUNNING until each hospital has said how it ended. One that was removed meanwhile never does,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Stops what start.sh started in the background, within a minute, without a question.
 set -euo pipefail
-KIT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+KIT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"  # as the system names it, whatever links lead here
 
 # The shell of start.sh, which runs in the kit's own folder: the number alone may be another program's by now.
 running() { [[ -f "$KIT/daemon_pid.fl" && "$(readlink "/proc/$(<"$KIT/daemon_pid.fl")/cwd")" == "$KIT/startup" ]]; }
