@@ -59,6 +59,7 @@ def all_tables(summary: Mapping[str, Any]) -> str:
     parts = [
         ("Test Dice by share of unseen labels", by_share(dice, named)),
         ("FedEFM's test Dice over that of others, all labels unseen", ratios(dice)),
+        ("Fresh seeds, all labels unseen", fresh(whole)),
         *(
             (
                 f"Unseen classes, fresh seeds: `{ours}`, {share} % unseen",
@@ -171,6 +172,18 @@ def _differences(table: Table, method: str) -> str:
     ours, theirs = _half(table, OURS), _half(table, method)
     found = [ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs), key=int)]
     return f"{_mean(found):+.3f} ({', '.join(f'{value:+.3f}' for value in found)})" if found else ""
+
+
+def fresh(summary: Mapping[str, Any]) -> str:
+    """Of the planned comparisons: test Dice, that of unseen classes, and what moves, over the fresh seeds."""
+    rows = []
+    for name in (OURS, "at_home", *PRIMARY):
+        figures = ("dice", "unseen", "megabytes")
+        found = [_of(FRESH, summary.get(figure, {}).get(name, {}).get("100", {})) for figure in figures]
+        if all(found) and len(found[0]) > 1:  # one seed says nothing
+            dice, unseen = (spread({str(seed): value for seed, value in one.items()}) for one in found[:2])
+            rows.append([f"`{name}`", dice, unseen, f"{_mean(list(found[2].values())):.0f}", str(len(found[0]))])
+    return markdown(["method", "test Dice", "of unseen classes", "MB of weights in training", "seeds"], rows)
 
 
 def devices(summary: Mapping[str, Any]) -> str:
