@@ -23,6 +23,7 @@ from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
 from fedefm.federation.place import free_ports
 from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, fetch
 from support import tensor_sender
+from support.end_points import forgotten_after
 from support.rogues import until
 from support.tensor_sender import LENGTH, NAMES
 
@@ -38,10 +39,11 @@ def server():
     """The server's end point, and where hospitals find it."""
     [port] = free_ports(1)
     url = f"tcp://localhost:{port}"
-    cell = Cell("server", url, secure=False, credentials={}, create_internal_listener=False)
-    cell.start()
-    yield SimpleNamespace(url=url, cell=cell)
-    cell.stop()
+    with forgotten_after("server"):
+        cell = Cell("server", url, secure=False, credentials={}, create_internal_listener=False)
+        cell.start()
+        yield SimpleNamespace(url=url, cell=cell)
+        cell.stop()
 
 
 def connected(cell, site):

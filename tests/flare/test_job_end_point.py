@@ -15,7 +15,6 @@ from nvflare.apis.signal import Signal
 from nvflare.fuel.f3.cellnet.core_cell import CoreCell
 from nvflare.fuel.f3.endpoint import Endpoint
 from nvflare.fuel.f3.message import Message
-from nvflare.fuel.f3.stats_pool import StatsPoolManager
 from nvflare.fuel.f3.streaming.blob_streamer import BlobStream
 from nvflare.fuel.f3.streaming.byte_streamer import ByteStreamer, TxTask
 from nvflare.private.aux_runner import AuxRunner
@@ -23,6 +22,7 @@ from nvflare.widgets.fed_event import FED_EVENT_TOPIC, ServerFedEventRunner
 
 from fedefm.flare.job_end_point import FIGURES, guard_job, hear_receivers_alone, take_figures_alone
 from support import garbled_job
+from support.end_points import forgotten_after
 
 
 class Engine:
@@ -80,13 +80,10 @@ def test_a_result_that_cannot_be_decoded_does_not_end_the_process(how, code):
 @pytest.fixture
 def cell():
     """FLARE's own end point of a job, not connected to anything."""
-    before = set(StatsPoolManager.pools)
-    made = CoreCell("server.job", "tcp://localhost:1", secure=False, credentials={}, parent_url="tcp://localhost:1")
-    ByteStreamer(made)
-    yield made
-    CoreCell.ALL_CELLS.pop("server.job")
-    for name in set(StatsPoolManager.pools) - before:
-        StatsPoolManager.pools.pop(name)
+    with forgotten_after("server.job"):
+        made = CoreCell("server.job", "tcp://localhost:1", secure=False, credentials={}, parent_url="tcp://localhost:1")
+        ByteStreamer(made)
+        yield made
 
 
 @pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "as FLARE has it"])

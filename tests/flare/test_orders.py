@@ -14,11 +14,11 @@ from nvflare.apis.fl_exception import UnsafeComponentError
 from nvflare.fuel.f3.cellnet.core_cell import CoreCell
 from nvflare.fuel.f3.endpoint import Endpoint
 from nvflare.fuel.f3.message import Message
-from nvflare.fuel.f3.stats_pool import StatsPoolManager
 from nvflare.fuel.sec.audit import AuditService
 
 from fedefm.flare.foundation_executor import FoundationExecutor
 from fedefm.flare.orders import ACTION, SECONDS, Claim, OrderGuard, Tally, claim_of, wrong_at_hospital, wrong_at_server
+from support.end_points import forgotten_after
 from support.flare_site import job_context
 
 JOB = "3b0f8c1e-0000-4000-8000-000000000000"
@@ -149,15 +149,12 @@ def obey(message, done):
 @pytest.fixture
 def cell(request):
     """FLARE's own end point, not connected to anything, with the component at work."""
-    before = set(StatsPoolManager.pools)
-    made = CoreCell(fqcn=request.param, root_url="tcp://localhost:1", secure=False, credentials={})
-    made.done = []
-    made.register_request_cb("server_command", "*", obey, made.done)
-    made.register_request_cb("task", "report_job_failure", obey, made.done)
-    yield made
-    CoreCell.ALL_CELLS.pop(request.param)
-    for name in set(StatsPoolManager.pools) - before:
-        StatsPoolManager.pools.pop(name)
+    with forgotten_after(request.param):
+        made = CoreCell(fqcn=request.param, root_url="tcp://localhost:1", secure=False, credentials={})
+        made.done = []
+        made.register_request_cb("server_command", "*", obey, made.done)
+        made.register_request_cb("task", "report_job_failure", obey, made.done)
+        yield made
 
 
 def start(cell):
