@@ -25,7 +25,6 @@ at the port for people; no hospital opens a port for it. It ends with the job: e
 where it did not. With --once it ends at once, with 0.
 """
 LOOK_SECONDS, RETRY_SECONDS = 2.0, 120.0
-WELL = "COMPLETED"
 
 
 def add(commands: Any) -> None:
@@ -63,6 +62,7 @@ def follow(look: Look, show: Callable[[Seen], None], *, once: bool = False, paus
         FedefmError: the server does not answer any more.
     """
     from fedefm.errors import ConfigError, FedefmError, TrustError
+    from fedefm.federation.console import COMPLETED
 
     heard = time.monotonic()
     while True:
@@ -79,7 +79,7 @@ def follow(look: Look, show: Callable[[Seen], None], *, once: bool = False, paus
             if once:
                 return 0
             if seen.is_over:
-                return 0 if seen.flare.endswith(WELL) else 1
+                return 0 if seen.flare == COMPLETED else 1
         time.sleep(pause)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from fedefm.corrections.choose import MOST
 from fedefm.data.nifti_file import ENDING
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import write_json
@@ -22,9 +23,9 @@ MANIFEST = "corrections.json"
 VERSION = 1
 IMAGES, MASKS, PROPOSED = "images", "masks", "proposed"
 _MOST_BYTES = 64_000_000
-_MOST_RUNS, _MOST_FRAMES, _MOST_CLASSES = 4096, 32767, 254
+_MOST_RUNS, _MOST_CLASSES = 4096, 254
 _NAME = re.compile(r"[\w][\w.\- ]{0,199}")
-_Count = Annotated[int, Field(gt=0, le=_MOST_FRAMES)]
+_Count = Annotated[int, Field(gt=0, le=MOST)]
 
 
 def _check_name(name: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from fedefm.data.formats.reader import Frame, Reader, Spacing
+from fedefm.data.normalise import fill_padding
 from fedefm.data.readers import MAX_PIXELS, open_file, read_frames
 from fedefm.errors import DataError
 from fedefm.inference.nifti_stack import NiftiStack
@@ -28,7 +29,7 @@ def picked(file: Reader, numbers: Sequence[int]) -> Iterator[Frame]:
     for _, pairs in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
         run = [number for _, number in pairs]
         for frame in read_frames(file, range(run[0], run[-1] + 1)):
-            yield _filled(frame)
+            yield fill_padding(frame)
 
 
 def source_frames(
@@ -97,10 +98,3 @@ def proposed_labels(result: Path, proposals: Proposals, numbers: Sequence[int]) 
             raise DataError(f"{result}: its label maps are not of the size of the run; segment it again")
         row[:] = frame
     return labels
-
-
-def _filled(frame: Frame) -> Frame:
-    unknown = np.isnan(frame)
-    if not unknown.any():
-        return frame
-    return np.nan_to_num(frame, nan=0.0 if unknown.all() else float(np.nanmin(frame)))

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from fedefm.data.normalise import fill_padding
+
 
 class MeanFrame:
     """Adds up the frames that are read through it; padding (NaN) counts as the darkest value of its frame."""
@@ -16,12 +18,10 @@ class MeanFrame:
     def watch(self, frames: Iterable[Float32[np.ndarray, "h w"]]) -> Iterator[Float32[np.ndarray, "h w"]]:
         """The same frames."""
         for frame in frames:
-            missing = np.isnan(frame)
-            if not missing.all():
-                known = np.where(missing, np.nanmin(frame), frame) if missing.any() else frame
+            if not np.isnan(frame).all():
                 if self._sum is None:
                     self._sum = np.zeros(frame.shape, np.float64)
-                self._sum += known
+                self._sum += fill_padding(frame)
                 self._count += 1
             yield frame
 

@@ -46,6 +46,14 @@ def normalise(frames: Float[np.ndarray, "f h w"]) -> Float[np.ndarray, "f h w"]:
     return scaled
 
 
+def fill_padding(frame: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """A frame with its darkest value in place of padding (NaN); 0 where it is nothing but padding."""
+    missing = np.isnan(frame)
+    if not missing.any():
+        return frame
+    return np.where(missing, frame.dtype.type(0) if missing.all() else np.nanmin(frame), frame)
+
+
 def _range(frames: NDArray[np.floating]) -> tuple[float, float]:
     low, high = np.percentile(frames, PERCENTILES)
     if high <= low:

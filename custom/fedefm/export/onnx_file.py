@@ -16,11 +16,10 @@ from torch import nn
 
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.export.card import write_card
-from fedefm.export.parcel import Parcel, Written
+from fedefm.export.parcel import CARD_FILE, Parcel, Written, must_agree
 from fedefm.models.restore import restore
 
-ONNX_FILE, CARD_FILE = "model.onnx", "MODEL_CARD.md"
-TOLERANCE = 1e-4
+ONNX_FILE = "model.onnx"
 _BATCHES = (1, 3)  # the file was traced with two images: another number shows whether the batch is free
 LOAD = """```python
 import onnxruntime
@@ -79,10 +78,7 @@ def write_onnx(parcel: Parcel, path: Path) -> float:
         _trace(model, checkpoint.size, path)
         _annotate(onnx, parcel, path)
         worst = _difference(onnxruntime, model, checkpoint.size, path)
-        if not worst <= TOLERANCE:  # NaN too
-            raise CheckpointError(
-                f"the ONNX file differs from torch by {worst:.2g}, above {TOLERANCE:g}; nothing was written"
-            )
+        must_agree("ONNX", worst)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

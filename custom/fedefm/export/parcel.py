@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fedefm.data.normalise import BLACK, PERCENTILES
+from fedefm.errors import CheckpointError
 from fedefm.models.checkpoint import Checkpoint
 from fedefm.report.origin import Figures, Origin
 
+CARD_FILE = "MODEL_CARD.md"
+TOLERANCE = 1e-4
+"""How far a format may be from torch: a logit or a probability, absolute, or relative where it is above 1."""
 NO_LICENCE = "not chosen: ask the consortium before using the weights"
 USE = "research only; not a medical device"
 NORMALISATION = (
@@ -67,3 +71,19 @@ class Written(NamedTuple):
     model: str
     card: str
     difference: float
+
+
+def must_agree(form: str, difference: float) -> None:
+    """Refuse a file that does not give what torch gives.
+
+    Args:
+        form: name of the format.
+        difference: the largest that was found.
+
+    Raises:
+        CheckpointError: it is above `TOLERANCE`, or no number.
+    """
+    if not difference <= TOLERANCE:  # NaN too
+        raise CheckpointError(
+            f"the {form} file differs from torch by {difference:.2g}, above {TOLERANCE:g}; nothing was written"
+        )

@@ -15,18 +15,17 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
-from fedefm.errors import CheckpointError, ConfigError
+from fedefm.errors import ConfigError
 from fedefm.export.card import write_card
-from fedefm.export.parcel import Parcel, Written
+from fedefm.export.parcel import CARD_FILE, Parcel, Written, must_agree
 from fedefm.export.whole import WholeWay
 from fedefm.inference.model import Segmenter
 from fedefm.inference.predict import Network
 from fedefm.models.checkpoint import Checkpoint
 from fedefm.models.restore import restore
 
-TORCHSCRIPT_FILE, CARD_FILE = "model.ts", "MODEL_CARD.md"
+TORCHSCRIPT_FILE = "model.ts"
 FACTS = "fedefm.json"
-TOLERANCE = 1e-4
 _LOAD = """```python
 import torch
 
@@ -79,10 +78,7 @@ def write_torchscript(parcel: Parcel, path: Path) -> float:
     try:
         _save(_scripted(model, checkpoint), parcel, path)
         worst = _difference(path, model, checkpoint)
-        if not worst <= TOLERANCE:  # NaN too
-            raise CheckpointError(
-                f"the TorchScript file differs from torch by {worst:.2g}, above {TOLERANCE:g}; nothing was written"
-            )
+        must_agree("TorchScript", worst)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

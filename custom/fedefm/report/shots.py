@@ -13,6 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from fedefm.data.folder import Pair
+from fedefm.data.normalise import fill_padding
 from fedefm.data.readers import open_file, read_frames, read_mask
 from fedefm.errors import DataError
 from fedefm.report.overlay import png_address
@@ -54,7 +55,7 @@ def frame_of(path: Path, frame: int) -> Float32[np.ndarray, "h w"] | None:
         return None
     if found is None or np.isnan(found).all():
         return None
-    return np.nan_to_num(found, nan=float(np.nanmin(found)))
+    return fill_padding(found)
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from fedefm.data.deidentify import header
 from fedefm.data.deidentify.burned_in import Box, find_text
 from fedefm.data.deidentify.secret import Secret, content_of
 from fedefm.data.importers.files import open_picture, read_labels
+from fedefm.data.normalise import fill_padding
 from fedefm.data.readers import count_values, open_file, read_frames, read_image, read_shape
 from fedefm.errors import DataError
 
@@ -140,7 +141,7 @@ def _look(part: Path, ending: str) -> tuple[int, tuple[Image.Image, ...]]:
         seen, varied = 0, False
         for number, frame in enumerate(read_frames(open_file(whole))):
             seen += 1
-            grey = np.nan_to_num(frame, nan=float(np.nanmin(frame)) if not np.isnan(frame).all() else 0.0)
+            grey = fill_padding(frame)
             varied = varied or float(grey.max()) > float(grey.min())
             if number in wanted and not crops:  # the first frame with letters shows them
                 crops += [_crop(grey, box) for box in find_text(grey)]
