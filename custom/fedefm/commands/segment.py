@@ -40,6 +40,8 @@ def add(commands: Any) -> None:
     )
     text = "keep what is marked on the X-ray shutter and on the image's border, which is left out otherwise"
     parser.add_argument("--keep-shutter", action="store_true", help=text)
+    text = "average each frame of a film with the frames beside it; for pictures that are no film it is wrong"
+    parser.add_argument("--steady", action="store_true", help=text)
     video = parser.add_mutually_exclusive_group()
     video.add_argument("--video", choices=("auto", "mp4", "gif"), default="auto", help="auto: mp4 if ffmpeg is there")
     video.add_argument("--no-video", action="store_const", const=None, dest="video", help="write no film")
@@ -68,7 +70,7 @@ def _segment(options: argparse.Namespace) -> int:
     sources = [*options.inputs, *options.input]
     if not sources:
         raise ConfigError("no input: name a run, such as `fedefm segment run.dcm`, or give it after -i")
-    wanted = Wanted(parse_formats(options.format), options.video, options.batch, options.keep_shutter)
+    wanted = Wanted(parse_formats(options.format), options.video, options.batch, options.keep_shutter, options.steady)
     _set_threads(options.threads)
     with _bar(quiet=options.json) as progress:
         found = segment_each(sources, options.model, options.out, wanted, options.device, progress)
@@ -113,6 +115,7 @@ def _text(summary: dict[str, Any], out: Path) -> str:
         *([f"note: {strange}"] if strange else ()),
         f"{summary['frames']} frames of {summary['columns']} x {summary['rows']}: {shown}",
         f"{summary['seconds']:.1f} s, {summary['seconds_a_frame']:.3f} s a frame on {summary['device']}",
+        *_along(summary["along_the_film"]),
         *([f"left out in {left_out} frames: marks on the shutter or the image's border"] if left_out else ()),
         f"confidence: {_sure(sure)}",
         *(() if unlike["measured"] else (f"unlike training: not known, {unlike['why']}",)),
@@ -121,6 +124,16 @@ def _text(summary: dict[str, Any], out: Path) -> str:
         *([f"to look at: {out / 'index.html'}"] if (out / "index.html").is_file() else ()),
     ]
     return "\n".join(lines)
+
+
+def _along(found: dict[str, Any]) -> list[str]:
+    """A line for each device with a tip: how steadily it is marked, and on how many tracks."""
+    return [
+        f"{name} along the film: tip jitter {jitter:.1f} px, flicker {found['flicker'][name]:.2f}, "
+        f"{len(found['tracks'][name])} track{'' if len(found['tracks'][name]) == 1 else 's'}"
+        for name, jitter in found["tip_jitter_px"].items()
+        if jitter is not None
+    ]
 
 
 def _sure(found: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from fedefm.data.letterbox import Letterbox, fit_images
 from fedefm.errors import CheckpointError
 from fedefm.inference.pace import Pace
 from fedefm.inference.scale import Scale
+from fedefm.inference.steady import Scored, steadied
 from fedefm.models.assurance import Assurance
 from fedefm.models.checkpoint import Checkpoint, load_weights
 from fedefm.models.device import resolve_device
@@ -86,6 +87,7 @@ def label_frames(
     frames: Iterable[tuple[Float32[np.ndarray, "h w"], Scale]],
     batch: int,
     keep_shutter: bool = False,
+    steady: bool = False,
 ) -> Generator[Labelled, None, None]:
     """Label each frame of a run, `batch` at a time; no more of the run is held.
 
@@ -94,13 +96,14 @@ def label_frames(
         frames: grey frames of one size, each with its scale.
         batch: frames that go through the network together.
         keep_shutter: keep marks outside of the X-ray picture.
+        steady: average each frame's scores with those of the frames beside it; see `steadied`.
     """
-    with closing(Pace()) as pace:
-        waiting, number = iter(frames), 0
-        while group := list(islice(waiting, batch)):
-            with pace.of(len(group)):
-                found = _classified(network, group)
-            for (frame, scale), label, score, strange in zip(group, *found, strict=True):
+    number = 0
+    with closing(_scored(network, frames, batch)) as groups:
+        for group in steadied(groups) if steady else groups:
+            for (frame, scale), label, score, strange in zip(
+                group.frames, *_classified(network, group), group.strange, strict=True
+            ):
                 number += 1
                 left_out = 0 if keep_shutter or scale.field is None else clear_outside(label, scale.field)
                 sure = calibrated(label, score, network.checkpoint.assurance)
@@ -108,20 +111,40 @@ def label_frames(
                 yield Labelled(number, scale.to_grey(frame), label, left_out, means, sure, strange)
 
 
-def _classified(
-    network: Network, group: Sequence[tuple[Float32[np.ndarray, "h w"], Scale]]
-) -> tuple[UInt8[np.ndarray, "b h w"], Float32[np.ndarray, "b h w"], Sequence[float | None]]:
-    """The class of each pixel of some frames, its score, and how strange each frame is."""
-    rows, columns = group[0][0].shape
-    box = Letterbox(rows, columns, network.checkpoint.size)
+def _scored(
+    network: Network, frames: Iterable[tuple[Float32[np.ndarray, "h w"], Scale]], batch: int
+) -> Generator[Scored, None, None]:
+    """What the network says of each frame of a run, `batch` at a time."""
+    with closing(Pace()) as pace:
+        waiting = iter(frames)
+        while group := tuple(islice(waiting, batch)):
+            with pace.of(len(group)):
+                found = _scores(network, group)
+            yield found
+
+
+def _scores(network: Network, group: tuple[tuple[Float32[np.ndarray, "h w"], Scale], ...]) -> Scored:
+    """What the network says of some frames of one size."""
+    box = _box(network, group[0][0])
     images = fit_images(np.stack([scale.normalise(frame) for frame, scale in group]), box)
     with torch.inference_mode():
         scores = network.model(images.to(network.device)).softmax(1).contiguous()
-        labels, best = best_class(restore_scores(scores, box))
-    strange: Sequence[float | None] = [None] * len(group)
+    strange: tuple[float | None, ...] = (None,) * len(group)
     if (assurance := network.checkpoint.assurance).looks:
-        strange = [float(one) for one in assurance.strangeness(appearance(images[:, 0].numpy()))]
-    return labels.cpu().numpy(), best.cpu().numpy(), strange
+        strange = tuple(float(one) for one in assurance.strangeness(appearance(images[:, 0].numpy())))
+    return Scored(group, scores, strange)
+
+
+def _classified(network: Network, group: Scored) -> tuple[UInt8[np.ndarray, "b h w"], Float32[np.ndarray, "b h w"]]:
+    """The class of each pixel of some frames, and its score."""
+    with torch.inference_mode():
+        labels, best = best_class(restore_scores(group.scores, _box(network, group.frames[0][0])))
+    return labels.cpu().numpy(), best.cpu().numpy()
+
+
+def _box(network: Network, frame: Float32[np.ndarray, "h w"]) -> Letterbox:
+    rows, columns = frame.shape
+    return Letterbox(rows, columns, network.checkpoint.size)
 
 
 def calibrated(

@@ -19,6 +19,7 @@ def segment(
     video: str | None = "auto",
     batch: int = 4,
     keep_shutter: bool = False,
+    steady: bool = False,
     device: str = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def segment(
         video: `auto`, `mp4`, `gif` or None.
         batch: frames that go through the network together.
         keep_shutter: keep marks on the X-ray shutter and on the image's border, which are left out otherwise.
+        steady: average the scores of each frame of a film with those of the frames beside it.
         device: `cpu`, `cuda`, `cuda:1` ..., or `auto` for a GPU where there is one.
         progress: called with (frames done, frames in all).
 
@@ -50,5 +52,5 @@ def segment(
         CheckpointError: the weights are missing, damaged or of no segmentation network.
         DataError: the source or one of its frames cannot be read.
     """
-    wanted, place = Wanted(tuple(formats), video, batch, keep_shutter), Path(out)
+    wanted, place = Wanted(tuple(formats), video, batch, keep_shutter, steady), Path(out)
     return segment_each([Path(source)], Path(model), place, wanted, device, progress)[place]

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,9 +25,11 @@ from fedefm.inference.predict import Labelled, Network, label_frames
 from fedefm.inference.proposals import ProposalsFile
 from fedefm.inference.source import Run
 from fedefm.inference.tips import TipTable, devices, find_tips
+from fedefm.inference.tracks import REACH, tracks
 from fedefm.inference.trained_on import NO_LOOKS, NOT_CALIBRATED, knows_synthetic_only
 from fedefm.inference.video import Film, open_film
 from fedefm.metrics import Tip
+from fedefm.metrics.steadiness import Steadiness
 from fedefm.models.assurance import Assurance
 from fedefm.report.palette import class_colours
 
@@ -47,12 +49,14 @@ class Wanted:
         video: `auto`, `mp4`, `gif` or None.
         batch: frames that go through the network together.
         keep_shutter: keep marks on the shutter and on the image's border.
+        steady: average the scores of a frame with those of the frames beside it.
     """
 
     formats: tuple[str, ...] = FORMATS
     video: str | None = "auto"
     batch: int = 4
     keep_shutter: bool = False
+    steady: bool = False
 
     def __post_init__(self) -> None:
         if unknown := set(self.formats) - set(FORMATS):
@@ -88,7 +92,8 @@ def segment(
     with new_folder(out) as folder, ExitStack() as stack:
         writers = _Writers(run, network, folder, wanted)
         stack.callback(writers.abandon)
-        frames = stack.enter_context(closing(label_frames(network, run.frames(), wanted.batch, wanted.keep_shutter)))
+        found = label_frames(network, run.frames(), wanted.batch, wanted.keep_shutter, wanted.steady)
+        frames = stack.enter_context(closing(found))
         for frame, drawn in stack.enter_context(closing(ahead(writers.draw, frames, torch.get_num_threads()))):
             writers.add(frame, drawn)
             progress(frame.number, run.shape[0])
@@ -140,7 +145,8 @@ class _Writers:
         self._digits = max(4, len(str(run.shape[0])))
         self._open: list[Any] = []
         self.found = dict.fromkeys(self._classes, 0)
-        self.tips = dict.fromkeys(self._devices, 0)
+        self.tips: dict[str, list[Tip | None]] = {name: [] for name in self._devices}
+        self.steadiness = Steadiness(self._classes, self._devices)
         self.left_out = LeftOut(0, 0)
         self.sure: dict[str, list[float]] = {name: [] for name in self._classes}
         self.strange: list[float | None] = []
@@ -173,8 +179,9 @@ class _Writers:
         for name, probability in zip(self._classes, frame.probabilities, strict=True):
             self.found[name] += probability is not None
         self.left_out = self.left_out.and_of(frame.left_out)
-        for name in drawn.tips:
-            self.tips[name] += 1
+        for name, tips in self.tips.items():
+            tips.append(drawn.tips.get(name))
+        self.steadiness.add(frame.labels, drawn.tips)
         self._table.add(frame, drawn.tips)
         self._proposals.add(frame)
         sure = () if frame.sure is None else frame.probabilities
@@ -241,7 +248,8 @@ def _summary(run: Run, network: Network, writers: _Writers, seconds: float) -> d
         "spacing_mm": run.spacing_mm,
         "labels": {"background": 0, **{name: k for k, name in enumerate(checkpoint.classes, 1)}},
         "frames_with": writers.found,
-        "frames_with_tip": writers.tips,
+        "frames_with_tip": {name: sum(tip is not None for tip in tips) for name, tips in writers.tips.items()},
+        "along_the_film": _along(writers, max(rows, columns)),
         "left_out": writers.left_out._asdict(),
         "confidence": _confidence(checkpoint.assurance, writers.sure),
         "unlike_training": _unlike(writers.strange),
@@ -271,6 +279,23 @@ def _confidence(assurance: Assurance, sure: Mapping[str, Sequence[float]]) -> di
         "error_before": assurance.confidence.error_before,
         "error_after": assurance.confidence.error_after,
     }
+
+
+def _along(writers: _Writers, longest: int) -> dict[str, Any]:
+    """How steadily the film is marked, and the way of each device's tip."""
+    steadiness = writers.steadiness
+    return {
+        "flicker": _rounded(steadiness.flicker),
+        "tip_jitter_px": _rounded(steadiness.tip_jitter_px),
+        "tracks": {
+            name: [asdict(one) | {"length_px": round(one.length_px, 1)} for one in tracks(tips, REACH * longest)]
+            for name, tips in writers.tips.items()
+        },
+    }
+
+
+def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: None if one is None else round(one, 4) for name, one in values.items()}
 
 
 def _unlike(strange: Sequence[float | None]) -> dict[str, Any]:
