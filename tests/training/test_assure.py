@@ -7,7 +7,7 @@ from torch import nn
 
 from fedefm.data.dataset import SiteData
 from fedefm.data.label_sets import NOTHING_KNOWN, set_label
-from fedefm.training.assure import LEAST_SEEN, assure, marked_pixels, measure_confidence, measure_look
+from fedefm.training.assure import LEAST_SEEN, assure, marked_pixels, measure_confidence, measure_looks
 from support.splits import split_of
 
 CLASSES = ("catheter", "guidewire")
@@ -72,9 +72,8 @@ def test_another_look_is_far_and_the_same_one_is_near() -> None:
     from fedefm.data.appearance import appearance
     from fedefm.models.assurance import Assurance
 
-    look = measure_look(split_of(*frames(40, 1.0)), split_of(*frames(20, 1.0, 1)), 5)
-    assert look is not None
-    known = Assurance(None, (look,))
+    known = Assurance(None, measure_looks([(split_of(*frames(40, 1.0)), split_of(*frames(20, 1.0, 1)))], 5))
+    assert len(known.looks) == 1
     same = known.strangeness(appearance(frames(40, 1.0, 2)[0][:, 0].numpy()))
     assert (same > 1).mean() < 0.25
     noisy = frames(40, 1.0, 2)[0] + 0.5 * torch.randn((40, 1, 32, 32), generator=torch.Generator().manual_seed(3))

@@ -20,7 +20,7 @@ from fedefm.data.frames import Split
 from fedefm.data.label_sets import NOTHING_KNOWN, may_be
 from fedefm.metrics.calibration import expected_calibration_error, fit_sigmoid
 from fedefm.metrics.suppression import DIGITS, LEAST_IMAGES
-from fedefm.models.assurance import MOST_LOOKS, Assurance, Confidence, Look, mahalanobis
+from fedefm.models.assurance import MOST_LOOKS, Assurance, Confidence, Look
 
 LEAST_SEEN = 2 * FIGURES
 """Training images that a covariance rests on, at least."""
@@ -42,12 +42,8 @@ def assure(model: nn.Module, sites: Sequence[SiteData], classes: Sequence[str], 
     Returns:
         Without a confidence, or without a hospital's look, where too few images carry it.
     """
-    found = [(site, measure_look(site.train, site.val, least)) for site in sites[:MOST_LOOKS]]
-    known = [(site, look) for site, look in found if look is not None]
-    looks = one_threshold([look for _, look in known], [site.val for site, _ in known])
-    return Assurance(
-        measure_confidence(model, [(site.val, site.corpus) for site in sites], classes, least), tuple(looks)
-    )
+    looks = measure_looks([(site.train, site.val) for site in sites[:MOST_LOOKS]], least)
+    return Assurance(measure_confidence(model, [(site.val, site.corpus) for site in sites], classes, least), looks)
 
 
 def measure_confidence(
@@ -101,34 +97,36 @@ def marked_pixels(
             yield score[kept].numpy(), right[kept].numpy()
 
 
-def measure_look(train: Split, val: Split, least: int) -> Look | None:
-    """What a hospital's images look like; None for fewer than `least` validation or `LEAST_SEEN` training images."""
-    if len(train) < max(least, LEAST_SEEN) or len(val) < max(least, 1):
-        return None
-    seen = _figures(train)
+def measure_looks(splits: Sequence[tuple[Split, Split]], least: int) -> tuple[Look, ...]:
+    """What hospitals' images look like, with one threshold for all: of validation images to the nearest look.
+
+    With a threshold for each, a hospital whose images differ much would make strange ones of others familiar.
+
+    Args:
+        splits: training and validation frames of each hospital.
+        least: fewest images of a hospital in either; of training images at least `LEAST_SEEN`.
+
+    Returns:
+        Of hospitals with enough images.
+    """
+    few, least = max(least, LEAST_SEEN), max(least, 1)
+    enough = [(train, val) for train, val in splits if len(train) >= few and len(val) >= least]
+    if not enough:
+        return ()
+    looks = tuple(_look(_figures(train), len(val)) for train, val in enough)
+    distances = Assurance(None, looks).strangeness(np.concatenate([_figures(val) for _, val in enough]))
+    threshold = max(round(float(np.quantile(distances, _QUANTILE)), DIGITS), 10.0**-DIGITS)
+    return tuple(replace(look, threshold=threshold, validated=len(distances)) for look in looks)
+
+
+def _look(seen: Float[np.ndarray, "n d"], validated: int) -> Look:
+    """A look whose threshold is a distance of 1, from the figures of its training images."""
     share = FIGURES / (FIGURES + len(seen))  # few images: what varies together is less certain than what varies
     covariance = np.cov(seen, rowvar=False)
     spread = (1 - share) * covariance + share * np.diag(np.diag(covariance)) + _RIDGE * np.eye(FIGURES)
     centre, precision = np.round(seen.mean(0), DIGITS), np.round(np.linalg.inv(spread), DIGITS)
-    distances = mahalanobis(_figures(val), centre, precision)
     rows = tuple(tuple(row) for row in precision.tolist())
-    return Look(tuple(centre.tolist()), rows, len(seen), _threshold(distances), len(val))
-
-
-def one_threshold(looks: Sequence[Look], splits: Sequence[Split]) -> list[Look]:
-    """The looks with a threshold in common, that of all their validation images to the nearest look.
-
-    With a threshold for each, a hospital whose images differ much would make strange ones of others familiar.
-    """
-    if not looks:
-        return []
-    known = Assurance(None, tuple(replace(look, threshold=1.0) for look in looks))
-    distances = np.concatenate([known.strangeness(_figures(split)) for split in splits])
-    return [replace(look, threshold=_threshold(distances), validated=len(distances)) for look in looks]
-
-
-def _threshold(distances: Float[np.ndarray, " n"]) -> float:
-    return max(round(float(np.quantile(distances, _QUANTILE)), DIGITS), 10.0**-DIGITS)
+    return Look(tuple(centre.tolist()), rows, len(seen), 1.0, validated)
 
 
 def _figures(split: Split) -> Float[np.ndarray, "n d"]:
