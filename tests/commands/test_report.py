@@ -72,6 +72,28 @@ def test_out_and_json(downloads: dict[str, Path], tmp_path: Path, capsys: pytest
     assert {path.name for path in (tmp_path / "page").iterdir()} == {"report.html", "report.json"}
 
 
+def test_a_plan_stands_beside_what_the_job_took(
+    downloads: dict[str, Path], consortium: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, folder = tmp_path / "plan.json", downloads["foundation"]
+    capsys.readouterr()
+    run(["plan", *[f"--site={site}={consortium[site]}" for site in ("east", "north")], "--size", "32", "--json"])
+    plan = json.loads(capsys.readouterr().out)
+    path.write_text(json.dumps(plan))
+    run(["report", str(folder), "--plan", str(path)])
+    assert "Planned" in capsys.readouterr().out and "Planned: " in (folder / LEFT / "report.html").read_text()
+    planned = json.loads((folder / LEFT / "report.json").read_text())["planned"]
+    assert planned["seconds"] == pytest.approx(plan["hours"] * 3600) and planned["bytes"] >= planned["least_bytes"] > 0
+    with pytest.raises(ConfigError, match="leave --plan out"):
+        raise_from(["report", str(downloads["finetune"]), "--plan", str(path)])
+    for text, reason in {"{": "is no plan", "[]": "is no plan", json.dumps(plan | {"hours": -1}): "seconds"}.items():
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=reason):
+            raise_from(["report", str(folder), "--plan", str(path)])
+    with pytest.raises(ConfigError, match="check the path"):
+        raise_from(["report", str(folder), "--plan", str(tmp_path / "none")])
+
+
 def test_weights_that_are_not_those_of_the_record_are_refused(downloads: dict[str, Path]) -> None:
     folder = downloads["foundation"] / LEFT
     for other in ("theta", "models/north"):

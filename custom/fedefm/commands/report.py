@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   nvflare job download JOB_ID -o results --startup-kit lead
   fedefm report results/JOB_ID
   fedefm report results/JOB_ID --out reports/first --json
+  fedefm report results/JOB_ID --plan plan.json      (of `fedefm plan ... --json > plan.json`)
 
 It takes what `nvflare job download` brought of any of our jobs: foundation, finetune, evaluation or data_report.
 Weights that came with it are held against the fingerprints of the record.
@@ -25,6 +26,9 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "report", "make the page of a job that a federation ran", EXAMPLES)
     parser.add_argument("job", type=Path, help="a downloaded job, or its record.json")
     parser.add_argument("--out", type=Path, help="folder of report.json and report.html (default: beside the record)")
+    parser.add_argument(
+        "--plan", type=Path, help="what `fedefm plan --json` said before: it stands beside what it took"
+    )
     parser.add_argument("--json", action="store_true", help="print report.json instead of a table")
     parser.set_defaults(run=_report)
 
@@ -34,7 +38,7 @@ def _report(options: argparse.Namespace) -> int:
     from fedefm.report.write import write_page
 
     path = record_of(options.job)
-    record, page = read_job(path)
+    record, page = read_job(path, options.plan)
     check_weights(record, path.parent)
     out = options.out or path.parent
     written = write_page(record, page, out)

@@ -41,6 +41,7 @@ def costs(record: Mapping[str, Any]) -> dict[str, Any]:
         "sizes": tuple(stage_bars(record["bytes"], text.data_size)),
         "size_total": total(record["bytes"]),
         "size_least": least(record),
+        "planned": record.get("planned"),
     }
 
 

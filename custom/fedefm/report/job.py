@@ -10,6 +10,7 @@ from typing import Any
 from fedefm.errors import ConfigError
 from fedefm.report.evaluation import render_evaluation
 from fedefm.report.page import render
+from fedefm.report.planned import read_plan
 from fedefm.report.schema import validate_report
 from fedefm.report.survey import render_survey
 from fedefm.report.tuned_page import render_tuned
@@ -32,12 +33,17 @@ PAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 """How the page of each kind of job is made."""
 
 
-def read_job(path: Path) -> tuple[dict[str, Any], str]:
+def read_job(path: Path, plan: Path | None = None) -> tuple[dict[str, Any], str]:
     """A job's record and its page.
 
+    Args:
+        path: of the record.
+        plan: what `fedefm plan --json` printed, to stand beside what a foundation job took.
+
     Raises:
-        ConfigError: it cannot be read, or is no record of a job.
+        ConfigError: either cannot be read, the first is no record of a job, or a plan is given for another kind of job.
     """
+    planned = None if plan is None else read_plan(plan)
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ConfigError(f"{path}: is larger than {_MAX_BYTES >> 20} MB, so no record of a job")
@@ -45,6 +51,10 @@ def read_job(path: Path) -> tuple[dict[str, Any], str]:
         kind = record.get("kind", FOUNDATION)
         if kind not in PAGES:
             raise ConfigError(f"{path}: a record of the kind '{str(kind)[:40]}' has no page; update fedefm")
+        if planned is not None:
+            if kind != FOUNDATION:
+                raise ConfigError(f"{path}: a job of the kind '{kind}' has no plan; leave --plan out")
+            record["planned"] = planned
         return record, PAGES[kind](record)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; name a downloaded job, or its record.json") from None

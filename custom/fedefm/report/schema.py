@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from fedefm.errors import ConfigError
+from fedefm.report.planned import Planned
 from fedefm.settings import Share, find_fault
 
 SCHEMA = 1
@@ -125,6 +126,7 @@ class _Report:
     bytes: Stages
     lost: list[_Lost]
     least_bytes: Stages = field(default_factory=dict)
+    planned: Planned | None = None
     baselines: dict[str, _Baseline] = field(default_factory=dict)
     reputation: dict[RoundName, ByClass] = field(default_factory=dict)
     doubted: dict[RoundName, dict[str, dict[str, float]]] = field(default_factory=dict)

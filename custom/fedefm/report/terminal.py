@@ -90,6 +90,7 @@ def _facts(report: Mapping[str, Any], folder: Path | None) -> list[tuple[str, st
         ("Time", f"{text.seconds(total(report['seconds']))}{_parts(report['seconds'], text.seconds)}"),
         ("Sent", f"{text.data_size(total(report['bytes']))}{_parts(report['bytes'], text.data_size)}"),
         *_beside_least(report),
+        *_beside_plan(report),
         *_since_start(report),
         *[("Resumed", text.resumed(item)) for item in report.get("resumed", ())],
         *lost,
@@ -107,6 +108,14 @@ def _beside_least(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not known:
         return []
     return [("Least", f"{text.data_size(known)} had to be sent: {text.times_least(size, known)} times that was")]
+
+
+def _beside_plan(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What it was planned to take."""
+    planned = report.get("planned")
+    if not planned:
+        return []
+    return [("Planned", f"{text.seconds(planned['seconds'])}, {text.data_size(planned['bytes'])} sent")]
 
 
 def _parts(by_stage: Mapping[str, Number], write: Any) -> str:

@@ -74,6 +74,7 @@ class RunView:
     sizes: tuple[Bar, ...]
     size_total: Number
     size_least: Number | None
+    planned: Mapping[str, Number] | None
 
 
 def run_view(report: Mapping[str, Any], curves: bool = True) -> RunView:
