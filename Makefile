@@ -42,7 +42,7 @@ test: check
 	$(PYTEST) -m "not slow"
 
 test-all: check
-	$(PYTEST) -m "not containers"
+	HYPOTHESIS_PROFILE=long $(PYTEST) -m "not containers"
 
 check: install
 	$(BIN)/ruff check .

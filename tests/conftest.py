@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 CLASSES = ("catheter", "guidewire", "vessel")
 LABELS = {"east": ("catheter",), "north": ("guidewire", "vessel"), "west": ("vessel",)}
 LOOKS = {"east": "phantom", "north": "animal", "west": "human"}
 
 torch.set_num_threads(1)
+
+# How long an example takes on a busy machine is no law of ours; `make test-all` looks at more of them.
+settings.register_profile("short", max_examples=40, deadline=None)
+settings.register_profile("long", max_examples=200, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
