@@ -11,12 +11,7 @@ from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 from nvflare.app_common.job_launcher.client_process_launcher import ClientProcessJobLauncher
 
 from fedefm.flare.slurm import SlurmJobs, listen_for_compute_nodes
-from fedefm.kits.approval import SITE_FILE
-from fedefm.kits.kit import LOCAL, read_object
-from fedefm.kits.slurm import Slurm
-from fedefm.settings import build
-
-KEY = "slurm"
+from fedefm.kits.slurm import read_slurm
 
 
 def tolerant(code: Any) -> Any:
@@ -76,14 +71,3 @@ class TolerantLauncher(ClientProcessJobLauncher):
         if self._cluster is not None and event_type in (EventType.SYSTEM_BOOTSTRAP, EventType.SYSTEM_END):
             self._cluster.handle_event(event_type, fl_ctx)
         super().handle_event(event_type, fl_ctx)
-
-
-def read_slurm(kit: Path) -> Slurm | None:
-    """The cluster that a hospital names, if it names one; in a job process, which runs elsewhere, none.
-
-    Raises:
-        ConfigError: its file cannot be read, or a value is wrong.
-    """
-    path = kit / LOCAL / SITE_FILE
-    plain = read_object(path) if path.is_file() else {}
-    return build(Slurm, plain[KEY], path.name) if plain.get(KEY) is not None else None

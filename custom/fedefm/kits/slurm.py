@@ -12,9 +12,12 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from fedefm.settings import settings_class
+from fedefm.kits.approval import SITE_FILE
+from fedefm.kits.kit import LOCAL, read_object
+from fedefm.settings import build, settings_class
 
 _Word = Annotated[str, Field(pattern=r"^[^\s\x00]+$", max_length=200)]
+KEY = "slurm"
 DIRECTIVES = ("partition", "account", "qos", "time", "constraint", "reservation")
 
 
@@ -60,3 +63,17 @@ class Slurm:
     def directives(self) -> dict[str, str]:
         """Those options of `sbatch` that are given."""
         return {name: getattr(self, name) for name in DIRECTIVES if getattr(self, name) is not None}
+
+
+def read_slurm(kit: Path) -> Slurm | None:
+    """The cluster that a hospital names, if it names one.
+
+    Args:
+        kit: its folder; another one, such as that of a job process on a compute node, names none.
+
+    Raises:
+        ConfigError: its file cannot be read, or a value is wrong.
+    """
+    path = kit / LOCAL / SITE_FILE
+    plain = read_object(path) if path.is_file() else {}
+    return build(Slurm, plain[KEY], path.name) if plain.get(KEY) is not None else None
