@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import socket
+import ssl
 from pathlib import Path
 
 import psutil
@@ -86,6 +88,20 @@ def test_a_job_gives_the_theta_of_one_process_and_its_messages_stand_in_the_ledg
     sent = [line for line in Ledger(kit, OUTBOX).read() if line.get("job") == job_id]
     assert len(sent) > 5  # the job process wrote them from where the cluster ran it
     assert [finding.text for finding in examine(kit, offline=True) if finding.status == FAIL] == []
+
+
+def test_nobody_without_a_certificate_of_the_consortium_reaches_the_port_for_the_nodes(consortium, place):
+    port = json.loads((place.kit(ON_CLUSTER) / "local" / "fedefm_site.json").read_text())["slurm"]["port"]
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    nobody.check_hostname = False
+    nobody.load_verify_locations(place.kit(ON_CLUSTER) / "startup" / "rootCA.pem")
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as bare,
+        pytest.raises(ssl.SSLError, match="alert"),
+        nobody.wrap_socket(bare) as link,
+    ):
+        link.sendall(b"hello")
+        link.recv(1)
 
 
 def test_one_whose_node_is_lost_does_not_end_the_others_job(consortium, cluster, tmp_path):
