@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from fedefm.kits.kit import open_kit
 from fedefm.kits.pods import pod
 from fedefm.trust import MANIFEST_NAME
 
+KEPT = ("fedefm-outbox.jsonl", "fedefm-outbox.jsonl.000001", "fedefm-jobs.jsonl", "fedefm-revoked.json", "audit.log")
 IMAGE = "registry.example.org:5000/fedefm:0.1.0"
 
 
@@ -137,6 +140,29 @@ def test_its_first_step_lays_a_kit_that_the_doctor_passes_and_keeps_it(place, tm
     assert (laid / "fedefm-jobs.jsonl").exists() and "2}" in (laid / "local" / "fedefm_site.json").read_text()
 
 
+def test_a_renewed_kit_takes_the_place_of_the_old_one_and_keeps_its_ledgers(place, tmp_path):
+    found = objects(place.kit("hospital-a"))
+    for name in ("site", "secret", "own"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "own" / "fedefm_site.json").write_text("{}")
+    shutil.copytree(place.kit("hospital-a"), tmp_path / "renewed" / "hospital-a")
+    for kit, note in ((place.kit("hospital-a"), "first"), (tmp_path / "renewed" / "hospital-a", "second")):
+        (kit / "readme.txt").write_text(note)
+        pack(kit, tmp_path / "secret").rename(tmp_path / "secret" / "kit.zip")
+        first_step(found, tmp_path / "site", tmp_path / "secret", tmp_path / "own")
+        laid = tmp_path / "site" / "kit"
+        assert (laid / "readme.txt").read_text() == note and not (tmp_path / "site" / "new").exists()
+        for name in KEPT:
+            assert note == "first" or (laid / name).read_text() == name
+            (laid / name).write_text(name)
+    (tmp_path / "site" / "kit").rename(tmp_path / "site" / "old2")  # broken off after the old one was put aside
+    shutil.rmtree(tmp_path / "site" / "old")
+    (tmp_path / "site" / "old2").rename(tmp_path / "site" / "old")
+    (tmp_path / "site" / "kit.sha256").unlink()
+    first_step(found, tmp_path / "site", tmp_path / "secret", tmp_path / "own")
+    assert all((tmp_path / "site" / "kit" / name).read_text() == name for name in KEPT)
+
+
 def test_a_hospital_that_made_its_own_key_hands_it_over_with_the_secret(place, tmp_path):
     kit, found = place.kit("hospital-b"), objects(place.kit("hospital-b"))
     for name in ("site", "secret", "own"):
@@ -181,7 +207,7 @@ def test_a_kit_that_went_through_flares_own_way_is_refused_before_it_starts(plac
     words = ["deploy", "prepare", str(place.kit("hospital-a")), "--output", str(tmp_path / "prepared")]
     done = subprocess.run(
         ["python3", "-m", "nvflare.cli", *words, "--config", str(tmp_path / "k8s.yaml")],
-        env=os.environ | {"PATH": f"{Path(os.sys.executable).parent}:{os.environ['PATH']}"}, capture_output=True,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}, capture_output=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     prepared = tmp_path / "prepared"

@@ -9,6 +9,7 @@ what a container of `provisioning/container` is, and may ask the cluster for not
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fedefm.kits.kit import PERSON, SERVER, Kit, read_object
 from fedefm.kits.lay import fill
 from fedefm.resources import shipped
 
-TEMPLATES = "kubernetes"  # a folder of provisioning/
+TEMPLATES, FIRST_STEP = "kubernetes", "kit.sh"  # in provisioning/
 _IMAGE = re.compile(r"[a-z0-9][\w.:/@-]{0,300}", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
@@ -66,9 +67,11 @@ def _of_server(kit: Kit) -> dict[str, str]:
 
 
 def _filled(name: str, values: Mapping[str, str]) -> str:
-    """The template, without the lines that stay empty."""
+    """The template with the shell of its first step in it, without the lines that stay empty."""
     source = shipped("provisioning", TEMPLATES) / name
-    return "".join(line for line in fill(source.read_text(), values, source).splitlines(True) if line.strip())
+    first = textwrap.indent(source.with_name(FIRST_STEP).read_text(), " " * 14)
+    text = fill(source.read_text(), {**values, "first": "{~~first~~}"}, source).replace("{~~first~~}\n", first)
+    return "".join(line for line in text.splitlines(True) if line.strip())
 
 
 def _label(name: str) -> str:
