@@ -226,6 +226,21 @@ MUTANTS = (
         (f"{REFUSED}::test_t7_a_check_that_breaks_is_a_refusal",),
     ),
     Mutant(
+        "a job brings no file of a site's own",
+        ((f"{TRUST}job.py", "    check_configuration(one.path for one in manifest.files)\n", ""),),
+        ("tests/trust/test_configuration.py",),
+    ),
+    Mutant(
+        "the server takes no job with code",
+        (("custom/fedefm/flare/submitted_jobs.py", "        check_uploaded(uploaded_content)\n", ""),),
+        ("tests/flare/test_submitted_jobs.py",),
+    ),
+    Mutant(
+        "what a job says of a cluster is dropped",
+        (("custom/fedefm/flare/slurm.py", "{**job_meta, **own}", "{**own, **job_meta}"),),
+        ("tests/flare/test_slurm.py",),
+    ),
+    Mutant(
         "T7 no role super",
         ((f"{TRUST}certificates.py", 'FORBIDDEN_ROLE = "super"', 'FORBIDDEN_ROLE = "nobody"'),),
         (f"{REFUSED}::test_t7_the_role_that_passes_every_policy_of_flare_starts_nothing_at_a_hospital",),

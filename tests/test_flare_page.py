@@ -70,6 +70,7 @@ def test_every_file_that_flare_reads_is_listed() -> None:
         "server/local/fedefm_server.json",
     )
     systems = {f"provisioning/systemd/{name}" for name in ("site.service", "doctor.service", "doctor.timer")}
+    systems |= {f"provisioning/kubernetes/{name}" for name in ("hospital.yaml", "server.yaml", "kit.sh")}
     assert missing == {
         *(f"workspace_templates/{path}" for path in own), *systems, "provisioning/systemd/logrotate.conf"
     }  # fmt: skip

@@ -18,7 +18,13 @@ from support.browser import browser
 NOW = 1_700_000_000.0
 SITES = {
     "hospital-a": HospitalStatus(
-        "hospital-a", Condition.WORKING, stage=Stage.LOCAL, step=6, steps=8, heartbeat=NOW - 2
+        "hospital-a",
+        Condition.WORKING,
+        stage=Stage.LOCAL,
+        step=6,
+        steps=8,
+        heartbeat=NOW - 2,
+        certificate_ends=NOW + 12.5 * 86_400,
     ),
     "hospital-b": HospitalStatus("hospital-b", Condition.SLOW, "at this for 90 s, which takes the others 4.0 s"),
     "hospital-c": HospitalStatus("hospital-c", Condition.DIED, "its job process died", lost=1),
@@ -26,7 +32,7 @@ SITES = {
 
 
 def status(*hospitals):
-    return JobStatus("job-1", NOW, NOW - 60, 1, 4, Stage.LOCAL, None, "", "", hospitals)
+    return JobStatus("job-1", NOW, NOW - 60, 1, 4, Stage.LOCAL, None, "", "", hospitals, NOW + 200.5 * 86_400)
 
 
 def shown(*hospitals, trouble=""):
@@ -59,6 +65,9 @@ def test_a_well_a_slow_and_a_dead_hospital_are_told_apart_in_a_browser(server, t
         assert len({colour for colour, *_ in seen.values()}) == 3
         assert [words.split() for _, words, _ in seen.values()] == [["●", "working"], ["◐", "slow"], ["✕", "died"]]
         assert "its job process died" in seen["hospital-c"][2] and "6/8" in seen["hospital-a"][2]
+        words = tab.ask("[...document.querySelectorAll('.hospital .expiring')].map(e => e.innerText)")
+        assert words == ["expiring"] and "12 days left" in seen["hospital-a"][2]  # beside the one whose end is near
+        assert "200 days left" in tab.ask("document.getElementById('server').innerText")
         tab.shoot(tmp_path / "live.png")
 
         server.shown = shown(SITES["hospital-a"], trouble="the server does not answer")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedefm.doctor.finding import FAIL, PASS, WARN, Finding, guarded
-from fedefm.doctor.policies import classes, job_guard, log_streaming, order_guard, rights, scopes
+from fedefm.doctor.policies import classes, job_guard, log_streaming, order_guard, rights, scopes, submitted_jobs
 from fedefm.kits.kit import HOSPITAL, SERVER
 
 TEMPLATES = Path(__file__).parents[2] / "workspace_templates"
@@ -77,6 +77,13 @@ def test_without_the_check_of_orders_a_server_does_not_start_and_a_hospital_is_t
     assert status(order_guard(plain, role)) == [PASS]
     plain["components"] = [one for one in plain["components"] if one.get("id") != "order_guard"]
     assert status(order_guard(plain, role)) == [found]
+
+
+def test_a_server_that_takes_jobs_with_code_does_not_start() -> None:
+    plain = read("resources.json", SERVER)
+    assert status(submitted_jobs(plain)) == [PASS]
+    plain["components"] = [one for one in plain["components"] if one.get("id") != "job_manager"]
+    assert status(submitted_jobs(plain)) == [FAIL]
 
 
 def test_a_check_that_raises_is_a_fail_with_a_remedy() -> None:

@@ -5,18 +5,21 @@ import json
 import pytest
 
 from fedefm.cli import main
+from fedefm.errors import FedefmError
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, JOB, signed_job, small_settings
 from fedefm.federation.sites import running
 from fedefm.flare.job_files import DOWNLOADED
 from fedefm.flare.job_folder import write_job
 from fedefm.flare.job_guard import REFUSAL
+from fedefm.kits.kit import open_kit
 from fedefm.kits.limits import LIMITS_FILE
 from fedefm.trust import MANIFEST_NAME, SIGNATURE_NAME, sign_job
 from fedefm.trust.job_ledger import JobLedger
 from fedefm.trust.kinds import LEDGER_NAME
 from fedefm.trust.ledger import OUTBOX, Ledger
 from support.rogues import Ear, authority, change, kit_with, pair, until
+from support.unchecked_jobs import sign_unchecked
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
@@ -225,16 +228,17 @@ def test_a_class_off_the_list_is_built_at_no_hospital_and_the_signature_runs_onc
     runs_nowhere(consortium, job, "this signed job was here before")
 
 
-def test_the_server_sends_no_job_with_code_in_it_to_any_hospital_though_a_lead_signed_it(consortium, tmp_path):
+@pytest.mark.parametrize("where", ["custom/evil.py", "config/comm_config.json"])
+def test_the_server_takes_no_job_with_code_in_it_though_a_lead_signed_it(where, consortium, tmp_path):
     job = written(tmp_path)
-    (job / "app" / "custom").mkdir()
-    (job / "app" / "custom" / "evil.py").write_text("print('here')\n")
-    sign(job, consortium, consortium.people["lead"])
-    logs = ears(consortium)
-    job_id, end = outcome(consortium, job)
-    assert end == "FINISHED:FAILED_TO_RUN"
-    assert not [name for name, log in logs.items() if REFUSAL in log()]  # they were not even asked
-    assert not [name for name in consortium.hospitals if (consortium.kit(name) / job_id).exists()]
+    (job / "app" / where).parent.mkdir(exist_ok=True)
+    (job / "app" / where).write_text(json.dumps({"comm_driver_path": "."}))
+    lead = open_kit(consortium.kit(consortium.people["lead"]))
+    sign_unchecked(job, lead.certificate, lead.key)
+    before = {name: set(consortium.kit(name).iterdir()) for name in consortium.hospitals}
+    with pytest.raises(FedefmError, match="TrustError"):
+        lead_of(consortium).submit(job)
+    assert {name: set(consortium.kit(name).iterdir()) for name in consortium.hospitals} == before
 
 
 @pytest.mark.slow

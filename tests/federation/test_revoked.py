@@ -10,7 +10,9 @@ from fedefm.errors import FedefmError
 from fedefm.federation.console import Console
 from fedefm.federation.rehearsal import COMPLETED, signed_job, small_settings
 from fedefm.federation.sites import LOG, REGISTERED, running, site_process, write_site_config
+from fedefm.flare.expiry import expiry_of
 from fedefm.trust import read_disabled
+from fedefm.trust.certificates import end_of, load_certificate
 from support.rogues import Ear, until
 
 pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -35,6 +37,8 @@ def test_who_is_revoked_is_out_at_once_and_after_a_restart(place, folders, fresh
     others = [name for name in place.hospitals if name != OUT]
     with running(place, folders):
         log = Ear(server / LOG)
+        ends = {name: end_of(load_certificate(place.kit(name) / "startup" / "client.crt")) for name in place.hospitals}
+        assert ends.items() <= expiry_of(server).sites.items()  # as whoever watches a job is told
         revoke(place, OUT, tmp_path, place.server)  # while it is connected
         until(lambda: OUT in read_disabled(server), 60)
         assert f"{OUT}: its certificate was revoked" in log()

@@ -12,7 +12,7 @@ from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.utils.identity_utils import IdentityVerifier, InvalidAsserterCert
 
 from fedefm.errors import TrustError
-from fedefm.flare.revoked import PEERS_NAME, RevokedPeers, check_peer, revoked_among
+from fedefm.flare.revoked import PEERS_NAME, RevokedPeers, certificate_ends, check_peer, revoked_among
 from fedefm.trust.revoked import NONE, revoke, serial_of, take
 from support.consortium_certificates import Authority
 from support.flare_site import Engine
@@ -111,10 +111,25 @@ def test_whoever_came_with_a_new_certificate_is_not(kit, consortium):
     check_peer(new.certificate, kit.root)
     deny(kit, consortium, old.certificate)
     assert revoked_among({"hospital-a"}, kit.folder) == set()
-    assert json.loads((kit.folder / PEERS_NAME).read_text()) == {"hospital-a": serial_of(new.certificate)}
+    end = new.certificate.not_valid_after_utc.timestamp()
+    assert json.loads((kit.folder / PEERS_NAME).read_text()) == {
+        "hospital-a": f"{serial_of(new.certificate)} {end:.0f}"
+    }
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"hospital-a": 7}'])
+def test_who_showed_a_certificate_before_its_end_was_kept_is_known_all_the_same(kit, consortium):
+    """The file of a server of an earlier version."""
+    old = consortium.issue("hospital-a")
+    (kit.folder / PEERS_NAME).write_text(json.dumps({"hospital-a": serial_of(old.certificate)}))
+    assert certificate_ends(kit.folder) == {}
+    deny(kit, consortium, old.certificate)
+    assert revoked_among({"hospital-a"}, kit.folder) == {"hospital-a"}
+    new = consortium.issue("hospital-a")
+    check_peer(new.certificate, kit.root)
+    assert certificate_ends(kit.folder) == {"hospital-a": new.certificate.not_valid_after_utc.timestamp()}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"hospital-a": 7}', '{"hospital-a": "1f soon"}', '{"a": "1f -5"}'])
 def test_a_damaged_list_of_peers_is_an_error(text, kit, consortium):
     old = consortium.issue("hospital-a")
     (kit.folder / PEERS_NAME).write_text(text)

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from fedefm.errors import ConfigError
 from fedefm.exchange.messages import Stage
 from fedefm.exchange.status import Condition, HospitalStatus, JobStatus
 from fedefm.report.live import LOOKS, SCRIPT, headline, render_live, row_of, script_hash, table
+from fedefm.settings import build
 
 NOW = 1_700_000_000.0
 
@@ -80,6 +82,55 @@ def test_the_terminal_of_80_columns_holds_a_line_for_each_hospital_and_its_reaso
     assert line.split() == ["hospital-b", "◐", "slow", "–", "–", "–", "–", "1.2", "0.0", "0", "0"]
     assert "hospital-b: at this for 90 s" in lines
     assert "hospital-a: done in about 18 s; given up in 110 s" in lines
+
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("left", "says", "word"),
+    [
+        (100.5, "100 days left", ""),
+        (30, "30 days left", ""),
+        (29.9, "29 days left", "expiring"),
+        (1.5, "1 day left", "expiring"),
+        (0.2, "0 days left", "expiring"),
+        (-0.1, "ended", "expired"),
+        (None, "–", ""),
+    ],
+)
+def test_a_certificate_that_ends_within_30_days_is_told_in_one_word(left, says, word):
+    row = row_of(hospital(certificate_ends=None if left is None else NOW + left * DAY), NOW)
+    assert (row.certificate, row.expiring) == (says, word)
+
+
+def test_page_and_terminal_say_whose_certificate_has_to_be_renewed():
+    soon, later = NOW + 12.5 * DAY, NOW + 200 * DAY
+    hospitals = (hospital("h-soon", certificate_ends=soon), hospital("h-later", certificate_ends=later))
+    seen = status(*hospitals, certificate_ends=NOW + 3.5 * DAY)
+    page, screen = render_live("job-1", "RUNNING", seen), io.StringIO()
+    cards = {site: re.findall(rf'id="{site}".*?</section>', page, re.DOTALL)[0] for site in ("h-soon", "h-later")}
+    assert '<p class="expiring">expiring</p>' in cards["h-soon"] and "12 days left" in cards["h-soon"]
+    assert "expiring" not in cards["h-later"] and "200 days left" in cards["h-later"]
+    assert re.search(r'id="server">[^<]*3 days left\s*<strong class="expiring">expiring', page)
+    Console(file=screen, width=80, color_system=None).print(table("job-1", "RUNNING", seen))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "h-soon: expiring: its certificate, 12 days left" in lines
+    assert "the server: expiring: its certificate, 3 days left" in lines
+    assert not [line for line in lines if line.startswith("h-later: ")]
+
+
+@pytest.mark.parametrize("end", [-1.0, 1e12, float("nan"), float("inf"), "soon", True, [NOW]])
+def test_an_end_that_is_no_time_is_refused_where_it_comes_from_the_server(end):
+    plain = status(hospital(certificate_ends=NOW)).to_dict()
+    assert build(JobStatus, plain, "status").hospitals[0].certificate_ends == NOW
+    plain["hospitals"][0]["certificate_ends"] = end
+    with pytest.raises(ConfigError):
+        build(JobStatus, plain, "status")
+    plain = status().to_dict() | {"certificate_ends": end}
+    with pytest.raises(ConfigError):
+        build(JobStatus, plain, "status")
 
 
 def test_a_job_that_does_not_run_says_what_flare_says():

@@ -17,9 +17,13 @@ if TYPE_CHECKING:  # imported where they are used: a package that is missing is 
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
+    from fedefm.kits.slurm import Slurm
+
 GB = 1_000_000_000
 LEAST_DISK, GOOD_DISK = 2 * GB, 20 * GB
 LEAST_MEMORY, GOOD_MEMORY = 2 * GB, 8 * GB
+SLURM_COMMANDS = ("sbatch", "squeue", "sacct", "scancel")
+NO_SLURM = "run the site on a machine of the cluster from which jobs are submitted, or take `slurm` out of the file"
 
 
 def python() -> Iterator[Finding]:
@@ -109,6 +113,16 @@ def gpu(device: str) -> Iterator[Finding]:
         )
         return
     yield passed("GPU", f"{device}: {torch.cuda.get_device_name(torch.device(device))}")
+
+
+def cluster(site: Slurm) -> Iterator[Finding]:
+    """The commands of Slurm are here; what a compute node has is not looked at."""
+    missing = [name for name in SLURM_COMMANDS if shutil.which(name) is None]
+    for name in missing:
+        yield failed("Slurm", f"local/fedefm_site.json names a cluster, and {name} is not in the PATH", NO_SLURM)
+    if not missing:
+        where = site.partition or "the default partition"
+        yield passed("Slurm", f"job processes go to {where}, with {site.gpus} GPUs each; GPUs are not looked for here")
 
 
 def disk(folder: Path) -> Iterator[Finding]:

@@ -62,7 +62,8 @@ def _site(kit: Kit, data_folder: Path | None, show_names: bool) -> list[Finding]
     config = data.site_config(kit)
     found = guarded("site", lambda: data.configured(config))
     if isinstance(config, SiteConfig):
-        found += guarded("GPU", lambda: machine.gpu(config.device))
+        slurm = config.slurm
+        found += guarded("GPU", lambda: machine.cluster(slurm) if slurm else machine.gpu(config.device))
     if data_folder is not None:
         found += guarded("data", lambda: data.images(data_folder, show_names))
     return found

@@ -17,6 +17,7 @@ from fedefm.kits.limits import LIMITS_FILE, MEGABYTE, read_limits
 
 GUARD = "fedefm.flare.job_guard.JobGuard"
 ORDERS = "fedefm.flare.orders.OrderGuard"
+SUBMITTED = "fedefm.flare.submitted_jobs.SubmittedJobs"
 NEVER = ("byoc", "server-predeployed-flwr")  # code that a job brings along
 NEEDED = frozenset(
     {
@@ -46,7 +47,11 @@ def policies(kit: Kit) -> Iterator[Finding]:
         yield from classes(resources)
         yield from log_streaming(resources)
         yield from order_guard(resources, kit.role)
-        yield from job_guard(resources) if kit.role == HOSPITAL else storage(resources, kit.folder)
+        if kit.role == HOSPITAL:
+            yield from job_guard(resources)
+        else:
+            yield from submitted_jobs(resources)
+            yield from storage(resources, kit.folder)
     if LIMITS_FILE in files:
         yield from limits(kit)
     yield from secure_logging(kit)
@@ -133,6 +138,14 @@ def job_guard(plain: Mapping[str, Any]) -> Iterator[Finding]:
         yield failed("job guard", f"resources.json does not name {GUARD} as app_deployer: jobs run unverified", FETCH)
         return
     yield passed("job guard", "jobs are verified before they are deployed")
+
+
+def submitted_jobs(plain: Mapping[str, Any]) -> Iterator[Finding]:
+    """The server's component that takes no job with code in it."""
+    if SUBMITTED not in _paths(plain):
+        yield failed("submitted jobs", f"resources.json does not name {SUBMITTED}: a job may bring code", FETCH)
+        return
+    yield passed("submitted jobs", "a job that holds code is not taken")
 
 
 def order_guard(plain: Mapping[str, Any], role: str) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ import psutil  # type: ignore[import-untyped]
 from fedefm.doctor.proxy import proxy_for
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.kits.kit import CONSOLE, LOG, PERSON, REGISTERED, SERVER, STARTUP, Kit, read_object
+from fedefm.kits.slurm import read_slurm
 from fedefm.trust.certificates import WARN_BEFORE, load_certificate, utc_now
 from fedefm.trust.job_ledger import JobLedger
 from fedefm.trust.ledger import OUTBOX, Ledger, Line
@@ -147,17 +148,23 @@ def clear(kit: Kit) -> str | None:
         In words, that it runs already; None where it does not.
 
     Raises:
-        ConfigError: another program has a port that the server needs.
+        ConfigError: another program has a port that the server needs, or that a hospital keeps for its Slurm cluster.
     """
     found = running_from(kit.folder) or keeper_of(kit.folder)
     if found is not None:
         return f"{kit.name} runs already, as process {found.pid}; startup/stop_fl.sh ends it"
     for name in NUMBERS:
         (kit.folder / name).unlink(missing_ok=True)
-    for port in _ports(kit) if kit.role == SERVER else ():
+    for port in _ports(kit) if kit.role == SERVER else _cluster_ports(kit):
         if _taken(port):
             raise ConfigError(f"port {port} is taken by another program; end that one, then start again")
     return None
+
+
+def _cluster_ports(kit: Kit) -> tuple[int, ...]:
+    """The port at which a hospital on a Slurm cluster listens for its job processes."""
+    slurm = read_slurm(kit.folder)
+    return () if slurm is None else (slurm.port,)
 
 
 def wait(kit: Kit, seconds: float, say: Callable[[str], None]) -> Status:

@@ -88,6 +88,7 @@ class HospitalStatus:
         received: bytes of weights that it was sent.
         done: pieces of work that it has done.
         lost: pieces of work that were lost there.
+        certificate_ends: when the certificate ends that it registered with; None where none is known.
     """
 
     site: Name
@@ -106,6 +107,7 @@ class HospitalStatus:
     received: Count = 0
     done: Count = 0
     lost: Count = 0
+    certificate_ends: Time | None = None
 
 
 @settings_class
@@ -123,6 +125,7 @@ class JobStatus(JsonSettings):
         end: how the job ended, in one line; empty while it runs.
         note: what else is worth knowing, such as that it was resumed.
         hospitals: sorted by name.
+        certificate_ends: when the server's own certificate ends; None where none is known.
     """
 
     job: Line
@@ -135,6 +138,7 @@ class JobStatus(JsonSettings):
     end: Line
     note: Line
     hospitals: Annotated[tuple[HospitalStatus, ...], Field(max_length=MAX_SITES)]
+    certificate_ends: Time | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,7 @@ class Heard:
         stopped: it left because its own people stopped it.
         sent: bytes of weights from it.
         received: bytes of weights to it.
+        certificate_ends: when the certificate ends that it registered with, in seconds since 1970.
     """
 
     at_work: AtWork | None = None
@@ -171,6 +176,7 @@ class Heard:
     stopped: bool = False
     sent: int = 0
     received: int = 0
+    certificate_ends: float | None = None
 
 
 @dataclass
@@ -312,6 +318,7 @@ class Board:
             received=heard.received,
             done=site.done,
             lost=site.lost,
+            certificate_ends=heard.certificate_ends,
         )
         if work is None or condition in (Condition.DIED, Condition.STOPPED, Condition.REMOVED):
             return status

@@ -18,6 +18,7 @@ from fedefm.errors import FedefmError, visible
 from fedefm.exchange.events import Event
 from fedefm.exchange.status import FINISHED, STATUS_FILE
 from fedefm.flare.envelope import register_decomposers
+from fedefm.flare.expiry import expiry_of
 from fedefm.flare.job_end_point import guard_job
 from fedefm.flare.job_files import held_weights_folder, output_folder, run_folder, settings_path
 from fedefm.flare.job_status import StatusKeeper
@@ -91,7 +92,8 @@ class JobController(Controller, ABC):
                 wire=TensorWire(getattr(settings, "wire", FLOAT32), self.shelf),
             )
             path = run_folder(fl_ctx) / STATUS_FILE
-            with StatusKeeper(fl_ctx.get_job_id(), sites, transport.heard, presence, path) as keeper:
+            expiry = expiry_of(kit_of(fl_ctx))
+            with StatusKeeper(fl_ctx.get_job_id(), sites, transport.heard, presence, path, expiry=expiry) as keeper:
                 self._keeper = keeper
                 done = self.work(settings, sites, transport, fl_ctx)
                 if abort_signal.triggered:

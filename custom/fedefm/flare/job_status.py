@@ -21,6 +21,7 @@ from fedefm.errors import ConfigError, FedefmError
 from fedefm.exchange.events import Event
 from fedefm.exchange.status import BROKEN_OFF, Board, Heard, JobStatus
 from fedefm.files import write_json
+from fedefm.flare.expiry import Expiry
 from fedefm.flare.gauges import publish
 from fedefm.flare.presence import Presence
 from fedefm.flare.steps import StepsTold, steps_tag
@@ -40,6 +41,7 @@ class StatusKeeper:
         presence: who is there.
         path: where the status is written.
         clock: seconds since 1970.
+        expiry: when certificates end.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class StatusKeeper:
         presence: Presence,
         path: Path,
         clock: Callable[[], float] = time.time,
+        expiry: Expiry | None = None,
     ):
         self._board, self._sites, self._heard = Board(job, sites, clock), tuple(sites), heard
-        self._presence, self._path = presence, path
+        self._presence, self._path, self._expiry = presence, path, expiry or Expiry()
         self._over, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._keep, name="job_status", daemon=True)
 
@@ -89,7 +92,7 @@ class StatusKeeper:
         """The job now."""
         heard = {site: self._with_presence(site) for site in self._sites}
         with self._lock:
-            return self._board.status(heard)
+            return replace(self._board.status(heard), certificate_ends=self._expiry.server)
 
     def answer(self, fl_ctx: FLContext) -> None:
         """Put the status into the answer to `show_stats`."""
@@ -99,7 +102,8 @@ class StatusKeeper:
 
     def _with_presence(self, site: str) -> Heard:
         left = self._presence.left.get(site)
-        heard = replace(self._heard(site), heartbeat=self._presence.heartbeats.get(site))
+        heartbeat, ends = self._presence.heartbeats.get(site), self._expiry.sites.get(site)
+        heard = replace(self._heard(site), heartbeat=heartbeat, certificate_ends=ends)
         return heard if left is None else replace(heard, left=left.value, stopped=left is left.STOPPED)
 
     def _keep(self) -> None:

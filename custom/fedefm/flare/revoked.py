@@ -30,7 +30,7 @@ from nvflare.private.fed.utils.identity_utils import IdentityVerifier
 
 from fedefm.errors import FedefmError, TrustError
 from fedefm.files import write_json
-from fedefm.trust.certificates import name_of
+from fedefm.trust.certificates import end_of, name_of
 from fedefm.trust.kinds import PEERS_NAME
 from fedefm.trust.revoked import must_be_good, read_list, serial_of
 
@@ -101,7 +101,7 @@ def check_peer(certificate: x509.Certificate, root: Path) -> None:
     try:
         must_be_good(certificate, kit, root)
         if (kit / "startup" / "fed_server.json").is_file():
-            _remember(kit, name_of(certificate), serial_of(certificate))
+            _remember(kit, name_of(certificate), f"{serial_of(certificate)} {end_of(certificate):.0f}")
     except FedefmError as error:
         logging.getLogger(__name__).error("refused: %s", error)
         raise TrustError(str(error)) from error
@@ -113,18 +113,31 @@ def revoked_among(names: set[str], kit: Path) -> set[str]:
     if not serials:
         return set()
     peers = _peers(kit)
-    return {name for name in names if peers.get(name) in serials}
+    return {name for name in names if peers.get(name, "").partition(" ")[0] in serials}
 
 
-def _remember(kit: Path, name: str, serial: str) -> None:
+def certificate_ends(kit: Path) -> dict[str, float]:
+    """When the certificate ends that each peer of a server showed last, in seconds since 1970, by its name.
+
+    What is not told, as by a server of an earlier version, is left out; so is all of it where there is no such file,
+    as in the simulator.
+
+    Raises:
+        TrustError: the file is damaged.
+    """
+    ends = ((name, text.partition(" ")[2]) for name, text in _peers(kit).items())
+    return {name: float(end) for name, end in ends if end}
+
+
+def _remember(kit: Path, name: str, showed: str) -> None:
     with _lock:
         peers = _peers(kit)
-        if peers.get(name) != serial and len(peers) < _MAX_PEERS:
-            write_json(kit / PEERS_NAME, peers | {name: serial})
+        if peers.get(name) != showed and len(peers) < _MAX_PEERS:
+            write_json(kit / PEERS_NAME, peers | {name: showed})
 
 
 def _peers(kit: Path) -> dict[str, str]:
-    """Name and last serial number of each peer.
+    """Of each peer the serial number of its last certificate, and, after a space, when that ends.
 
     Raises:
         TrustError: the file is damaged.
@@ -137,7 +150,7 @@ def _peers(kit: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise TrustError(f"{PEERS_NAME}: cannot be read; remove it and start the server again") from error
     good = isinstance(plain, dict) and all(
-        isinstance(serial, str) and re.fullmatch(r"[0-9a-f]{1,40}", serial) for serial in plain.values()
+        isinstance(showed, str) and re.fullmatch(r"[0-9a-f]{1,40}( \d{1,11})?", showed) for showed in plain.values()
     )
     if not good:
         raise TrustError(f"{PEERS_NAME}: not as it was written; remove it and start the server again")

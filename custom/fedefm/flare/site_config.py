@@ -11,6 +11,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import Assignment
 from fedefm.kits.approval import Approval
+from fedefm.kits.slurm import Slurm
 from fedefm.metrics.suppression import LEAST_IMAGES
 from fedefm.settings import load, settings_class
 
@@ -31,6 +32,7 @@ class SiteConfig:
             training images it does not train.
         compare_pictures: whether a data report may count how many pictures another hospital has as well.
         approval: which signed jobs run at once and which wait for a person's yes; None for the consortium's default.
+        slurm: the cluster on which job processes run; None for this machine.
         cache: the folder for prepared images; absolute, or relative to the file; None for one within `data`.
 
     Raises:
@@ -46,6 +48,7 @@ class SiteConfig:
     least_images: PositiveInt = LEAST_IMAGES
     compare_pictures: bool = True
     approval: Approval | None = None
+    slurm: Slurm | None = None
     cache: Path | None = None
 
     @property

@@ -16,6 +16,7 @@ from rich.text import Text
 from fedefm.exchange.status import Condition, HospitalStatus, JobStatus
 from fedefm.report.templates import environment
 from fedefm.report.text import data_size, duration
+from fedefm.trust.certificates import WARN_BEFORE
 
 LOOKS: Mapping[Condition, tuple[str, str]] = {
     Condition.WORKING: ("●", "good"),
@@ -32,6 +33,7 @@ LOOKS: Mapping[Condition, tuple[str, str]] = {
 
 COLOURS = {"good": "green", "idle": "dim", "warn": "yellow", "bad": "red"}
 DASH = "–"
+DAY = 86_400.0
 SCRIPT = (Path(__file__).parent / "live.js").read_text()
 
 
@@ -55,6 +57,8 @@ class Row:
         received: weights that it was sent.
         done: pieces of work that it has done.
         lost: pieces of work that were lost there.
+        certificate: how many days are left of its certificate.
+        expiring: `expiring` or `expired` where these are few or none, else empty.
     """
 
     site: str
@@ -72,6 +76,8 @@ class Row:
     received: str
     done: int
     lost: int
+    certificate: str
+    expiring: str
 
 
 def row_of(one: HospitalStatus, now: float) -> Row:
@@ -94,7 +100,24 @@ def row_of(one: HospitalStatus, now: float) -> Row:
         received=data_size(one.received),
         done=one.done,
         lost=one.lost,
+        certificate=days_left(one.certificate_ends, now) or DASH,
+        expiring=expiring(one.certificate_ends, now),
     )
+
+
+def days_left(ends: float | None, now: float) -> str:
+    """How long a certificate is good; empty where its end is not known."""
+    if ends is None:
+        return ""
+    left = int((ends - now) // DAY)
+    return "ended" if left < 0 else f"{left} {'day' if left == 1 else 'days'} left"
+
+
+def expiring(ends: float | None, now: float) -> str:
+    """One word for a certificate that has to be renewed; empty for any other."""
+    if ends is None or ends - now >= WARN_BEFORE.total_seconds():
+        return ""
+    return "expired" if ends < now else "expiring"
 
 
 def _until(one: HospitalStatus, now: float) -> str:
@@ -142,9 +165,14 @@ def table(job: str, flare: str, status: JobStatus | None) -> RenderableType:
         cells = (row.steps, speed, beat, *(f"{size / 1e6:.1f}" for size in (one.sent, one.received)))
         word = Text(f"{row.mark} {row.word}", style=COLOURS[row.kind])
         made.add_row(row.site, word, row.work, *cells, str(row.done), str(row.lost))
-        why = "; ".join(part for part in (row.reason, row.until) if part and part != DASH)
+        renew = f"{row.expiring}: its certificate, {row.certificate}" if row.expiring else ""
+        why = "; ".join(part for part in (renew, row.reason, row.until) if part and part != DASH)
         if why:
-            notes.append(Text.assemble((f"{row.site}: ", COLOURS[row.kind]), why))
+            notes.append(Text.assemble((f"{row.site}: ", COLOURS["warn" if row.expiring else row.kind]), why))
+    own = expiring(status.certificate_ends, status.written)
+    if own:
+        text = f"{own}: its certificate, {days_left(status.certificate_ends, status.written)}"
+        notes.append(Text.assemble(("the server: ", COLOURS["warn"]), text))
     return Group(head, made, *notes, Text("sent, got: MB of weights, from the hospital and to it", style="dim"))
 
 
@@ -167,6 +195,8 @@ def render_live(job: str, flare: str, status: JobStatus | None, trouble: str = "
             rows=rows,
             written="" if status is None else clock(status.written),
             began="" if status is None else clock(status.began),
+            certificate="" if status is None else days_left(status.certificate_ends, status.written),
+            expiring="" if status is None else expiring(status.certificate_ends, status.written),
             trouble=trouble,
             counts=_counts(rows),
             script=SCRIPT,

@@ -92,6 +92,11 @@ def name_of(certificate: x509.Certificate) -> str:
     return _only(certificate, NameOID.COMMON_NAME)
 
 
+def end_of(certificate: x509.Certificate) -> float:
+    """When it ends, in seconds since 1970."""
+    return certificate.not_valid_after_utc.timestamp()
+
+
 def role_of(certificate: x509.Certificate, root: x509.Certificate) -> str:
     """`root` for the root itself; else the role that the provisioning wrote; empty for sites and servers."""
     if certificate == root:

@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from fedefm.errors import TrustError
 from fedefm.trust.certificates import FORBIDDEN_ROLE, JOB_ROLES
+from fedefm.trust.configuration import check_configuration
 from fedefm.trust.exact import canonical, strict_json
 from fedefm.trust.folder import sign_folder, verify_folder
 from fedefm.trust.kinds import JOB, Limits
+from fedefm.trust.listing import list_folder
 from fedefm.trust.manifest import SignedManifest
 from fedefm.trust.names import check_path, shown
 
@@ -37,9 +39,11 @@ def sign_job(job: Path, certificate: Path | x509.Certificate, key: Path | RSAPri
     """Sign every app of a job folder; before `nvflare job submit`, and anew for each submission.
 
     Raises:
-        TrustError: `meta.json` cannot be used, an app is missing, or something in it cannot be signed.
+        TrustError: `meta.json` cannot be used, an app is missing, or something in it cannot be signed, such as code.
     """
     meta = read_meta(job)
+    for app in sorted(meta["deploy_map"]):
+        check_configuration(one.path for one in list_folder(job / app, JOB))
     return tuple(
         sign_folder(job / app, certificate, key, kind=JOB.name, subject=meta["name"], claims={"app": app, "meta": meta})
         for app in sorted(meta["deploy_map"])
@@ -143,6 +147,7 @@ def _verify(
     if manifest.claims.get("app") != app_name:
         raise TrustError(f"{shown(app_name)}: signed as another app of the job; {JOB.remedy}")
     _check_meta(manifest.claims.get("meta"), meta)
+    check_configuration(one.path for one in manifest.files)
     return manifest
 
 

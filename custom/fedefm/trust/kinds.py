@@ -108,7 +108,7 @@ KIT = Kind(
     run_time=re.compile(
         rf"{JOB_ID}|transfer|audit\.log|(log|log_fl|error_log|console|stats)\.(txt|json|log)(\.\d+)?"
         rf"|(pid|daemon_pid|shutdown|restart)\.fl|{FILES}|{WAITING_NAME}"
-        rf"|{re.escape(REVOKED_NAME)}|{re.escape(PEERS_NAME)}"
+        rf"|\.nvflare_slurm|{re.escape(REVOKED_NAME)}|{re.escape(PEERS_NAME)}"
         rf"|{re.escape(DISABLED_NAME)}\.\w{{8}}\.tmp"
     ),
     written={DISABLED_NAME: Written("startup/fed_server.json", parse_disabled)},
