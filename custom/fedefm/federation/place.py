@@ -86,11 +86,8 @@ def provision(root: Path, project: Path | None = None, links: Collection[str] = 
             builder["args"] = {"storage": str(root / "storage")}
     filled = root / "project.yml"
     write_whole(filled, yaml.safe_dump(plain, sort_keys=False))
-    people: dict[str, str] = {}
-    for person in (p for p in plain["participants"] if p["type"] == "admin"):
-        people.setdefault(person["role"], person["name"])
     kits = run_provision(filled, root / "provision", root)
-    return Place(root, kits, server["name"], hospitals_of(plain), people, fl_port, admin_port, ports)
+    return Place(root, kits, server["name"], hospitals_of(plain), people_of(plain), fl_port, admin_port, ports)
 
 
 def hospitals_in(project: Path | None = None) -> tuple[str, ...]:
@@ -100,6 +97,23 @@ def hospitals_in(project: Path | None = None) -> tuple[str, ...]:
         ConfigError: the project file is not usable.
     """
     return hospitals_of(_read(project or shipped("provisioning") / PROJECT))
+
+
+def people_in(project: Path | None = None) -> dict[str, str]:
+    """Name of a person for each role of a project file, the first where several share it.
+
+    Raises:
+        ConfigError: the project file is not usable.
+    """
+    return people_of(_read(project or shipped("provisioning") / PROJECT))
+
+
+def people_of(plain: Mapping[str, Any]) -> dict[str, str]:
+    """Name of a person for each role of a project."""
+    people: dict[str, str] = {}
+    for person in (p for p in plain["participants"] if p["type"] == "admin"):
+        people.setdefault(person["role"], person["name"])
+    return people
 
 
 def hospitals_of(plain: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -163,8 +163,3 @@ def hands_on(place: Place, processes: dict[str, Process], links: Mapping[str, Li
 def lines(place: Place, rates: Mapping[str, float]) -> dict[str, Link]:
     """A link for each hospital whose kit names one, as thin as `rates` says."""
     return {site: Link(port, place.fl_port, rates.get(site)) for site, port in place.links.items()}
-
-
-def people_missing(people: Collection[str]) -> list[str]:
-    """Roles that a drill needs and a project file may lack."""
-    return [role for role in ("lead", "project_admin") if role not in people]

@@ -17,11 +17,11 @@ from fedefm.exchange.events import Listener
 from fedefm.federation.console import COMPLETED, Console
 from fedefm.federation.drill.evidence import Evidence, Outcome
 from fedefm.federation.drill.faults import Fault, Kind, check_together, rounds_of
-from fedefm.federation.drill.hands import Hands, hands_on, lines, people_missing
+from fedefm.federation.drill.hands import Hands, hands_on, lines
 from fedefm.federation.drill.promises import Verdict, judge, promise_of
 from fedefm.federation.drill.striker import ServerKilled, Striker
 from fedefm.federation.link import carrying
-from fedefm.federation.place import Place, hospitals_in, provision
+from fedefm.federation.place import Place, hospitals_in, people_in, provision
 from fedefm.federation.rehearsal import (
     WORK,
     JobLog,
@@ -43,6 +43,7 @@ from fedefm.models.checkpoint import THETA_FILE, load_weights
 DEADLINE_SECONDS, PATIENCE_SECONDS = 900.0, 60
 BACK_SECONDS = 240.0  # FLARE's hospitals find a server again within 45 s of its start; machines may be busy
 PAUSE_SECONDS = 2.0
+NEEDED = {"lead", "project_admin"}
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,13 @@ def drill(
     """
     check_free(out)
     check_together(faults, hospitals_in(project))
+    if missing := sorted(NEEDED - people_in(project).keys()):
+        raise ConfigError(f"{project}: has no person with role {' and '.join(missing)}; a drill needs one of each")
     began, work, clock = datetime.now(UTC), out.resolve() / WORK, Stopwatch(say)
     rates = {fault.site: fault.rate for fault in faults if fault.rate is not None}
     behind = rates.keys() | {fault.site for fault in faults if fault.kind is Kind.CUT}
     with clock("provision"):
         place = provision(work, project, behind)
-    if missing := people_missing(place.people):
-        raise ConfigError(f"{project}: has no person with role {' and '.join(missing)}; a drill needs one of each")
     with clock("data"):
         folders = synthetic_hospitals(work / "data", place.hospitals, seed)
     stage = Stage(place, folders, work, out, deadline, clock, on_event)
