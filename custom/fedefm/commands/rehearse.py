@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,17 +77,18 @@ def _rehearse(options: argparse.Namespace) -> int:
     out = options.out or free_folder(Path("runs") / "drill")
     for fault in faults:
         print(f"fault: {fault.words}", file=sys.stderr)
-    summary = drill(
-        out,
-        faults,
-        project=options.project,
-        seed=options.seed,
-        keep=options.keep,
-        deadline=float(options.deadline),
-        patience=options.patience,
-        say=lambda step: print(f"{step} ...", file=sys.stderr, flush=True),
-        on_event=Terminal(quiet=options.json),
-    )
+    with _ended_like_ctrl_c():
+        summary = drill(
+            out,
+            faults,
+            project=options.project,
+            seed=options.seed,
+            keep=options.keep,
+            deadline=float(options.deadline),
+            patience=options.patience,
+            say=lambda step: print(f"{step} ...", file=sys.stderr, flush=True),
+            on_event=Terminal(quiet=options.json),
+        )
     page = write_drill(summary, out)
     if options.json:
         print(json.dumps(summary, indent=1))
@@ -93,6 +96,21 @@ def _rehearse(options: argparse.Namespace) -> int:
         print_drill(summary)
         print(f"page: {page}")
     return 0 if summary["kept"] else 1
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """The system's signal to end does what Ctrl-C does: else server and hospitals would go on alone."""
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once: what follows ends the processes
+        raise KeyboardInterrupt("stopped")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _faults(typed: Sequence[tuple[str, str]], project: Path | None) -> list[Fault]:

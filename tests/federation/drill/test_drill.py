@@ -53,7 +53,8 @@ def test_a_consortium_rehearses_under_its_own_names_and_gets_its_file(tmp_path, 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_ctrl_c_ends_every_process(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "end"])
+def test_who_breaks_it_off_leaves_no_process(number, tmp_path):
     """In the middle of a job: as a person would, and its exit code is that of all our commands."""
     out = tmp_path / "out"
     words = ["rehearse", "--freeze", "b@1", "--cut", "c@1:300", "--out", str(out)]
@@ -67,7 +68,7 @@ def test_ctrl_c_ends_every_process(tmp_path):
                 assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "said").read_text()
                 time.sleep(0.2)
             time.sleep(2)  # the faults fall: one hospital is frozen, one is cut off
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             assert process.wait(120) == 130
         finally:
             process.kill()
