@@ -1,14 +1,17 @@
 """Each promise of the table against what a drill may have seen: kept where it was, broken by all that breaks it."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from fedefm.commands.rehearse import FAULTS
 from fedefm.exchange.events import StageStarted, Standing, StandingChanged, TaskDone, TaskLost
 from fedefm.exchange.messages import Lost, Stage, Task
 from fedefm.federation.console import ABANDONED, COMPLETED
 from fedefm.federation.drill.evidence import Evidence, Outcome, Told
-from fedefm.federation.drill.faults import EXAMPLES, Kind, read_fault, rounds_of
+from fedefm.federation.drill.faults import EXAMPLES, FORMS, Kind, read_fault, rounds_of
 from fedefm.federation.drill.promises import PAUSE, PROMISES, judge, promise_of
 
 A, B, C = HOSPITALS = ("hospital-a", "hospital-b", "hospital-c")
@@ -171,3 +174,10 @@ def test_a_killed_hospital_may_be_back_after_the_servers_restart():
     for entry in there.job.record["history"][:2]:
         del entry["loss"]["distil"][B]
     assert [verdict.kept for verdict in judge(there)] == [True, True]
+
+
+def test_page_command_and_table_know_the_same_faults():
+    page = (Path(__file__).parents[3] / "docs" / "consortium-admin.md").read_text()
+    rows = re.findall(r"^\| `--(\w+) \S+` \|", page.partition("\n## Rehearse the faults\n")[2], re.MULTILINE)
+    assert set(rows) == set(Kind)
+    assert {name: form for name, (form, _) in FAULTS.items()} == FORMS
