@@ -20,6 +20,7 @@ from nvflare.fuel.flare_api.api_spec import (
     NoConnection,
 )
 from nvflare.fuel.flare_api.flare_api import new_secure_session
+from nvflare.tool.cli_output import set_output_format
 
 from fedefm.errors import ConfigError, FedefmError, TrustError, visible
 from fedefm.exchange.status import JobStatus
@@ -80,6 +81,7 @@ def session_of(folder: Path) -> Iterator[tuple[Kit, Any]]:
     kit = open_kit(folder)
     if kit.role != PERSON:
         raise ConfigError(f"{folder}: is the kit of a {kit.role}; name the kit of a person, such as the lead's")
+    set_output_format("json")  # FLARE's notes ("Connecting to FLARE ...") go to stderr: our output may be a program's
     session = asked(kit, lambda: new_secure_session(kit.name, str(folder.resolve()), timeout=CONNECT_SECONDS))
     try:
         session.set_timeout(COMMAND_SECONDS)

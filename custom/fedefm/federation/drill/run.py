@@ -150,7 +150,7 @@ def _play(stage: Stage, hands: Hands, faults: tuple[Fault, ...], settings: Setti
         trouble = str(error)
     seconds, carried = striker.seconds, {site: link.carried for site, link in hands.links.items()}
     after = None
-    if not trouble and any(promise_of(fault, settings.stage_timeout).next_job for fault in faults):
+    if not trouble and any(promise_of(fault, float(settings.stage_timeout)).next_job for fault in faults):
         try:
             with stage.clock("next job"):
                 after = _next_job(stage, hands, settings)
@@ -159,7 +159,7 @@ def _play(stage: Stage, hands: Hands, faults: tuple[Fault, ...], settings: Setti
     return Evidence(
         faults,
         rounds=settings.schedule.rounds,
-        patience=settings.stage_timeout,
+        patience=float(settings.stage_timeout),
         deadline=stage.deadline,
         seconds=seconds,
         job=job,
