@@ -22,6 +22,7 @@ from fedefm.commands import (
     finetune,
     job,
     plan,
+    rehearse,
     report,
     resume,
     segment,
@@ -58,6 +59,7 @@ COMMANDS = (
     service,
     wheels,
     federation,
+    rehearse,
 )
 
 

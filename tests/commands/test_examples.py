@@ -11,6 +11,7 @@ COMMANDS = (
     *(("site", word) for word in ("status", "clear", "wait", "ledger", "jobs", "revoked")),
     *(("consortium", word) for word in ("kits", "add", "remove", "suspend", "resume", "renew")),
     ("approve",),
+    ("rehearse",),
     ("trust", "revoke"),
 )
 

@@ -1,7 +1,7 @@
 """F9: one run over mutual TLS whose links are slow, dropped, half open, and lost for a minute.
 
-Two of three hospitals reach the server through a link that this test holds: their kits say so (`connect_to`), and TLS
-goes through it from end to end.
+Two of three hospitals reach the server through a link that this test holds: their kits say so, and TLS goes through it
+from end to end.
 """
 
 import threading
@@ -10,17 +10,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-import yaml
 
 from fedefm.exchange.events import StageStarted
 from fedefm.exchange.messages import Stage
 from fedefm.federation import sites
 from fedefm.federation.console import Console
-from fedefm.federation.place import PROJECT, free_ports, provision
+from fedefm.federation.link import Link, carrying
+from fedefm.federation.place import provision
 from fedefm.federation.rehearsal import COMPLETED, JobLog, collect, signed_job, small_settings, synthetic_hospitals
 from fedefm.models.checkpoint import load_weights
-from fedefm.resources import shipped
-from support.link import Link, carrying
 
 pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -52,24 +50,14 @@ class Faults:
 
 
 @pytest.fixture(scope="module")
-def links():
-    slow, lost = free_ports(2)
-    return {SLOW: Link(slow, 0), LOST: Link(lost, 0)}
+def place(tmp_path_factory):
+    """The consortium of three on this machine, two of them behind a link."""
+    return provision(tmp_path_factory.mktemp("links"), links=(SLOW, LOST))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, links):
-    """The consortium of three on this machine, two of them behind a link."""
-    root = tmp_path_factory.mktemp("links")
-    plain = yaml.safe_load((shipped("provisioning") / PROJECT).read_text())
-    for participant in plain["participants"]:
-        if participant["name"] in links:
-            participant["connect_to"] = {"host": "localhost", "port": links[participant["name"]].port}
-    (root / "links.yml").write_text(yaml.safe_dump(plain, sort_keys=False))
-    place = provision(root / "place", root / "links.yml")
-    for link in links.values():
-        link.target = place.fl_port
-    return place
+def links(place):
+    return {name: Link(port, place.fl_port) for name, port in place.links.items()}
 
 
 def test_f9_a_run_ends_by_its_deadline_whatever_its_links_do(place, links, tmp_path):

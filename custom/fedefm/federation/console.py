@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from fedefm.simulation.process import kill_tree
 
 CALL_SECONDS = 240.0  # FLARE's own command takes a minute to load on a busy machine
 COMPLETED = "FINISHED:COMPLETED"  # FLARE's status of a job that ended well
+ABANDONED = "FINISHED:ABANDONED"  # of one whose server was killed
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,23 @@ class Console:
     def submit(self, job: Path) -> str:
         """Submit a job folder, and give its id."""
         return str(self.call("job", "submit", "-j", str(job))["job_id"])
+
+    def status_of(self, job_id: str) -> str:
+        """FLARE's status of a job.
+
+        Raises:
+            FedefmError: the server has no such job.
+        """
+        for one in self.call("job", "list"):
+            if one["job_id"] == job_id:
+                return str(one["status"])
+        raise FedefmError(f"job {job_id}: the server has none of this id")
+
+    def hospitals(self) -> set[str]:
+        """Hospitals that the server has at this moment; FLARE takes having none for an error."""
+        with suppress(FedefmError):
+            return {str(one["client_name"]) for one in self.call("system", "status")["clients"]}
+        return set()
 
     def watch(self, job_id: str, tick: Callable[[], None], seconds: float) -> str:
         """Wait for a job's end with one `nvflare job monitor`, calling `tick` meanwhile; gives FLARE's status of it.

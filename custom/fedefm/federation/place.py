@@ -6,8 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ PROJECT = "project.local.yml"
 PROVISION_SECONDS = 120
 _PROVISION = (sys.executable, "-m", "nvflare.cli", "provision", "--force")
 KIT_BUILDER = "fedefm.flare.provision.kits.KitBuilder"
+LOCALHOST = "localhost"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Place:
         people: name of a person for each role; the first where several share it.
         fl_port: where hospitals connect.
         admin_port: where people connect.
+        links: port of the loopback that a hospital's kit names in place of `fl_port`, of hospitals behind a link.
     """
 
     root: Path
@@ -45,18 +48,21 @@ class Place:
     people: dict[str, str]
     fl_port: int
     admin_port: int
+    links: Mapping[str, int] = field(default_factory=dict)
 
     def kit(self, name: str) -> Path:
         """A participant's kit."""
         return self.kits / name
 
 
-def provision(root: Path, project: Path | None = None) -> Place:
+def provision(root: Path, project: Path | None = None, links: Collection[str] = ()) -> Place:
     """Make kits for all of a project file, with free ports of this machine and storage under `root`.
 
     Args:
         root: a folder; new kits of the same project lie beside older ones there, under the same CA.
-        project: a project file; by default that of one machine.
+        project: a project file; by default that of one machine. One of many machines keeps its names, and its hospitals
+            find the server on this one: their keys are made here, and no job waits for a person.
+        links: hospitals whose kits name a port of their own, where a `Link` carries their bytes to the server.
 
     Raises:
         ConfigError: the project file is not usable.
@@ -65,21 +71,54 @@ def provision(root: Path, project: Path | None = None) -> Place:
     plain = _read(project or shipped("provisioning") / PROJECT)
     root = root.resolve()
     root.mkdir(parents=True, exist_ok=True)
-    fl_port, admin_port = free_ports(2)
+    fl_port, admin_port, *behind = free_ports(2 + len(links))
+    ports = dict(zip(sorted(links), behind, strict=True))
     server = next(p for p in plain["participants"] if p["type"] == "server")
     server |= {"fed_learn_port": fl_port, "admin_port": admin_port}
+    if server["name"] != LOCALHOST:
+        server["default_host"] = LOCALHOST
+    for hospital in (p for p in plain["participants"] if p["type"] == "client"):
+        hospital.pop("request", None)
+        if hospital["name"] in ports:
+            hospital["connect_to"] = {"host": LOCALHOST, "port": ports[hospital["name"]]}
     for builder in plain["builders"]:
         if builder["path"] == KIT_BUILDER:
             builder["args"] = {"storage": str(root / "storage")}
     filled = root / "project.yml"
     write_whole(filled, yaml.safe_dump(plain, sort_keys=False))
+    kits = run_provision(filled, root / "provision", root)
+    return Place(root, kits, server["name"], hospitals_of(plain), people_of(plain), fl_port, admin_port, ports)
+
+
+def hospitals_in(project: Path | None = None) -> tuple[str, ...]:
+    """Names of the hospitals of a project file, sorted; by default of that of one machine.
+
+    Raises:
+        ConfigError: the project file is not usable.
+    """
+    return hospitals_of(_read(project or shipped("provisioning") / PROJECT))
+
+
+def people_in(project: Path | None = None) -> dict[str, str]:
+    """Name of a person for each role of a project file, the first where several share it.
+
+    Raises:
+        ConfigError: the project file is not usable.
+    """
+    return people_of(_read(project or shipped("provisioning") / PROJECT))
+
+
+def people_of(plain: Mapping[str, Any]) -> dict[str, str]:
+    """Name of a person for each role of a project."""
     people: dict[str, str] = {}
     for person in (p for p in plain["participants"] if p["type"] == "admin"):
         people.setdefault(person["role"], person["name"])
-    hospitals = tuple(sorted(p["name"] for p in plain["participants"] if p["type"] == "client"))
-    return Place(
-        root, run_provision(filled, root / "provision", root), server["name"], hospitals, people, fl_port, admin_port
-    )
+    return people
+
+
+def hospitals_of(plain: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the hospitals of a project, sorted."""
+    return tuple(sorted(p["name"] for p in plain["participants"] if p["type"] == "client"))
 
 
 def free_ports(count: int) -> list[int]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def why(place: Place, job_id: str) -> str:
 
 def synthetic_hospitals(folder: Path, names: tuple[str, ...], seed: int) -> dict[str, Path]:
     """A small folder of images for each hospital, each with a look of its own."""
-    specs = {name: SiteSpec(look, look_named(look).home) for name, look in zip(names, LOOKS, strict=False)}
+    specs = {name: SiteSpec(look, look_named(look).home) for name, look in zip(names, cycle(LOOKS), strict=False)}
     written = write_consortium(folder, sites=specs, frames_per_site=FRAMES, size=SIZE, seed=seed)
     return {path.name: path for path in written}
 

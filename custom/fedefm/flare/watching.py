@@ -20,6 +20,7 @@ from nvflare.fuel.flare_api.api_spec import (
     NoConnection,
 )
 from nvflare.fuel.flare_api.flare_api import new_secure_session
+from nvflare.tool.cli_output import set_output_format
 
 from fedefm.errors import ConfigError, FedefmError, TrustError, visible
 from fedefm.exchange.status import JobStatus
@@ -66,13 +67,25 @@ def watching(folder: Path, job: str) -> Iterator[Look]:
         FedefmError: the server does not answer.
     """
     check_id(job)
+    with session_of(folder) as (kit, session):
+        yield lambda: asked(kit, lambda: _look(session, job))
+
+
+@contextmanager
+def session_of(folder: Path) -> Iterator[tuple[Kit, Any]]:
+    """A person's kit, and FLARE's session of that person with the server.
+
+    Raises:
+        ConfigError: no such kit. TrustError, FedefmError: as `asked`.
+    """
     kit = open_kit(folder)
     if kit.role != PERSON:
         raise ConfigError(f"{folder}: is the kit of a {kit.role}; name the kit of a person, such as the lead's")
-    session = _asked(kit, lambda: new_secure_session(kit.name, str(folder.resolve()), timeout=CONNECT_SECONDS))
+    set_output_format("json")  # FLARE's notes ("Connecting to FLARE ...") go to stderr: our output may be a program's
+    session = asked(kit, lambda: new_secure_session(kit.name, str(folder.resolve()), timeout=CONNECT_SECONDS))
     try:
         session.set_timeout(COMMAND_SECONDS)
-        yield lambda: _asked(kit, lambda: _look(session, job))
+        yield kit, session
     finally:
         session.close()
 
@@ -90,8 +103,13 @@ def _look(session: Any, job: str) -> Seen:
         raise ConfigError(f"job {job}: the server has none of this id; `nvflare job list` names its jobs") from error
 
 
-def _asked(kit: Kit, ask: Callable[[], Any]) -> Any:
-    """What was asked for, with FLARE's errors as ours."""
+def asked(kit: Kit, ask: Callable[[], Any]) -> Any:
+    """What was asked for, with FLARE's errors as ours.
+
+    Raises:
+        TrustError: the server does not know this person, or grants no such right.
+        FedefmError: it does not answer.
+    """
     [(host, port)] = kit.endpoints
     try:
         return ask()
@@ -104,7 +122,7 @@ def _asked(kit: Kit, ask: Callable[[], Any]) -> Any:
     except AuthenticationError as error:
         raise TrustError(f"{host}:{port}: the server does not know '{kit.name}'; ask for a new kit") from error
     except AuthorizationError as error:
-        raise TrustError(f"{host}:{port}: '{kit.name}' has no right to view; ask the consortium") from error
+        raise TrustError(f"{host}:{port}: '{kit.name}' has no right to this; ask the consortium") from error
     except Exception as error:
         said = visible(str(error))[:200]
         raise FedefmError(
