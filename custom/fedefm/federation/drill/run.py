@@ -47,7 +47,7 @@ NEEDED = {"lead", "project_admin"}
 
 
 @dataclass(frozen=True)
-class Stage:
+class Scene:
     """Where a drill plays, and with what.
 
     Attributes:
@@ -117,13 +117,13 @@ def drill(
         place = provision(work, project, behind)
     with clock("data"):
         folders = synthetic_hospitals(work / "data", place.hospitals, seed)
-    stage = Stage(place, folders, work, out, deadline, clock, on_event)
+    scene = Scene(place, folders, work, out, deadline, clock, on_event)
     with ExitStack() as stack:
         links = lines(place, rates)
         for link in links.values():
             stack.enter_context(carrying(link))
         hands = stack.enter_context(hands_on(place, stack.enter_context(federation(place, folders, clock)), links))
-        seen = _play(stage, hands, tuple(faults), drill_settings(seed, rounds_of(faults), patience))
+        seen = _play(scene, hands, tuple(faults), drill_settings(seed, rounds_of(faults), patience))
     verdicts = judge(seen)
     kept = all(verdict.kept for verdict in verdicts)
     if kept and not keep:
@@ -137,30 +137,30 @@ def drill_settings(seed: int, rounds: int, patience: int) -> Settings:
     return replace(short, stage_timeout=patience, schedule=replace(short.schedule, rounds=rounds, min_sites=1))
 
 
-def _play(stage: Stage, hands: Hands, faults: tuple[Fault, ...], settings: Settings) -> Evidence:
+def _play(scene: Scene, hands: Hands, faults: tuple[Fault, ...], settings: Settings) -> Evidence:
     """Both jobs; what goes wrong after the start is evidence, not an error."""
-    with stage.clock("reference"):
-        job = Outcome(stage.place.hospitals, expected=_of_one_process(settings, stage.folders))
-    striker = Striker(faults, hands, stage.on_event)
+    with scene.clock("reference"):
+        job = Outcome(scene.place.hospitals, expected=_of_one_process(settings, scene.folders))
+    striker = Striker(faults, hands, scene.on_event)
     abandoned, trouble = "", ""
     try:
-        with stage.clock("job"):
-            job, abandoned = _faulty_job(stage, striker, settings, job)
+        with scene.clock("job"):
+            job, abandoned = _faulty_job(scene, striker, settings, job)
     except FedefmError as error:
         trouble = str(error)
     seconds, carried = striker.seconds, {site: link.carried for site, link in hands.links.items()}
     after = None
     if not trouble and any(promise_of(fault, float(settings.stage_timeout)).next_job for fault in faults):
         try:
-            with stage.clock("next job"):
-                after = _next_job(stage, hands, settings)
+            with scene.clock("next job"):
+                after = _next_job(scene, hands, settings)
         except FedefmError as error:
             trouble = str(error)
     return Evidence(
         faults,
         rounds=settings.schedule.rounds,
         patience=float(settings.stage_timeout),
-        deadline=stage.deadline,
+        deadline=scene.deadline,
         seconds=seconds,
         job=job,
         struck=striker.struck,
@@ -172,48 +172,48 @@ def _play(stage: Stage, hands: Hands, faults: tuple[Fault, ...], settings: Setti
     )
 
 
-def _faulty_job(stage: Stage, striker: Striker, settings: Settings, job: Outcome) -> tuple[Outcome, str]:
+def _faulty_job(scene: Scene, striker: Striker, settings: Settings, job: Outcome) -> tuple[Outcome, str]:
     """The job that the faults fall on; submitted again where the server was killed. Its outcome, and the old status."""
-    abandoned, lead = "", stage.lead
+    abandoned, lead = "", scene.lead
     for attempt in (1, 2):
-        job_id = lead.submit(signed_job(stage.work / f"job-{attempt}", settings, stage.place))
-        log = JobLog(stage.place, job_id, striker)
+        job_id = lead.submit(signed_job(scene.work / f"job-{attempt}", settings, scene.place))
+        log = JobLog(scene.place, job_id, striker)
 
         def tick(log: JobLog = log) -> None:
             log()
             striker.check_server()
 
         try:
-            status = lead.watch(job_id, tick, max(1.0, stage.deadline - striker.seconds))
+            status = lead.watch(job_id, tick, max(1.0, scene.deadline - striker.seconds))
         except ServerKilled:
-            _all_back(stage, striker.hands)
+            _all_back(scene, striker.hands)
             abandoned = lead.status_of(job_id)
             lead.call("job", "delete", job_id, "--force")
             continue
         if status != COMPLETED:
-            raise FedefmError(f"job {job_id} ended as {status}; {why(stage.place, job_id)}")
-        record = collect(lead.download(job_id, stage.work / "download"), stage.out)
-        return replace(job, status=status, record=record, theta=load_weights(stage.out / THETA_FILE).sha256), abandoned
+            raise FedefmError(f"job {job_id} ended as {status}; {why(scene.place, job_id)}")
+        record = collect(lead.download(job_id, scene.work / "download"), scene.out)
+        return replace(job, status=status, record=record, theta=load_weights(scene.out / THETA_FILE).sha256), abandoned
     raise FedefmError("the server was killed twice")
 
 
-def _next_job(stage: Stage, hands: Hands, settings: Settings) -> Outcome:
+def _next_job(scene: Scene, hands: Hands, settings: Settings) -> Outcome:
     """One round more, with everybody back who may be."""
-    _all_back(stage, hands)
-    folders = {site: folder for site, folder in stage.folders.items() if site in hands.wanted}
+    _all_back(scene, hands)
+    folders = {site: folder for site, folder in scene.folders.items() if site in hands.wanted}
     plan = replace(settings.schedule, rounds=1, seed=settings.schedule.seed + 1)
-    settings, lead = replace(settings, schedule=plan), stage.lead
-    job_id = lead.submit(signed_job(stage.work / "job-next", settings, stage.place))
-    status = lead.watch(job_id, JobLog(stage.place, job_id, stage.on_event), stage.deadline)
+    settings, lead = replace(settings, schedule=plan), scene.lead
+    job_id = lead.submit(signed_job(scene.work / "job-next", settings, scene.place))
+    status = lead.watch(job_id, JobLog(scene.place, job_id, scene.on_event), scene.deadline)
     if status != COMPLETED:
-        raise FedefmError(f"the next job {job_id} ended as {status}; {why(stage.place, job_id)}")
-    out = stage.work / "next"
-    record = collect(lead.download(job_id, stage.work / "download"), out)
+        raise FedefmError(f"the next job {job_id} ended as {status}; {why(scene.place, job_id)}")
+    out = scene.work / "next"
+    record = collect(lead.download(job_id, scene.work / "download"), out)
     theta = load_weights(out / THETA_FILE).sha256
     return Outcome(tuple(sorted(folders)), status, record, theta, _of_one_process(settings, folders))
 
 
-def _all_back(stage: Stage, hands: Hands) -> None:
+def _all_back(scene: Scene, hands: Hands) -> None:
     """Start the dead, undo the rest, and wait until the server has everybody who may be there.
 
     Raises:
@@ -222,10 +222,10 @@ def _all_back(stage: Stage, hands: Hands) -> None:
     hands.thaw_all()
     hands.start_dead()
     deadline = max(time.monotonic(), hands.over_at) + BACK_SECONDS
-    while (found := stage.lead.hospitals()) != hands.wanted:
+    while (found := scene.lead.hospitals()) != hands.wanted:
         if time.monotonic() > deadline:
             late = ", ".join(sorted(hands.wanted ^ found))
-            raise FedefmError(f"{late}: not back at the server within {BACK_SECONDS:g} s; see {stage.place.kits}")
+            raise FedefmError(f"{late}: not back at the server within {BACK_SECONDS:g} s; see {scene.place.kits}")
         time.sleep(PAUSE_SECONDS)
 
 
