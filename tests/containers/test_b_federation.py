@@ -1,4 +1,4 @@
-"""F9, T8 and the faults of a service, on a federation whose participants are containers with addresses of their own.
+"""F9, T8, T9 and the faults of a service, on a federation of containers that have addresses of their own.
 
 The tests run in this order on one federation, and each leaves it whole. Hospital b has a thin line all the time, and
 hospital c reaches the server through a proxy alone. Every job is bounded in time, whatever happens to it.
@@ -14,9 +14,13 @@ from fedefm.exchange.events import StageStarted, TaskLost
 from fedefm.exchange.messages import Stage
 from fedefm.federation.rehearsal import COMPLETED, small_settings
 from fedefm.foundation.run import run_in_process
+from fedefm.kits.kit import LOG
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.models.checkpoint import load_weights
 from support.boxes.federation import DESK, HOSPITALS, SERVER
+from support.boxes.rogue import rogue
+from support.rogue_orders import ROGUE, Rogue, all_of_it, counted, own_work
+from support.rogues import Ear, until
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -226,4 +230,28 @@ def test_t8_disabled_while_idle_after_a_restart_and_in_mid_job(boxes, table):
     table.append((
         f"T8: {BEHIND} disabled while idle, over a restart, and in mid-job", "no work, no result, not let in again",
         f"so; named as removed in the record, Theta of the others in {job.seconds:.0f} s",
+    ))  # fmt: skip
+
+
+def test_t9_orders_of_a_rogue_are_refused_and_the_audit_names_its_certificate(boxes, table):
+    wanted = settings(8)
+    log, audit = (Ear(boxes.kit(SERVER) / name) for name in (LOG, "audit.log"))
+    with rogue(boxes, ROGUE) as kit:
+        job = boxes.submit(wanted)
+        sender = Rogue(kit, all_of_it(job.id))
+        assert boxes.watch(job, DEADLINE, sender) == COMPLETED
+        until(lambda: sender.answers() is not None, 100)
+        answers = sender.answers()
+        refused = answers[len(own_work(job.id)) :]
+        assert sender.after and answers[0] == "ok" and set(refused) == {"timeout"}  # to orders no word comes back
+        until(lambda: counted(audit)[1] >= len(refused), 150)
+    assert f"{ROGUE}: a message" in log()
+    record = theta(boxes, job)
+    assert record["lost"] == [] and set(record["models"]) == set(HOSPITALS)
+    assert record["theta"]["sha256"] == of_one_process(boxes, wanted)
+    boxes.until_connected(set(HOSPITALS))
+    table.append((
+        f"T9: {ROGUE} sends {len(refused)} orders that are the server's, in mid-job",
+        "each refused, the audit names the certificate; nobody lost, Theta of one process",
+        f"so in {job.seconds:.0f} s; {counted(audit)[1]} messages refused in {counted(audit)[0]} lines of the audit",
     ))  # fmt: skip

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +23,11 @@ from typing import Any
 import yaml
 
 from fedefm.exchange.events import Event
-from fedefm.federation.place import Place
+from fedefm.federation.place import Place, run_provision
 from fedefm.federation.rehearsal import JobLog, collect, synthetic_hospitals
-from fedefm.federation.sites import LOG, REGISTERED
 from fedefm.flare.job_folder import write_job
 from fedefm.foundation.settings import Settings
-from fedefm.kits.kit import KIT_FOLDERS
+from fedefm.kits.kit import LOG, REGISTERED
 from fedefm.resources import shipped
 from support.boxes import proxy
 from support.boxes.podman import LIMITS, Podman
@@ -105,11 +103,8 @@ class Boxes:
         """Networks, kits from the shipped project file, data, and what sites write."""
         for network in ("outer", "inner"):
             self.podman("network", "create", "--internal", self.network(network))
-        project = shipped("provisioning") / "project.yml"
-        provision = [sys.executable, "-m", "nvflare.cli", "provision", "-p", str(project), "-w", "consortium"]
-        subprocess.run(provision, cwd=self.root, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
-        (kits,) = (self.root / "consortium" / "fedefm").glob(KIT_FOLDERS)
-        shutil.copytree(kits, self.root / "kits")
+        kits = run_provision(shipped("provisioning") / "project.yml", self.root / "consortium", self.root)
+        kits.rename(self.root / "kits")
         self.folders = synthetic_hospitals(self.root / "data", HOSPITALS, 0)
         for name in HOSPITALS:
             plain = {"data": "/data", "cache": "/cache", "device": "cpu", "threads": 1, "least_images": 1}
@@ -132,14 +127,19 @@ class Boxes:
         self.run(PROXY, ["outer", "inner"], ["python3", "/proxy/proxy.py"], [f"{self.root}/proxy:/proxy"])
         people = [f"{self.kit(LEAD)}:/lead", f"{self.kit(ADMIN)}:/admin", f"{self.root}/work:/work"]
         self.run(DESK, ["outer"], ["sleep", "infinity"], people)
-        self.serve(SERVER, ["outer"], "server", {"STORAGE": self.root / "storage"})
+        self.serve(SERVER, ["outer"], "server", {"KIT": self.kit(SERVER), "STORAGE": self.root / "storage"})
         for name in HOSPITALS:
-            behind = name == BEHIND
-            more = self.through_proxy() if behind else []
-            places = {"DATA": self.folders[name], "CACHE": self.root / "cache" / name}
-            self.serve(name, ["inner" if behind else "outer"], "hospital", places, more)
+            self.hospital(name, self.kit(name))
         for name in HOSPITALS:
             self.until_registered(name, 0)
+
+    def hospital(self, name: str, kit: Path, more: Sequence[str] = ()) -> None:
+        """Start a hospital from a kit of its own, c behind the proxy."""
+        places = {"KIT": kit, "DATA": self.folders[name], "CACHE": self.root / "cache" / name}
+        if name == BEHIND:
+            self.serve(name, ["inner"], "hospital", places, [*self.through_proxy(), *more])
+        else:
+            self.serve(name, ["outer"], "hospital", places, more)
 
     def through_proxy(self) -> list[str]:
         """The environment of a hospital that has a proxy; FLARE's processes talk to each other on the loopback."""
@@ -148,7 +148,7 @@ class Boxes:
 
     def serve(self, name: str, nets: list[str], role: str, places: dict[str, Path], more: Sequence[str] = ()) -> None:
         """Start a site as its compose file says."""
-        values = {"KIT": str(self.kit(name))} | {key: str(value) for key, value in places.items()}
+        values = {key: str(value) for key, value in places.items()}
         self.podman(*self.create(name, nets), *composed(role, values), *more, self.image)
 
     def run(self, name: str, networks: list[str], command: list[str], volumes: list[str]) -> None:
@@ -203,6 +203,10 @@ class Boxes:
     def start(self, name: str) -> None:
         """Again, in the same container: what a restart policy or a reboot does."""
         self.podman("start", self.box(name))
+
+    def remove(self, name: str) -> None:
+        """Stop a participant as its owner would, and take its container away."""
+        self.podman("rm", "--force", "--time", "30", self.box(name))
 
     # what they say
 
