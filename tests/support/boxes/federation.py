@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from fedefm.exchange.events import Event
+from fedefm.federation.console import PATIENCE
 from fedefm.federation.place import Place, run_provision
 from fedefm.federation.rehearsal import JobLog, collect, synthetic_hospitals
 from fedefm.flare.job_folder import write_job
@@ -241,7 +242,7 @@ class Boxes:
 
     def nvflare(self, *words: str, kit: str = "/lead") -> Any:
         """One of FLARE's commands at the desk; the value that it prints."""
-        said = self.inside(DESK, "nvflare", "--format", "json", *words, "--startup-kit", kit)
+        said = self.inside(DESK, "nvflare", *PATIENCE, "--format", "json", *words, "--startup-kit", kit)
         for begin in (i for i, letter in enumerate(said) if letter == "{"):
             try:
                 return json.loads(said[begin:])["data"]
@@ -292,7 +293,7 @@ class Boxes:
     @contextmanager
     def monitored(self, job: Job, seconds: float) -> Iterator[Callable[[], bool]]:
         """`nvflare job monitor` at the desk, beside what this process does; its last word is the job's status."""
-        words = ["nvflare", "--format", "jsonl", "job", "monitor", job.id, "--timeout", str(int(seconds))]
+        words = ["nvflare", *PATIENCE, "--format", "jsonl", "job", "monitor", job.id, "--timeout", str(int(seconds))]
         command = self.podman.command("exec", self.box(DESK), *words, "--interval", "2", "--startup-kit", "/lead")
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
