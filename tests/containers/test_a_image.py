@@ -43,13 +43,13 @@ def test_an_example_works_in_it_without_a_network(podman, image):
 def test_what_a_container_leaves_behind_is_seen(podman, image):
     """The end of a run looks for it; here it is there, so that look can fail."""
     name, before = f"{podman.tag}-left", namespaces()
-    podman("network", "create", "--internal", name)
+    podman.create_network(name)
     (network,) = json.loads(podman("network", "inspect", name))
     bridge = network["network_interface"]
     words = ["--name", name, "--network", name, "--pull=never", *LIMITS, "--entrypoint", "sleep"]
     podman("run", "--detach", *words, image, "infinity")
-    found = traces(podman.folder, podman.tag, [bridge], before)
-    assert {line.split()[0] for line in found} == {"mount", "process", "interface", "names"}
+    found = traces(podman.folder, [bridge], before)
+    assert {line.split()[0] for line in found} == {"mount", "process", "interface"}
     podman("rm", "--force", "--time", "0", name)
     podman("network", "rm", name)
-    until(lambda: {line.split()[0] for line in traces(podman.folder, podman.tag, [bridge], before)} <= {"mount"})
+    until(lambda: {line.split()[0] for line in traces(podman.folder, [bridge], before)} <= {"mount"})

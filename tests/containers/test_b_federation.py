@@ -42,8 +42,10 @@ def theta(boxes, job):
     return record
 
 
-def of_one_process(boxes, job_settings):
-    return weights_sha256(run_in_process(job_settings, boxes.folders).state.theta)
+@pytest.fixture(scope="session")
+def expected(boxes):
+    """Hash of the Theta that one process makes of the same data, with `settings(0)`."""
+    return weights_sha256(run_in_process(settings(0), boxes.folders).state.theta)
 
 
 class Once:
@@ -67,7 +69,7 @@ def lost(record):
     return sorted({entry["site"] for entry in record["lost"]})
 
 
-def test_thin_line_and_proxy_give_the_theta_of_one_process(boxes, table):
+def test_thin_line_and_proxy_give_the_theta_of_one_process(boxes, table, expected):
     boxes.slow(THIN, RATE)
     before = boxes.sent_slowly(THIN)
     found = boxes.inside(BEHIND, "fedefm", "doctor", "/kit")
@@ -79,7 +81,7 @@ def test_thin_line_and_proxy_give_the_theta_of_one_process(boxes, table):
     assert boxes.watch(job, DEADLINE) == COMPLETED
     record = theta(boxes, job)
     assert record["lost"] == [] and set(record["models"]) == set(HOSPITALS)
-    assert record["theta"]["sha256"] == of_one_process(boxes, settings(0))
+    assert record["theta"]["sha256"] == expected
     slowly = boxes.sent_slowly(THIN) - before
     assert slowly > 100_000
     assert f"{SERVER}:8002 open" in (boxes.root / "proxy" / "log").read_text()
@@ -98,17 +100,16 @@ def test_a_link_cut_for_a_minute(boxes, table):
         boxes.mend(PLAIN)
 
     fault = Once(Stage.OVERSEAS, 0, cut)
-    job = boxes.submit(settings(1, rounds=4))
+    job = boxes.submit(settings(1))
     assert boxes.watch(job, DEADLINE, fault) == COMPLETED
     fault.join()
     record = theta(boxes, job)
-    assert [entry["round"] for entry in record["history"]] == [0, 1, 2, 3]
-    assert set(lost(record)) <= {PLAIN}
+    assert [entry["round"] for entry in record["history"]] == [0, 1]
+    assert set(lost(record)) <= {PLAIN} and PLAIN in record["history"][-1]["loss"]["distil"]
     boxes.until_connected(set(HOSPITALS))
-    back = PLAIN in record["history"][-1]["loss"]["distil"]
     table.append((
-        f"link of {PLAIN} cut for {MINUTE:.0f} s in round 1", "Theta within the deadline, from all others at least",
-        f"so in {job.seconds:.0f} s; lost: {lost(record) or 'nobody'}; in the last round {'again' if back else 'not'}",
+        f"link of {PLAIN} cut for {MINUTE:.0f} s in round 1", "Theta within the deadline; in again by the last round",
+        f"so in {job.seconds:.0f} s; lost: {lost(record) or 'nobody'}",
     ))  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def test_f9_delayed_dropped_and_half_open(boxes, table):
 
     (proxy / "delay").write_text(DELAY)
     fault = Once(Stage.DISTIL, 0, hold)
-    job = boxes.submit(settings(2, rounds=3))
+    job = boxes.submit(settings(2))
     try:
         assert boxes.watch(job, DEADLINE, fault) == COMPLETED
         fault.join()
@@ -132,7 +133,8 @@ def test_f9_delayed_dropped_and_half_open(boxes, table):
         (proxy / "delay").unlink()
     record = theta(boxes, job)
     assert "dropped" in (proxy / "log").read_text()
-    assert len(record["history"]) == 3 and set(lost(record)) <= {BEHIND}
+    assert len(record["history"]) == 2 and set(lost(record)) <= {BEHIND}
+    assert BEHIND in record["history"][-1]["loss"]["distil"]
     boxes.until_connected(set(HOSPITALS))
     table.append((
         f"connections of {BEHIND} delayed, dropped, then half open for 10 s", "Theta within the deadline",
@@ -163,7 +165,7 @@ def test_a_frozen_hospital_is_left_behind_and_comes_back(boxes, table):
     ))  # fmt: skip
 
 
-def test_a_killed_hospital_is_named_and_takes_part_in_the_next_job(boxes, table):
+def test_a_killed_hospital_is_named_and_takes_part_in_the_next_job(boxes, table, expected):
     fault = Once(Stage.OVERSEAS, 0, lambda: boxes.kill(PLAIN))
     before = boxes.registrations(PLAIN)
     job = boxes.submit(settings(4, timeout=60))
@@ -175,17 +177,16 @@ def test_a_killed_hospital_is_named_and_takes_part_in_the_next_job(boxes, table)
     boxes.until_registered(PLAIN, before)
     again = boxes.submit(settings(0))
     assert boxes.watch(again, DEADLINE) == COMPLETED
-    assert theta(boxes, again)["theta"]["sha256"] == of_one_process(boxes, settings(0))
+    assert theta(boxes, again)["theta"]["sha256"] == expected
     table.append((
         f"{PLAIN} killed in round 1, started after the job", "named as lost, Theta of the others; then in again",
         f"so in {job.seconds:.0f} s; the next job gave the Theta of one process",
     ))  # fmt: skip
 
 
-def test_a_restarted_server_closes_its_job_and_the_same_job_goes_on(boxes, table):
+def test_a_restarted_server_closes_its_job_and_the_same_job_goes_on(boxes, table, expected):
     rounds = boxes.root / "storage" / "rounds"
-    wanted = settings(5)
-    job, begin = boxes.submit(wanted), time.monotonic()
+    job, begin = boxes.submit(settings(0)), time.monotonic()
     while not list(rounds.glob("*/round-000001.json")):
         assert time.monotonic() - begin < DEADLINE
         time.sleep(0.1)
@@ -193,11 +194,11 @@ def test_a_restarted_server_closes_its_job_and_the_same_job_goes_on(boxes, table
     boxes.start(SERVER)
     boxes.until_connected(set(HOSPITALS))
     assert boxes.status_of(job) == "FINISHED:ABANDONED"
-    again = boxes.submit(wanted)
+    again = boxes.submit(settings(0))
     assert boxes.watch(again, DEADLINE) == COMPLETED
     record = theta(boxes, again)
     assert [item["round"] for item in record["resumed"]] == [1]
-    assert record["theta"]["sha256"] == of_one_process(boxes, wanted)
+    assert record["theta"]["sha256"] == expected
     table.append((
         "server killed in round 2, and started", "the same job goes on, and ends with the Theta of one process",
         f"so: resumed at round 2, {again.seconds:.0f} s",
@@ -233,11 +234,10 @@ def test_t8_disabled_while_idle_after_a_restart_and_in_mid_job(boxes, table):
     ))  # fmt: skip
 
 
-def test_t9_orders_of_a_rogue_are_refused_and_the_audit_names_its_certificate(boxes, table):
-    wanted = settings(8)
+def test_t9_orders_of_a_rogue_are_refused_and_the_audit_names_its_certificate(boxes, table, expected):
     log, audit = (Ear(boxes.kit(SERVER) / name) for name in (LOG, "audit.log"))
     with rogue(boxes, ROGUE) as kit:
-        job = boxes.submit(wanted)
+        job = boxes.submit(settings(0))
         sender = Rogue(kit, all_of_it(job.id))
         assert boxes.watch(job, DEADLINE, sender) == COMPLETED
         until(lambda: sender.answers() is not None, 100)
@@ -248,7 +248,7 @@ def test_t9_orders_of_a_rogue_are_refused_and_the_audit_names_its_certificate(bo
     assert f"{ROGUE}: a message" in log()
     record = theta(boxes, job)
     assert record["lost"] == [] and set(record["models"]) == set(HOSPITALS)
-    assert record["theta"]["sha256"] == of_one_process(boxes, wanted)
+    assert record["theta"]["sha256"] == expected
     boxes.until_connected(set(HOSPITALS))
     table.append((
         f"T9: {ROGUE} sends {len(refused)} orders that are the server's, in mid-job",

@@ -25,8 +25,7 @@ import yaml
 from fedefm.exchange.events import Event
 from fedefm.federation.console import PATIENCE
 from fedefm.federation.place import Place, run_provision
-from fedefm.federation.rehearsal import JobLog, collect, synthetic_hospitals
-from fedefm.flare.job_folder import write_job
+from fedefm.federation.rehearsal import JobLog, collect, signed_job, synthetic_hospitals
 from fedefm.foundation.settings import Settings
 from fedefm.kits.kit import LOG, REGISTERED
 from fedefm.resources import shipped
@@ -103,7 +102,7 @@ class Boxes:
     def prepare(self) -> None:
         """Networks, kits from the shipped project file, data, and what sites write."""
         for network in ("outer", "inner"):
-            self.podman("network", "create", "--internal", self.network(network))
+            self.podman.create_network(self.network(network))
         kits = run_provision(shipped("provisioning") / "project.yml", self.root / "consortium", self.root)
         kits.rename(self.root / "kits")
         self.folders = synthetic_hospitals(self.root / "data", HOSPITALS, 0)
@@ -160,11 +159,11 @@ class Boxes:
         self.podman(*self.create(name, networks), *rights, *binds, "--entrypoint", program, self.image, *rest)
 
     def create(self, name: str, networks: list[str]) -> list[str]:
-        """The words that all share: name, limits, addresses."""
+        """The words that all share: name, limits, addresses; who sits in the outer network knows the server's name."""
         words = ["run", "--detach", "--name", self.box(name), "--pull=never", "--workdir", "/tmp", *LIMITS]
         for network in networks:
-            words += ["--network", f"{self.network(network)}:ip={self.address(name, network)},alias={name}"]
-        return words
+            words += ["--network", f"{self.network(network)}:ip={self.address(name, network)}"]
+        return words + (["--add-host", f"{SERVER}:{self.address(SERVER)}"] if "outer" in networks else [])
 
     # what is done to them
 
@@ -174,8 +173,7 @@ class Boxes:
 
     def mend(self, name: str, network: str = "outer") -> None:
         """Put it in again, with the address that it had."""
-        ip = ["--ip", self.address(name, network), "--alias", name]
-        self.podman("network", "connect", *ip, self.network(network), self.box(name))
+        self.podman("network", "connect", "--ip", self.address(name, network), self.network(network), self.box(name))
 
     def slow(self, name: str, rate: str) -> None:
         """Bound what a participant sends, as a thin line does."""
@@ -267,13 +265,9 @@ class Boxes:
     def submit(self, settings: Settings) -> Job:
         """A job that the lead signs and submits."""
         self.submitted += 1
-        job = self.root / "work" / f"job-{self.submitted}" / "foundation"
-        write_job(job, settings)
+        job = signed_job(self.root / "work" / f"job-{self.submitted}", settings, self.place())
         self.hand_over(job.parent)
-        there = f"/work/{job.parent.name}/foundation"
-        key = ["--cert", "/lead/startup/client.crt", "--key", "/lead/startup/client.key"]
-        self.inside(DESK, "fedefm", "trust", "sign", there, *key)
-        return Job(self.nvflare("job", "submit", "-j", there)["job_id"])
+        return Job(self.nvflare("job", "submit", "-j", f"/work/{job.parent.name}/{job.name}")["job_id"])
 
     def watch(self, job: Job, seconds: float, tick: Callable[[Event], None] = lambda event: None) -> str:
         """Wait for a job's end; `tick` gets each event as it is told."""

@@ -103,6 +103,10 @@ class Podman:
         names += self("images", "--format", "{{.Repository}}").split()
         return [name for name in names if name.removeprefix("localhost/").startswith(self.tag)]
 
+    def create_network(self, name: str) -> None:
+        """A network without a way out and without a name server, which would ask those of the machine."""
+        self("network", "create", "--internal", "--disable-dns", name)
+
     def networks(self) -> list[str]:
         """Names of the networks of this run."""
         return [name for name in self("network", "ls", "--format", "{{.Name}}").split() if name.startswith(self.tag)]
@@ -127,7 +131,7 @@ class Podman:
         store = str(self.folder / "store" / "overlay")  # the engine mounts it on itself, for good
         subprocess.run(["umount", "--recursive", store], check=False, capture_output=True)
         deadline = time.monotonic() + GONE
-        while (still := traces(self.folder, self.tag, bridges, self._namespaces)) and time.monotonic() < deadline:
+        while (still := traces(self.folder, bridges, self._namespaces)) and time.monotonic() < deadline:
             time.sleep(0.2)  # the engine's processes end a moment after their containers
         self._lock.close()
         assert left + still == [], left + still

@@ -1,4 +1,4 @@
-"""What containers leave on a machine besides themselves: processes, mounts, interfaces, name spaces, host names."""
+"""What containers leave on a machine besides themselves: processes, mounts, interfaces, name spaces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 INTERFACES, NAMESPACES = Path("/sys/class/net"), Path("/run/netns")
-NAMES = Path("/run/containers/networks/aardvark-dns")  # a file for each network, wherever the store lies
 OURS = "netns-*"  # as the engine names those that it makes
 
 
@@ -16,12 +15,11 @@ def namespaces() -> set[str]:
     return {path.name for path in NAMESPACES.glob(OURS)}
 
 
-def traces(folder: Path, tag: str, interfaces: Collection[str], before: Collection[str]) -> list[str]:
+def traces(folder: Path, interfaces: Collection[str], before: Collection[str]) -> list[str]:
     """All that is still there of a run.
 
     Args:
         folder: where the engine's store lies.
-        tag: first word of the names of the run's containers and networks.
         interfaces: bridges of its networks.
         before: the name spaces that were there when it began.
     """
@@ -33,7 +31,7 @@ def traces(folder: Path, tag: str, interfaces: Collection[str], before: Collecti
         with suppress(OSError):
             if (NAMESPACES / name).stat().st_ino not in lived_in:
                 found.append(f"name space {name}")
-    return found + [f"names of {path.name}" for path in NAMES.glob(f"{tag}*")]
+    return found
 
 
 def mounts(folder: Path) -> list[str]:
