@@ -260,7 +260,7 @@ class Boxes:
         deadline = time.monotonic() + seconds
         while (found := self.connected()) != names:
             assert time.monotonic() < deadline, (found, names)
-            time.sleep(2)
+            time.sleep(10)  # each question is a Python of its own
 
     def submit(self, settings: Settings) -> Job:
         """A job that the lead signs and submits."""
