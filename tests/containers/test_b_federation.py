@@ -93,6 +93,29 @@ def test_thin_line_and_proxy_give_the_theta_of_one_process(boxes, table, expecte
     ))  # fmt: skip
 
 
+def test_t9_orders_of_a_rogue_are_refused_and_the_audit_names_its_certificate(boxes, table, expected):
+    log, audit = (Ear(boxes.kit(SERVER) / name) for name in (LOG, "audit.log"))
+    with rogue(boxes, ROGUE) as kit:
+        job = boxes.submit(settings(0))
+        sender = Rogue(kit, all_of_it(job.id))
+        assert boxes.watch(job, DEADLINE, sender) == COMPLETED
+        until(lambda: sender.answers() is not None, 100)
+        answers = sender.answers()
+        refused = answers[len(own_work(job.id)) :]
+        assert sender.after and answers[0] == "ok" and set(refused) == {"timeout"}  # to orders no word comes back
+        until(lambda: counted(audit)[1] >= len(refused), 150)
+    assert f"{ROGUE}: a message" in log()
+    record = theta(boxes, job)
+    assert record["lost"] == [] and set(record["models"]) == set(HOSPITALS)
+    assert record["theta"]["sha256"] == expected
+    boxes.until_connected(set(HOSPITALS))
+    table.append((
+        f"T9: {ROGUE} sends {len(refused)} orders that are the server's, in mid-job",
+        "each refused, the audit names the certificate; nobody lost, Theta of one process",
+        f"so in {job.seconds:.0f} s; {counted(audit)[1]} messages refused in {counted(audit)[0]} lines of the audit",
+    ))  # fmt: skip
+
+
 def test_a_link_cut_for_a_minute(boxes, table):
     def cut():
         boxes.cut(PLAIN)
@@ -229,27 +252,4 @@ def test_t8_disabled_while_idle_after_a_restart_and_in_mid_job(boxes, table):
     table.append((
         f"T8: {BEHIND} disabled while idle, over a restart, and in mid-job", "no work, no result, not let in again",
         f"so; named as removed in the record, Theta of the others in {job.seconds:.0f} s",
-    ))  # fmt: skip
-
-
-def test_t9_orders_of_a_rogue_are_refused_and_the_audit_names_its_certificate(boxes, table, expected):
-    log, audit = (Ear(boxes.kit(SERVER) / name) for name in (LOG, "audit.log"))
-    with rogue(boxes, ROGUE) as kit:
-        job = boxes.submit(settings(0))
-        sender = Rogue(kit, all_of_it(job.id))
-        assert boxes.watch(job, DEADLINE, sender) == COMPLETED
-        until(lambda: sender.answers() is not None, 100)
-        answers = sender.answers()
-        refused = answers[len(own_work(job.id)) :]
-        assert sender.after and answers[0] == "ok" and set(refused) == {"timeout"}  # to orders no word comes back
-        until(lambda: counted(audit)[1] >= len(refused), 150)
-    assert f"{ROGUE}: a message" in log()
-    record = theta(boxes, job)
-    assert record["lost"] == [] and set(record["models"]) == set(HOSPITALS)
-    assert record["theta"]["sha256"] == expected
-    boxes.until_connected(set(HOSPITALS))
-    table.append((
-        f"T9: {ROGUE} sends {len(refused)} orders that are the server's, in mid-job",
-        "each refused, the audit names the certificate; nobody lost, Theta of one process",
-        f"so in {job.seconds:.0f} s; {counted(audit)[1]} messages refused in {counted(audit)[0]} lines of the audit",
     ))  # fmt: skip
