@@ -1,8 +1,12 @@
 """The image: installed off line from a wheel house, a user without rights, a root that nobody writes."""
 
+import json
+
 import pytest
 
 from support.boxes.podman import LIMITS
+from support.boxes.traces import namespaces, traces
+from support.rogues import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -34,3 +38,18 @@ def test_an_example_works_in_it_without_a_network(podman, image):
     ls /tmp/data | wc -l
     """
     assert int(once(podman, image, script)[-1]) >= 3
+
+
+def test_what_a_container_leaves_behind_is_seen(podman, image):
+    """The end of a run looks for it; here it is there, so that look can fail."""
+    name, before = f"{podman.tag}-left", namespaces()
+    podman.create_network(name)
+    (network,) = json.loads(podman("network", "inspect", name))
+    bridge = network["network_interface"]
+    words = ["--name", name, "--network", name, "--pull=never", *LIMITS, "--entrypoint", "sleep"]
+    podman("run", "--detach", *words, image, "infinity")
+    found = traces(podman.folder, [bridge], before)
+    assert {line.split()[0] for line in found} == {"mount", "process", "interface"}
+    podman("rm", "--force", "--time", "0", name)
+    podman("network", "rm", name)
+    until(lambda: {line.split()[0] for line in traces(podman.folder, [bridge], before)} <= {"mount"})

@@ -87,3 +87,12 @@ def test_the_settings_of_the_job_are_valid_and_let_experts_travel():
     settings = load_settings(ROOT / "jobs/foundation/app/config/foundation.json")
     assert settings.rules.exchanges and settings.rules.travels
     assert settings.schedule.min_sites >= json.loads((ROOT / "jobs/foundation/meta.json").read_text())["min_clients"]
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_a_hospital_asks_again_several_times_before_it_counts_as_lost(job):
+    """A request that a cut link swallowed must not cost the whole time of a stage."""
+    resources = json.loads((ROOT / "workspace_templates" / "hospital" / "local" / "resources.json").read_text())
+    settings = [json.loads(path.read_text()) for path in job.glob("app*/config/*.json")]
+    (stage_timeout,) = [plain["stage_timeout"] for plain in settings if "stage_timeout" in plain]
+    assert resources["client"]["communication_timeout"] <= stage_timeout / 4

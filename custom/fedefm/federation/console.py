@@ -18,8 +18,10 @@ from fedefm.federation.place import environment
 from fedefm.simulation.process import kill_tree
 
 CALL_SECONDS = 240.0  # FLARE's own command takes a minute to load on a busy machine
+PATIENCE = ("--connect-timeout", "30")  # FLARE's 5 s are too few for a server that is busy
 COMPLETED = "FINISHED:COMPLETED"  # FLARE's status of a job that ended well
 ABANDONED = "FINISHED:ABANDONED"  # of one whose server was killed
+_NVFLARE = (sys.executable, "-m", "nvflare.cli", *PATIENCE, "--format")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Console:
         """
         try:
             done = subprocess.run(  # noqa: S603 (our own interpreter and paths, no shell)
-                [sys.executable, "-m", "nvflare.cli", "--format", "json", *words, "--startup-kit", str(self.kit)],
+                [*_NVFLARE, "json", *words, "--startup-kit", str(self.kit)],
                 env=environment(),
                 cwd=self.kit,
                 stdin=subprocess.DEVNULL,
@@ -86,7 +88,7 @@ class Console:
         with (
             tempfile.TemporaryFile("w+") as output,
             subprocess.Popen(  # noqa: S603 (our own interpreter and paths, no shell)
-                [sys.executable, "-m", "nvflare.cli", "--format", "jsonl", "job", "monitor", job_id, *options],
+                [*_NVFLARE, "jsonl", "job", "monitor", job_id, *options],
                 env=environment(),
                 cwd=self.kit,
                 stdin=subprocess.DEVNULL,

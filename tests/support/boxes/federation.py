@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +23,11 @@ from typing import Any
 import yaml
 
 from fedefm.exchange.events import Event
-from fedefm.federation.place import Place
-from fedefm.federation.rehearsal import JobLog, collect, synthetic_hospitals
-from fedefm.federation.sites import LOG, REGISTERED
-from fedefm.flare.job_folder import write_job
+from fedefm.federation.console import PATIENCE
+from fedefm.federation.place import Place, run_provision
+from fedefm.federation.rehearsal import JobLog, collect, signed_job, synthetic_hospitals
 from fedefm.foundation.settings import Settings
-from fedefm.kits.kit import KIT_FOLDERS
+from fedefm.kits.kit import LOG, REGISTERED
 from fedefm.resources import shipped
 from support.boxes import proxy
 from support.boxes.podman import LIMITS, Podman
@@ -104,12 +102,9 @@ class Boxes:
     def prepare(self) -> None:
         """Networks, kits from the shipped project file, data, and what sites write."""
         for network in ("outer", "inner"):
-            self.podman("network", "create", "--internal", self.network(network))
-        project = shipped("provisioning") / "project.yml"
-        provision = [sys.executable, "-m", "nvflare.cli", "provision", "-p", str(project), "-w", "consortium"]
-        subprocess.run(provision, cwd=self.root, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
-        (kits,) = (self.root / "consortium" / "fedefm").glob(KIT_FOLDERS)
-        shutil.copytree(kits, self.root / "kits")
+            self.podman.create_network(self.network(network))
+        kits = run_provision(shipped("provisioning") / "project.yml", self.root / "consortium", self.root)
+        kits.rename(self.root / "kits")
         self.folders = synthetic_hospitals(self.root / "data", HOSPITALS, 0)
         for name in HOSPITALS:
             plain = {"data": "/data", "cache": "/cache", "device": "cpu", "threads": 1, "least_images": 1}
@@ -132,14 +127,19 @@ class Boxes:
         self.run(PROXY, ["outer", "inner"], ["python3", "/proxy/proxy.py"], [f"{self.root}/proxy:/proxy"])
         people = [f"{self.kit(LEAD)}:/lead", f"{self.kit(ADMIN)}:/admin", f"{self.root}/work:/work"]
         self.run(DESK, ["outer"], ["sleep", "infinity"], people)
-        self.serve(SERVER, ["outer"], "server", {"STORAGE": self.root / "storage"})
+        self.serve(SERVER, ["outer"], "server", {"KIT": self.kit(SERVER), "STORAGE": self.root / "storage"})
         for name in HOSPITALS:
-            behind = name == BEHIND
-            more = self.through_proxy() if behind else []
-            places = {"DATA": self.folders[name], "CACHE": self.root / "cache" / name}
-            self.serve(name, ["inner" if behind else "outer"], "hospital", places, more)
+            self.hospital(name, self.kit(name))
         for name in HOSPITALS:
             self.until_registered(name, 0)
+
+    def hospital(self, name: str, kit: Path, more: Sequence[str] = ()) -> None:
+        """Start a hospital from a kit of its own, c behind the proxy."""
+        places = {"KIT": kit, "DATA": self.folders[name], "CACHE": self.root / "cache" / name}
+        if name == BEHIND:
+            self.serve(name, ["inner"], "hospital", places, [*self.through_proxy(), *more])
+        else:
+            self.serve(name, ["outer"], "hospital", places, more)
 
     def through_proxy(self) -> list[str]:
         """The environment of a hospital that has a proxy; FLARE's processes talk to each other on the loopback."""
@@ -148,7 +148,7 @@ class Boxes:
 
     def serve(self, name: str, nets: list[str], role: str, places: dict[str, Path], more: Sequence[str] = ()) -> None:
         """Start a site as its compose file says."""
-        values = {"KIT": str(self.kit(name))} | {key: str(value) for key, value in places.items()}
+        values = {key: str(value) for key, value in places.items()}
         self.podman(*self.create(name, nets), *composed(role, values), *more, self.image)
 
     def run(self, name: str, networks: list[str], command: list[str], volumes: list[str]) -> None:
@@ -159,11 +159,11 @@ class Boxes:
         self.podman(*self.create(name, networks), *rights, *binds, "--entrypoint", program, self.image, *rest)
 
     def create(self, name: str, networks: list[str]) -> list[str]:
-        """The words that all share: name, limits, addresses."""
+        """The words that all share: name, limits, addresses; who sits in the outer network knows the server's name."""
         words = ["run", "--detach", "--name", self.box(name), "--pull=never", "--workdir", "/tmp", *LIMITS]
         for network in networks:
-            words += ["--network", f"{self.network(network)}:ip={self.address(name, network)},alias={name}"]
-        return words
+            words += ["--network", f"{self.network(network)}:ip={self.address(name, network)}"]
+        return words + (["--add-host", f"{SERVER}:{self.address(SERVER)}"] if "outer" in networks else [])
 
     # what is done to them
 
@@ -173,8 +173,7 @@ class Boxes:
 
     def mend(self, name: str, network: str = "outer") -> None:
         """Put it in again, with the address that it had."""
-        ip = ["--ip", self.address(name, network), "--alias", name]
-        self.podman("network", "connect", *ip, self.network(network), self.box(name))
+        self.podman("network", "connect", "--ip", self.address(name, network), self.network(network), self.box(name))
 
     def slow(self, name: str, rate: str) -> None:
         """Bound what a participant sends, as a thin line does."""
@@ -203,6 +202,10 @@ class Boxes:
     def start(self, name: str) -> None:
         """Again, in the same container: what a restart policy or a reboot does."""
         self.podman("start", self.box(name))
+
+    def remove(self, name: str) -> None:
+        """Stop a participant as its owner would, and take its container away."""
+        self.podman("rm", "--force", "--time", "30", self.box(name))
 
     # what they say
 
@@ -237,7 +240,7 @@ class Boxes:
 
     def nvflare(self, *words: str, kit: str = "/lead") -> Any:
         """One of FLARE's commands at the desk; the value that it prints."""
-        said = self.inside(DESK, "nvflare", "--format", "json", *words, "--startup-kit", kit)
+        said = self.inside(DESK, "nvflare", *PATIENCE, "--format", "json", *words, "--startup-kit", kit)
         for begin in (i for i, letter in enumerate(said) if letter == "{"):
             try:
                 return json.loads(said[begin:])["data"]
@@ -257,18 +260,14 @@ class Boxes:
         deadline = time.monotonic() + seconds
         while (found := self.connected()) != names:
             assert time.monotonic() < deadline, (found, names)
-            time.sleep(2)
+            time.sleep(10)  # each question is a Python of its own
 
     def submit(self, settings: Settings) -> Job:
         """A job that the lead signs and submits."""
         self.submitted += 1
-        job = self.root / "work" / f"job-{self.submitted}" / "foundation"
-        write_job(job, settings)
+        job = signed_job(self.root / "work" / f"job-{self.submitted}", settings, self.place())
         self.hand_over(job.parent)
-        there = f"/work/{job.parent.name}/foundation"
-        key = ["--cert", "/lead/startup/client.crt", "--key", "/lead/startup/client.key"]
-        self.inside(DESK, "fedefm", "trust", "sign", there, *key)
-        return Job(self.nvflare("job", "submit", "-j", there)["job_id"])
+        return Job(self.nvflare("job", "submit", "-j", f"/work/{job.parent.name}/{job.name}")["job_id"])
 
     def watch(self, job: Job, seconds: float, tick: Callable[[Event], None] = lambda event: None) -> str:
         """Wait for a job's end; `tick` gets each event as it is told."""
@@ -288,7 +287,7 @@ class Boxes:
     @contextmanager
     def monitored(self, job: Job, seconds: float) -> Iterator[Callable[[], bool]]:
         """`nvflare job monitor` at the desk, beside what this process does; its last word is the job's status."""
-        words = ["nvflare", "--format", "jsonl", "job", "monitor", job.id, "--timeout", str(int(seconds))]
+        words = ["nvflare", *PATIENCE, "--format", "jsonl", "job", "monitor", job.id, "--timeout", str(int(seconds))]
         command = self.podman.command("exec", self.box(DESK), *words, "--interval", "2", "--startup-kit", "/lead")
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)

@@ -7,12 +7,16 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from support.boxes.traces import namespaces, traces
+
 PACKAGES = ["podman", "buildah", "runc", "netavark", "aardvark-dns", "catatonit", "debootstrap", "iproute2", "iptables"]
 TOOLS = ("podman", "runc", "debootstrap", "tc", "nsenter")
+GONE = 20.0
 LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"]  # else: setrlimit, operation not permitted
 
 
@@ -46,6 +50,7 @@ class Podman:
     folder: Path
     tag: str
     _lock: IO[str] = field(init=False)
+    _namespaces: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Wait for another run on the same store, then remove what a run that was killed left there."""
@@ -56,6 +61,7 @@ class Podman:
         for name in self("network", "ls", "--format", "{{.Name}}").split():
             if name != "podman":
                 self("network", "rm", "--force", name)
+        self._namespaces = namespaces()
 
     def command(self, *words: str) -> list[str]:
         """The whole command line."""
@@ -91,28 +97,41 @@ class Podman:
             seconds=2400,
         )
 
-    def left(self) -> list[str]:
-        """What of this run is still there."""
-        names = self("ps", "-a", "--format", "{{.Names}}").split()
-        names += self("network", "ls", "--format", "{{.Name}}").split()
+    def ours(self) -> list[str]:
+        """Names of the containers, networks and images of this run that are there."""
+        names = self("ps", "-a", "--format", "{{.Names}}").split() + self.networks()
         names += self("images", "--format", "{{.Repository}}").split()
         return [name for name in names if name.removeprefix("localhost/").startswith(self.tag)]
 
+    def create_network(self, name: str) -> None:
+        """A network without a way out and without a name server, which would ask those of the machine."""
+        self("network", "create", "--internal", "--disable-dns", name)
+
+    def networks(self) -> list[str]:
+        """Names of the networks of this run."""
+        return [name for name in self("network", "ls", "--format", "{{.Name}}").split() if name.startswith(self.tag)]
+
     def close(self) -> None:
-        """Remove every container, network and image of this run, and its state."""
+        """Remove every container, network and image of this run, and see that nothing of it is left.
+
+        Raises:
+            AssertionError: something is; the message names it.
+        """
+        bridges = [json.loads(self("network", "inspect", name))[0]["network_interface"] for name in self.networks()]
         for name in self("ps", "-a", "--format", "{{.Names}}").split():
             if name.startswith(self.tag):
                 self("rm", "--force", "--time", "0", name)
-        for name in self("network", "ls", "--format", "{{.Name}}").split():
-            if name.startswith(self.tag):
-                self("network", "rm", "--force", name)
+        for name in self.networks():
+            self("network", "rm", "--force", name)
         for name in self("images", "--format", "{{.Repository}}:{{.Tag}}").split():
             if name.startswith(f"localhost/{self.tag}"):
                 self("rmi", "--force", name)
         self("image", "prune", "--force")
-        left = self.left()
-        subprocess.run(
-            ["umount", "--recursive", str(self.folder / "store" / "overlay")], check=False, capture_output=True
-        )
+        left = self.ours()
+        store = str(self.folder / "store" / "overlay")  # the engine mounts it on itself, for good
+        subprocess.run(["umount", "--recursive", store], check=False, capture_output=True)
+        deadline = time.monotonic() + GONE
+        while (still := traces(self.folder, bridges, self._namespaces)) and time.monotonic() < deadline:
+            time.sleep(0.2)  # the engine's processes end a moment after their containers
         self._lock.close()
-        assert left == [], left
+        assert left + still == [], left + still
