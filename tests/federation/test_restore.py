@@ -22,7 +22,7 @@ from support.rogues import until
 
 PAGE = Path(__file__).parents[2] / "docs" / "consortium-admin.md"
 PLACES = re.compile(r"KIT=\S+ STORAGE=\S+ BACKUP=\S+")
-SECONDS = 300
+SECONDS = 300.0
 
 
 def typed():
