@@ -1,5 +1,5 @@
 # Lays the kit of the secret onto the volume SITE, once; a renewed one in its place, with what must outlive it: the
-# ledgers, without which an old job could run again, the deny list, and who is disabled. OWN has a hospital's own file.
+# ledgers, without which an old job could run again, the deny list, who is disabled, jobs that wait for a yes. OWN has a hospital's own file.
 umask 077
 cd "$SITE"
 new=$(sha256sum "$SECRET/kit.zip" 2>/dev/null | cut -d ' ' -f 1)
@@ -14,10 +14,11 @@ if [ -n "$new" ] && [ "$new" != "$(cat kit.sha256 2>/dev/null || true)" ]; then
   for before in old kit; do # old alone, where this was broken off
     for kept in fedefm-outbox.jsonl fedefm-jobs.jsonl fedefm-revoked.json fedefm-peers.json disabled_clients.json \
       audit.log local/fedefm_server.json; do
-      for file in "$before/$kept" "$before/$kept".0*; do
+      for file in "$before/$kept" "$before/$kept".0* "$before/$kept".head; do
         [ ! -f "$file" ] || cp -p "$file" "$top/$(dirname "$kept")/"
       done
     done
+    [ ! -d "$before/fedefm-waiting" ] || cp -Rp "$before/fedefm-waiting" "$top/"
   done
   if [ -d kit ]; then
     rm -rf old

@@ -94,6 +94,7 @@ def test_a_cut_line_breaks_what_stands_and_takes_nothing_new_until_it_is_mended(
                 assert connection.recv(1) == b""
         with suppress(OSError), connect(link) as connection:
             assert said_back(connection, b"meanwhile") == b""
+        assert link.broken >= 2
         link.cut = False
         with connect(link) as connection:
             assert said_back(connection, b"after") == b"after"

@@ -1,5 +1,6 @@
 """When certificates end, out of a server's kit and what its peers showed."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_a_hospitals_end_is_that_of_the_certificate_that_it_registered_with(kit:
     found = expiry_of(kit.folder)
     assert found.sites == {"hospital-a": float(int((NOW + 9 * DAY).timestamp()))}
     assert found.server == float(int((NOW + 5 * DAY).timestamp()))
+
+
+def test_an_end_in_the_far_future_is_kept_as_one_that_can_be_read_again(kit: Kit, consortium: Authority) -> None:
+    root = consortium.issue("hospital-b", end=datetime(9999, 12, 31, tzinfo=UTC)).certificate
+    check_peer(root, kit.root)
+    check_peer(consortium.issue("hospital-a").certificate, kit.root)
+    assert expiry_of(kit.folder).sites["hospital-b"] == 99_999_999_999
 
 
 def test_it_stands_in_the_status(tmp_path: Path) -> None:

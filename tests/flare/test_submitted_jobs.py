@@ -1,5 +1,6 @@
 """What FLARE does with a file of a job that bears the name of its own, and that the server takes no such job."""
 
+import io
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_def import Job, JobMetaKey
 
 from fedefm.errors import TrustError
 from fedefm.flare.submitted_jobs import SubmittedJobs, check_uploaded
@@ -31,6 +33,39 @@ def test_why_flare_imports_the_python_files_of_a_job_that_brings_its_comm_config
     (app / "harmless.py").write_text("open('imported', 'w')\n")
     subprocess.run([sys.executable, "-c", LOAD, str(tmp_path)], cwd=tmp_path, check=True, capture_output=True)
     assert (tmp_path / "imported").is_file()
+
+
+ODD = ("resources.json/.", "harmless.py/.", "x//harmless.py", "./foundation.json", "a/../harmless.py")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_that_would_be_another_one_on_the_disk_is_refused(name: str) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as out:
+        out.mkdir("job")
+        out.writestr("job/meta.json", "{}")
+    check_uploaded(archive.getvalue())
+    with zipfile.ZipFile(archive, "a") as out:
+        out.writestr(f"job/app/config/{name}", "{}")
+    with pytest.raises(TrustError, match="not a plain relative file name"):
+        check_uploaded(archive.getvalue())
+
+
+def test_a_job_that_was_stored_before_is_looked_at_when_it_is_deployed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("job/meta.json", "{}")
+        out.writestr("job/app/config/foundation.json", "{}")
+    name, jobs = "11111111-2222-3333-4444-555555555555", SubmittedJobs(str(tmp_path / "jobs"))
+    monkeypatch.setattr(jobs, "get_content", lambda meta, fl_ctx: archive.getvalue())
+    job = Job(name, {"min_clients": 1}, {}, {JobMetaKey.JOB_FOLDER_NAME.value: "job"})
+    assert jobs.get_app(job, "app", FLContext())
+    with zipfile.ZipFile(archive, "a") as out:
+        out.writestr("job/app/config/comm_config.json", "{}")
+    with pytest.raises(TrustError, match="a file of the site's own"):
+        jobs.get_app(job, "app", FLContext())
 
 
 @pytest.mark.parametrize("name", ["job/app/config/comm_config.json", "job/app/config/harmless.py"])

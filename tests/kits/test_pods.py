@@ -19,6 +19,8 @@ from fedefm.federation.place import provision
 from fedefm.kits.kit import open_kit
 from fedefm.kits.pods import pod
 from fedefm.trust import MANIFEST_NAME
+from fedefm.trust.kinds import WAITING_NAME
+from fedefm.trust.ledger import JOBS, OUTBOX, Ledger
 
 KEPT = ("fedefm-outbox.jsonl", "fedefm-outbox.jsonl.000001", "fedefm-jobs.jsonl", "fedefm-revoked.json", "audit.log")
 IMAGE = "registry.example.org:5000/fedefm:0.1.0"
@@ -161,6 +163,28 @@ def test_a_renewed_kit_takes_the_place_of_the_old_one_and_keeps_its_ledgers(plac
     (tmp_path / "site" / "kit.sha256").unlink()
     first_step(found, tmp_path / "site", tmp_path / "secret", tmp_path / "own")
     assert all((tmp_path / "site" / "kit" / name).read_text() == name for name in KEPT)
+
+
+def test_a_renewed_kit_goes_on_with_real_ledgers_and_with_the_jobs_that_wait(place, tmp_path):
+    kit, found = tmp_path / "hospital-a", objects(place.kit("hospital-a"))
+    for name in ("site", "secret", "own"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "own" / "fedefm_site.json").write_text("{}")
+    shutil.copytree(place.kit("hospital-a"), kit)
+    laid = tmp_path / "site" / "kit"
+    for number, note in enumerate(("first", "second", "third")):
+        (kit / "readme.txt").write_text(note)
+        pack(kit, tmp_path / "secret").rename(tmp_path / "secret" / "kit.zip")
+        first_step(found, tmp_path / "site", tmp_path / "secret", tmp_path / "own")
+        for name in (JOBS, OUTBOX):
+            ledger = Ledger(laid, name, close_at=200)  # closed files too
+            assert len(ledger.read()) == 3 * number
+            for _ in range(3):
+                ledger.append("ran", job=note)
+            assert len(ledger.read()) == 3 * number + 3
+        assert number == 0 or (laid / WAITING_NAME / "job" / "meta.json").is_file()
+        (laid / WAITING_NAME / "job").mkdir(parents=True, exist_ok=True)
+        (laid / WAITING_NAME / "job" / "meta.json").write_text("{}")
 
 
 def test_a_hospital_that_made_its_own_key_hands_it_over_with_the_secret(place, tmp_path):

@@ -100,17 +100,19 @@ def _rehearse(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _ended_like_ctrl_c() -> Iterator[None]:
-    """The system's signal to end does what Ctrl-C does: else server and hospitals would go on alone."""
+    """The system's signal to end, and a terminal that is closed, do what Ctrl-C does: else sites would go on alone."""
 
     def stop(number: int, frame: Any) -> None:
         signal.signal(number, signal.SIG_IGN)  # once: what follows ends the processes
         raise KeyboardInterrupt("stopped")
 
-    before = signal.signal(signal.SIGTERM, stop)
+    wanted = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]  # nohup
+    before = {one: signal.signal(one, stop) for one in wanted}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, earlier in before.items():
+            signal.signal(one, earlier)
 
 
 def _faults(typed: Sequence[tuple[str, str]], project: Path | None) -> list[Fault]:

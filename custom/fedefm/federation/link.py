@@ -32,6 +32,7 @@ class Link:
         held: nothing is carried, and nobody is told: the link is half open.
         cut: connections are closed, and new ones at once too.
         carried: bytes so far, in both directions.
+        broken: connections that were closed, or refused, because the line was cut.
     """
 
     port: int
@@ -41,6 +42,7 @@ class Link:
     held: bool = False
     cut: bool = False
     carried: int = 0
+    broken: int = 0
     _free_at: dict[str, float] = field(default_factory=dict)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop | None = None
@@ -61,6 +63,7 @@ class Link:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.cut:
+            self.broken += 1
             writer.transport.abort()
             return
         try:
@@ -100,6 +103,7 @@ class Link:
         ready.set()
         while not over.is_set():
             if self.cut:
+                self.broken += len(self._writers) // 2  # each connection has two ends here
                 self._close()
             await asyncio.sleep(POLL_SECONDS)
         server.close()

@@ -37,6 +37,7 @@ from fedefm.trust.revoked import must_be_good, read_list, serial_of
 MOMENTS = (EventType.CLIENT_REGISTER_PROCESSED, EventType.CLIENT_HEARTBEAT_PROCESSED)
 ROOT = "rootCA.pem"
 _MAX_PEERS = 10_000
+_LAST_END = 99_999_999_999  # seconds since 1970, in the year 5138
 _lock = threading.Lock()
 
 
@@ -101,7 +102,7 @@ def check_peer(certificate: x509.Certificate, root: Path) -> None:
     try:
         must_be_good(certificate, kit, root)
         if (kit / "startup" / "fed_server.json").is_file():
-            _remember(kit, name_of(certificate), f"{serial_of(certificate)} {end_of(certificate):.0f}")
+            _remember(kit, name_of(certificate), f"{serial_of(certificate)} {_end(certificate)}")
     except FedefmError as error:
         logging.getLogger(__name__).error("refused: %s", error)
         raise TrustError(str(error)) from error
@@ -127,6 +128,11 @@ def certificate_ends(kit: Path) -> dict[str, float]:
     """
     ends = ((name, text.partition(" ")[2]) for name, text in _peers(kit).items())
     return {name: float(end) for name, end in ends if end}
+
+
+def _end(certificate: x509.Certificate) -> int:
+    """When it ends, as the file holds it: whatever a certificate says, what is written can be read again."""
+    return int(min(max(0.0, end_of(certificate)), _LAST_END))
 
 
 def _remember(kit: Path, name: str, showed: str) -> None:

@@ -72,7 +72,7 @@ def listen_for_compute_nodes(site: Slurm) -> None:
 
     FLARE reads this off a file `comm_config.json` of the kit, which is none of those that the consortium signs.
     """
-    resources = {"host": "0.0.0.0", "port": site.port, "connection_security": ConnectionSecurity.MTLS}  # noqa: S104
+    resources = {"host": site.listen, "port": site.port, "connection_security": ConnectionSecurity.MTLS}
     CommConfigurator._configuration = {
         "allow_adhoc_conns": False,
         "backbone_conn_gen": 2,

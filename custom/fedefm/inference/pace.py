@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 _TRIALS = 2  # the first group pays for what is set up once
-_SLOW = 0.1  # seconds a frame on one thread; drawing a frame of 512 x 512 takes half of that
+_SLOW = 0.08  # seconds a frame on one thread; drawing a frame of 512 x 512 takes about as long with all else
 
 
 class Pace:

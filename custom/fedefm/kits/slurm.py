@@ -27,6 +27,7 @@ class Slurm:
 
     Attributes:
         parent_host: name or address by which the compute nodes reach the machine on which the site itself runs.
+        listen: address of that machine on which it listens for them; all of its addresses by default.
         port: on which it listens for them, over mutual TLS.
         gpus: GPUs of a job process.
         cpus: its processor cores; None for the cluster's default.
@@ -44,6 +45,7 @@ class Slurm:
     """
 
     parent_host: _Word
+    listen: _Word = "0.0.0.0"  # noqa: S104 (mutual TLS; a machine's addresses are its own people's to know)
     port: Annotated[int, Field(ge=1024, le=65535)] = 8102
     gpus: NonNegativeInt = 0
     cpus: PositiveInt | None = None

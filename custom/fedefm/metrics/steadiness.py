@@ -40,7 +40,7 @@ class Steadiness:
         kinds = len(self._classes) + 1
         for frame in (before, now):  # a pixel that turns from one class into another blinks in both
             self._blinks += np.bincount(frame.ravel()[at], minlength=kinds)
-        self._marked += np.bincount(now.ravel(), minlength=kinds)
+        self._marked += np.bincount(now[now > 0], minlength=kinds)
         for name in self._devices:
             first, middle, last = (tips.get(name) for tips in self._tips)
             if first and middle and last:

@@ -51,6 +51,7 @@ def evidence(*typed, **changes):
         struck=dict.fromkeys(faults, 5.0),
         after=after,
         carried=dict.fromkeys(HOSPITALS, 10**6),
+        broken=dict.fromkeys(HOSPITALS, 3),
     )
     return replace(seen, **changes)
 
@@ -106,6 +107,7 @@ BROKEN = {
     "slow, and not in a round": with_job(evidence("slow a=4mbit"), without=[(A, 2)]),
     "slow, and another Theta": with_job(evidence("slow a=4mbit"), theta=OTHERS),
     "slow, and nothing went that way": evidence("slow a=4mbit", carried={}),
+    "cut, and no connection broke": evidence("cut c@2:60", broken={}),
     "cut, and after the deadline": evidence("cut c@2:60", seconds=901.0),
     "cut, and the job failed": evidence("cut c@2:60", job=Outcome(HOSPITALS, "FINISHED:EXECUTION_EXCEPTION")),
     "cut, and another one lost": with_job(evidence("cut c@2:60"), theta=OTHERS, lost=[A]),
@@ -117,6 +119,9 @@ BROKEN = {
         "cut c@2:60", after=Outcome(HOSPITALS, COMPLETED, record(1, theta=NEXT), NEXT, THETA)
     ),
     "frozen, and never named": evidence("freeze b@2"),
+    "frozen, and named in a later round": with_job(
+        evidence("freeze b@2", told=loss(B, 3, 2.0)), theta=OTHERS, lost=[B]
+    ),
     "frozen, and named too late": with_job(evidence("freeze b@2", told=loss(B, 2, 21.0)), theta=OTHERS, lost=[B]),
     "killed, and not named": killed(lost=[]),
     "killed, and in a later round all the same": killed(2, without=[]),

@@ -65,6 +65,7 @@ class Evidence:
         abandoned: FLARE's status of the job that ran when the server was killed, after its start.
         after: the next job; None where no promise speaks of it.
         carried: bytes that went through each line.
+        broken: connections that each line broke, or refused, because it was cut.
         trouble: what kept the drill from going on, in one line; empty where nothing did.
     """
 
@@ -79,6 +80,7 @@ class Evidence:
     abandoned: str = ""
     after: Outcome | None = None
     carried: Mapping[str, int] = field(default_factory=dict)
+    broken: Mapping[str, int] = field(default_factory=dict)
     trouble: str = ""
 
     @property
@@ -87,7 +89,10 @@ class Evidence:
         return {fault.site for fault in self.faults if fault.may_lose}
 
     def loss_of(self, fault: Fault) -> tuple[float, str] | None:
-        """Seconds from the beginning of the stage, or the fault, to the first loss of that hospital; and its reason."""
+        """Seconds from the beginning of the stage, or the fault, to the first loss of that hospital in that round.
+
+        And its reason. A loss in a later round is none that was named in time.
+        """
         begun = self.struck.get(fault)
         if begun is None:
             return None
@@ -96,7 +101,7 @@ class Evidence:
             event = one.event
             if isinstance(event, StageStarted):
                 since = max(begun, one.seconds)
-            if isinstance(event, TaskLost) and event.lost.site == fault.site and event.lost.round >= fault.round - 1:
+            if isinstance(event, TaskLost) and event.lost.site == fault.site and event.lost.round == fault.round - 1:
                 return max(0.0, one.seconds - since), event.lost.reason
         return None
 

@@ -48,7 +48,7 @@ class Hands:
     over_at: float = field(default_factory=time.monotonic)
     _frozen: set[str] = field(default_factory=set)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _timers: list[threading.Timer] = field(default_factory=list)
+    _timers: dict[tuple[str, str], threading.Timer] = field(default_factory=dict)
 
     @property
     def wanted(self) -> set[str]:
@@ -81,10 +81,11 @@ class Hands:
         """It does nothing and says nothing, but its connections stand; for a time, or until the job gives it up."""
         self._signal(site, signal.SIGSTOP)
         self._frozen.add(site)
+        self._forget("thaw", site)
         if seconds is None:
             self.until_lost.add(site)
         else:
-            self._later(seconds, lambda: self.thaw(site))
+            self._later("thaw", site, seconds, lambda: self.thaw(site))
 
     def thaw(self, site: str) -> None:
         """It goes on where it was."""
@@ -101,7 +102,7 @@ class Hands:
     def cut(self, site: str, seconds: float) -> None:
         """Its line is gone for a time: connections break, and new ones too."""
         self.links[site].cut = True
-        self._later(seconds, lambda: self.mend(site))
+        self._later("mend", site, seconds, lambda: self.mend(site))
 
     def mend(self, site: str) -> None:
         """Its line is there again."""
@@ -123,7 +124,7 @@ class Hands:
 
     def undo(self) -> None:
         """Cut lines are mended, frozen hospitals go on, and what was begun is over; the dead stay dead."""
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         for site in [*self._frozen]:
             self.thaw(site)
@@ -134,12 +135,18 @@ class Hands:
         self._timers.clear()
         self._threads.clear()
 
-    def _later(self, seconds: float, deed: Callable[[], None]) -> None:
+    def _forget(self, what: str, site: str) -> None:
+        """The timer of an earlier fault of this kind ends no later one."""
+        if (earlier := self._timers.pop((what, site), None)) is not None:
+            earlier.cancel()
+
+    def _later(self, what: str, site: str, seconds: float, deed: Callable[[], None]) -> None:
+        self._forget(what, site)
         timer = threading.Timer(seconds, deed)
         timer.daemon = True
         timer.start()
         self.over_at = max(self.over_at, time.monotonic() + seconds)
-        self._timers.append(timer)
+        self._timers[what, site] = timer
 
     def _signal(self, site: str, number: signal.Signals) -> None:
         pid = self.processes[site].pid

@@ -68,6 +68,9 @@ def was_done(fault: Fault, seen: Evidence) -> Found:
     if fault.kind is Kind.SLOW:
         carried = seen.carried.get(fault.site, 0)
         return Found(carried > 0, f"{carried / 1e6:.1f} MB through that line")
+    if fault.kind is Kind.CUT:
+        broken = seen.broken.get(fault.site, 0)
+        return Found(broken > 0, f"done at {seen.struck[fault]:.0f} s, {broken} connections broken or refused")
     return Found(True, f"done at {seen.struck[fault]:.0f} s")
 
 
@@ -91,7 +94,8 @@ def theta_as_promised(fault: Fault, seen: Evidence) -> Found:
     if others:
         return Found(False, f"lost without a fault of its own: {', '.join(others)}")
     if job.lost:
-        return Found(bool(job.theta), f"Theta without {', '.join(sorted(job.lost))} in some round")
+        without = ", ".join(sorted(job.lost))
+        return Found(bool(job.theta), f"Theta without {without} in some round, so held against its record alone")
     same = bool(job.theta) and job.theta == recorded(job) == job.expected
     return Found(same, "Theta of one process" if same else f"Theta {job.theta[:16]}, not {job.expected[:16]}")
 
@@ -119,6 +123,8 @@ def left_out(fault: Fault, seen: Evidence) -> Found:
     """After that round the job goes on without it; a server's restart begins a job that may have it again."""
     restarts = [one.round - 1 for one in seen.faults if one.kind is Kind.RESTART and one.round > fault.round]
     until = seen.rounds if fault.kind is Kind.DISABLE or not restarts else min(restarts)
+    if fault.round >= until:
+        return Found(True, "whether the others went on without it was not seen: the server's restart came first")
     found = [k + 1 for k in range(fault.round, until) if fault.site in seen.job.took_part(k)]
     return Found(not found, f"took part in round {found[0]}" if found else "the others went on without it")
 
@@ -188,7 +194,8 @@ PROMISES: Mapping[str, Promise] = {
         next_job=True,
     ),
     Kind.RESTART: Promise(
-        "the job is closed as abandoned; the same job, submitted again, goes on and ends with the Theta of one process",
+        "the job is closed as abandoned; the same job, submitted again, goes on and ends, with the Theta of one "
+        "process where no other fault took a hospital out",
         (was_done, closed_and_resumed, job_ended, theta_as_promised),
     ),
     Kind.DISABLE: Promise(

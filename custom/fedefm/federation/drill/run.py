@@ -149,6 +149,7 @@ def _play(scene: Scene, hands: Hands, faults: tuple[Fault, ...], settings: Setti
     except FedefmError as error:
         trouble = str(error)
     seconds, carried = striker.seconds, {site: link.carried for site, link in hands.links.items()}
+    broken = {site: link.broken for site, link in hands.links.items()}
     after = None
     if not trouble and any(promise_of(fault, float(settings.stage_timeout)).next_job for fault in faults):
         try:
@@ -168,6 +169,7 @@ def _play(scene: Scene, hands: Hands, faults: tuple[Fault, ...], settings: Setti
         abandoned=abandoned,
         after=after,
         carried=carried,
+        broken=broken,
         trouble=trouble or hands.trouble,
     )
 
