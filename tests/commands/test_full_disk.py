@@ -130,7 +130,7 @@ def must_refuse(name: str, tried: Tried, place: Path) -> None:
         assert name == "data synth" and len(images) == len(masks) == 6
 
 
-@pytest.mark.parametrize("free", ["nothing", "something"])
+@pytest.mark.parametrize("free", [pytest.param("nothing", marks=pytest.mark.slow), "something"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_full_disk(name: str, free: str, room: Room, given: dict[str, str], tmp_path: Path) -> None:
     if room.reason:

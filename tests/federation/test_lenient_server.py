@@ -41,6 +41,7 @@ def kit_of(place, name, side, folder):
     return kit_with(place.kit(name), place.kit(name) / "startup", folder / "kits", side)
 
 
+@pytest.mark.slow
 def test_a_job_with_code_in_it_runs_at_no_hospital_though_lead_and_server_let_it(place, lenient, tmp_path):
     write_job(tmp_path / JOB, small_settings())
     job, marker = tmp_path / JOB, tmp_path / "marker"

@@ -170,6 +170,7 @@ def test_t4_t6_what_no_lead_signed_starts_at_no_hospital(makers, consortium, tmp
     assert not [job_id for job_id in jobs if launched(consortium, job_id)]
 
 
+@pytest.mark.slow
 def test_t7_a_check_that_breaks_is_a_refusal(consortium, tmp_path):
     """How much a job may hold cannot be read: an error that the check itself does not foresee."""
     policies = [consortium.kit(name) / "local" / LIMITS_FILE for name in consortium.hospitals]
@@ -228,6 +229,7 @@ def test_a_class_off_the_list_is_built_at_no_hospital_and_the_signature_runs_onc
     runs_nowhere(consortium, job, "this signed job was here before")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["custom/evil.py", "config/comm_config.json"])
 def test_the_server_takes_no_job_with_code_in_it_though_a_lead_signed_it(where, consortium, tmp_path):
     job = written(tmp_path)

@@ -96,6 +96,7 @@ def test_a_lost_server_is_restored_from_its_backup_and_its_job_goes_on(tmp_path)
     until(lambda: not sites.listens(place.fl_port))
 
 
+@pytest.mark.slow
 @pytest.mark.federation
 def test_the_restored_folder_of_the_provisioning_makes_the_same_kits(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"

@@ -179,6 +179,7 @@ def test_the_folder_in_which_one_stands_may_take_the_results(
     assert (tmp_path / "place" / "summary.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_ends_in_one_line_and_leaves_nothing(model: Path, tmp_path: Path) -> None:
     run, out = cine(tmp_path / "run.dcm", np.stack([square()] * 8)), tmp_path / "out"
     command = [sys.executable, "-m", "fedefm.cli", "segment", run, "--model", model, "--out", out, "--no-video"]

@@ -26,8 +26,7 @@ def summary():
     return {
         "kept": False,
         "began": "2026-01-02T03:04:05+00:00",
-        "fedefm": "0.1.0",
-        "nvflare": "2.9.0",
+        "versions": {"fedefm": "0.1.0", "nvflare": "2.9.0"},
         "consortium": "north <b>",
         "server": "fedefm.example.org",
         "hospitals": ["hospital-a", "hospital-b"],

@@ -112,6 +112,7 @@ def test_the_simulator_gives_the_same_theta_as_one_process(tmp_path, wire, group
     assert not (tmp_path / "out" / "simulator").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.simulator
 @pytest.mark.usefixtures("no_process_left")
 def test_a_killed_and_a_frozen_hospital_are_named_and_routed_around(folders, tmp_path):

@@ -143,6 +143,7 @@ def interrupted(consortium: dict[str, Path], out: Path) -> None:
     assert command(words(consortium, out, HERE), AFTER_COMMIT).returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_f7_a_damaged_round_goes_one_back_and_the_record_says_so(
     consortium: dict[str, Path], whole: Path, tmp_path: Path
 ) -> None:
@@ -227,6 +228,7 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: pytest.CaptureF
     assert "holds no run that was interrupted" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_an_earlier_theta_and_says_what_it_brought(
     consortium: dict[str, Path], whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ JOB = Settings(
 )
 
 
-@pytest.mark.parametrize("simulator", [False, pytest.param(True, marks=pytest.mark.simulator)])
+@pytest.mark.parametrize("simulator", [False, pytest.param(True, marks=[pytest.mark.simulator, pytest.mark.slow])])
 def test_a_run_leaves_weights_a_report_and_its_page(
     consortium: dict[str, Path], tmp_path: Path, simulator: bool
 ) -> None:

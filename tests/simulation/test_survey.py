@@ -40,6 +40,7 @@ def with_copies(source: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.simulator
 def test_the_simulator_and_one_process_tell_the_same_and_no_name(consortium: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "QUIXOTE" / "images").mkdir(parents=True)  # a hospital whose folder cannot be used at all

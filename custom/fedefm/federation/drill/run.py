@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from fedefm.federation.rehearsal import (
     why,
 )
 from fedefm.files import check_free
+from fedefm.foundation.record import versions
 from fedefm.foundation.run import run_in_process
 from fedefm.foundation.settings import Settings
 from fedefm.maths.fingerprint import weights_sha256
@@ -241,8 +241,7 @@ def _summary(
     return {
         "kept": all(verdict.kept for verdict in verdicts),
         "began": began.isoformat(timespec="seconds"),
-        "fedefm": version("fedefm"),
-        "nvflare": version("nvflare"),
+        "versions": versions(),
         "consortium": place.kits.parent.name,
         "server": place.server,
         "hospitals": list(place.hospitals),
