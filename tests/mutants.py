@@ -236,6 +236,21 @@ MUTANTS = (
         ("tests/flare/test_submitted_jobs.py",),
     ),
     Mutant(
+        "a name in a job's archive is that on the disk",
+        (("custom/fedefm/flare/submitted_jobs.py", 'check_path(name.removesuffix("/"))', "name"),),
+        ("tests/flare/test_submitted_jobs.py",),
+    ),
+    Mutant(
+        "a job that was stored before is looked at when it is deployed",
+        (("custom/fedefm/flare/submitted_jobs.py", "        check_uploaded(app)\n", ""),),
+        ("tests/flare/test_submitted_jobs.py",),
+    ),
+    Mutant(
+        "a renewed kit on a cluster keeps the ends of its ledgers",
+        (("provisioning/kubernetes/kit.sh", ' "$before/$kept".head', ""),),
+        ("tests/kits/test_pods.py::test_a_renewed_kit_goes_on_with_real_ledgers_and_with_the_jobs_that_wait",),
+    ),
+    Mutant(
         "what a job says of a cluster is dropped",
         (("custom/fedefm/flare/slurm.py", "{**job_meta, **own}", "{**own, **job_meta}"),),
         ("tests/flare/test_slurm.py",),

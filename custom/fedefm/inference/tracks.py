@@ -9,8 +9,8 @@ from math import hypot
 from fedefm.metrics.tip import Tip
 
 REACH = 0.06
-"""Of the longest side: a tip that is farther from where it was last is another, or wrongly marked. 31 pixels of 512 a
-frame are 0.2 m/s at 30 frames a second and 0.2 mm a pixel, about as fast as a hand draws a catheter back."""
+"""Of the longest side: a tip that is farther from where it was last is taken for another, or for a wrong mark. It is
+chosen, not measured: 31 pixels of 512 a frame are 0.2 m/s at 30 frames a second and 0.2 mm a pixel."""
 GAP = 2
 """Frames in a row without the tip that a track bridges."""
 
