@@ -106,7 +106,7 @@ def test_empty_parts_say_so():
     report["dice"]["mean"] = None
     page = read(render(report, []))
     for sentence in (
-        "No pictures were kept for this run.",
+        "images stay at the hospitals",
         "No hospital's own model was evaluated.",
         "No experts were exchanged in this run.",
         "No history was recorded.",
