@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,8 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from fedefm.cli import main
-from fedefm.doctor.status import clear, keeper_of, line, running_from, status_of
-from fedefm.errors import ConfigError
+from fedefm.doctor.status import clear, keeper_of, line, running_from, status_of, wait
+from fedefm.errors import ConfigError, FedefmError
 from fedefm.trust.ledger import JOBS, OUTBOX, Ledger
 from support.consortium_certificates import DAY, NOW, Authority
 from support.kits import write_kit, write_server_kit
@@ -99,6 +100,51 @@ def test_a_site_that_runs_without_a_connection_says_so(kit):
         logged(kit, time_now())
         found = status_of(kit)
     assert found.code == 2 and found.process and "not connected to the server" in line(found)
+
+
+@pytest.mark.parametrize(
+    ("ages", "away"),
+    [((1, 6), True), ((1,), False), ((20, 25), False), ((1, 40), False)],
+    ids=["refused", "once", "let in again", "seldom"],
+)
+def test_a_hospital_that_the_server_sends_away_is_not_connected(ages, away, kit):
+    """FLARE keeps the connection of a hospital that was suspended or revoked, and refuses each heartbeat."""
+    from datetime import timedelta
+
+    with process(kit, connecting(kit)):
+        logged(kit, time_now())
+        until_connected(kit)
+        with (kit.folder / "log.txt").open("a") as log:
+            for age in sorted(ages, reverse=True):
+                when = time_now() - timedelta(seconds=age)
+                log.write(f"{when:%Y-%m-%d %H:%M:%S},1 Communicator INFO Failed to send heartbeat. Will try again.\n")
+        found = status_of(kit)
+        assert (found.connected, found.code) == (not away, 2 if away else 0)
+        assert ("it is suspended, or its certificate was revoked" in line(found)) == away
+
+
+def silent(text: str) -> None:
+    pass
+
+
+def test_a_hospital_that_was_not_taken_in_says_why(kit):
+    from datetime import timedelta
+
+    why = "the server sends it away (Client 'hospital-a' is disabled); ask the consortium's administrator"
+    with (kit.folder / "log.txt").open("w") as log:
+        log.write(f"{time_now():%Y-%m-%d %H:%M:%S},1 Authenticator ERROR registration rejected: ")
+        log.write("Client 'hospital-a' is disabled\n")
+    found = status_of(kit)
+    assert found.code == 2 and f"nothing runs: {why}, and once it is let in again" in line(found)
+    with pytest.raises(FedefmError, match=f"did not start: {re.escape(why)}$"):
+        wait(kit, 5.0, silent)
+    text = (kit.folder / "log.txt").read_text()
+    long_ago = f"{time_now() - timedelta(minutes=5):%Y-%m-%d %H:%M:%S}"
+    (kit.folder / "log.txt").write_text(long_ago + text[len(long_ago) :])
+    with pytest.raises(FedefmError, match=r"did not start: it said nothing"):
+        wait(kit, 5.0, silent)
+    logged(kit, time_now())
+    assert "nothing runs; run startup/start.sh" in line(status_of(kit))
 
 
 def test_a_registration_of_an_earlier_process_does_not_count(kit):

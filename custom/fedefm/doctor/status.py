@@ -19,8 +19,8 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from fedefm.doctor.proxy import proxy_for
-from fedefm.errors import ConfigError, FedefmError
-from fedefm.kits.kit import CONSOLE, LOG, PERSON, REGISTERED, SERVER, STARTUP, Kit, read_object
+from fedefm.errors import ConfigError, FedefmError, visible
+from fedefm.kits.kit import CONSOLE, LOG, PERSON, REGISTERED, REJECTED, SENT_AWAY, SERVER, STARTUP, Kit, read_object
 from fedefm.kits.slurm import read_slurm
 from fedefm.trust.certificates import WARN_BEFORE, load_certificate, utc_now
 from fedefm.trust.job_ledger import JobLedger
@@ -31,6 +31,7 @@ OK, WARNING, CRITICAL = 0, 1, 2
 """Exit codes, as Nagios, Icinga and their like read them."""
 NUMBERS = ("daemon_pid.fl", "pid.fl")
 _TAIL = 4_000_000
+_AWAY_SECONDS = 15.0  # FLARE tries again every 5 s where a heartbeat is refused
 _WHEN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
@@ -79,8 +80,13 @@ def status_of(kit: Kit, now: datetime | None = None) -> Status:
     critical: list[str] = []
     warning: list[str] = []
     left = load_certificate(kit.certificate).not_valid_after_utc - (now or utc_now())
-    if process is None:
+    if process is None and (refusal := _rejected(kit.folder)):
+        critical.append(f"nothing runs: {refusal}, and once it is let in again run startup/start.sh")
+    elif process is None:
         critical.append("nothing runs; run startup/start.sh")
+    elif not connected and kit.role != SERVER and _sent_away(kit.folder):
+        text = "the server sends it away: it is suspended, or its certificate was revoked"
+        critical.append(f"{text}; ask the consortium's administrator, and leave it running: let in again it is back")
     elif not connected:
         remedy = "see console.txt" if kit.role == SERVER else "run fedefm doctor, which tries to reach the server"
         critical.append(f"{'does not listen' if kit.role == SERVER else 'not connected to the server'}; {remedy}")
@@ -173,13 +179,14 @@ def wait(kit: Kit, seconds: float, say: Callable[[str], None]) -> Status:
     Raises:
         FedefmError: it ended; the message has the last line of its console. Or time is up for a server.
     """
-    deadline, told = time.monotonic() + seconds, False
+    deadline, told, begun = time.monotonic() + seconds, False, time.time() - _AWAY_SECONDS
     while True:
         process, connected = _reached(kit)
         if connected or time.monotonic() > deadline:
             break
         if keeper_of(kit.folder) is None and process is None:
-            raise FedefmError(f"{kit.name} did not start: {_last_words(kit.folder)}; see {kit.folder / CONSOLE}")
+            why = _rejected(kit.folder, begun) or f"{_last_words(kit.folder)}; see {kit.folder / CONSOLE}"
+            raise FedefmError(f"{kit.name} did not start: {why}")
         if not told:
             say(f"starting {kit.name} ...")
             told = True
@@ -249,8 +256,28 @@ def _is_connected(kit: Kit, process: psutil.Process) -> bool:
         ports = {port for _, port in kit.endpoints} | {proxy.port for proxy in proxies if proxy}
         lines = [one for one in process.net_connections("tcp") if one.status == psutil.CONN_ESTABLISHED and one.raddr]
         if any(one.raddr.port in ports for one in lines):
-            return _last_registered(kit.folder, process.create_time()) is not None
+            return _last_registered(kit.folder, process.create_time()) is not None and not _sent_away(kit.folder)
     return False
+
+
+def _sent_away(folder: Path) -> bool:
+    """Whether the server refuses its heartbeats, which FLARE tells in the log alone: the connection stands."""
+    now = time.time()
+    told = [match for text in _tail(folder / LOG)[-200:] if SENT_AWAY in text and (match := _WHEN.match(text))]
+    ages = [now - datetime.fromisoformat(match.group()).timestamp() for match in told[-2:]]
+    return len(ages) == 2 and ages[1] < _AWAY_SECONDS and ages[0] < 2 * _AWAY_SECONDS
+
+
+def _rejected(folder: Path, after: float = 0.0) -> str | None:
+    """In words, why the server did not take a hospital in when it last asked; None where it did."""
+    for text in reversed(_tail(folder / LOG)):
+        match = _WHEN.match(text)
+        if REGISTERED in text or (match and datetime.fromisoformat(match.group()).timestamp() < after):
+            return None
+        if REJECTED in text:
+            said = visible(text.partition(REJECTED)[2].strip())[:100]
+            return f"the server sends it away ({said}); ask the consortium's administrator"
+    return None
 
 
 def _last_registered(folder: Path, after: float = 0.0) -> str | None:

@@ -14,7 +14,10 @@ STARTUP, LOCAL = "startup", "local"
 CONSOLE = "console.txt"
 LOG = "log.txt"  # FLARE's own, as `log_config.json` names it
 REGISTERED = "Successfully registered client"  # there, when the server has taken a hospital in
+SENT_AWAY = "Failed to send heartbeat"  # there, each time that the server takes no heartbeat of it
+REJECTED = "registration rejected: "  # there, when the server has not taken it in; why stands behind it
 KIT_FOLDERS = "prod_*"  # each run of `nvflare provision` makes one, named in rising order
+LAST_KITS = "prod_99"  # after it FLARE makes none
 _FILES = {HOSPITAL: "fed_client.json", SERVER: "fed_server.json", PERSON: "fed_admin.json"}
 
 
