@@ -8,8 +8,8 @@ import pytest
 from fedefm.cli import build_parser
 
 COMMANDS = (
-    *(("site", word) for word in ("status", "clear", "wait", "ledger", "jobs", "revoked")),
-    *(("consortium", word) for word in ("kits", "add", "remove", "suspend", "resume", "renew")),
+    *(("site", word) for word in ("status", "clear", "wait", "ledger", "jobs", "revoked", "renew")),
+    *(("consortium", word) for word in ("kits", "add", "remove", "suspend", "resume", "renew", "who")),
     ("approve",),
     ("rehearse",),
     ("trust", "revoke"),

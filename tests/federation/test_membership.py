@@ -1,6 +1,7 @@
 """Adding, removing and renewing who takes part: on the shipped project files, with `nvflare provision` itself."""
 
 import json
+import shutil
 import stat
 import zipfile
 
@@ -10,7 +11,7 @@ import yaml
 from fedefm.cli import main
 from fedefm.errors import ConfigError
 from fedefm.federation.membership import add, remove
-from fedefm.trust import KIT_ROLES, verify_folder
+from fedefm.trust import KIT_ROLES, fingerprint, verify_folder
 from fedefm.trust.certificates import load_certificate
 from fedefm.trust.revoked import serial_of
 from support.project_files import CONSORTIUM, LOCAL
@@ -134,6 +135,46 @@ def test_one_command_each_and_no_file_edited_by_hand(consortium, monkeypatch, ca
         serial_of(certificate(consortium, "hospital-a")),
     }
     assert {one["name"] for one in listed} == {"hospital-a"}
+
+
+def test_each_command_says_what_happens_now(consortium, monkeypatch, capsys):
+    monkeypatch.chdir(consortium)
+    root = fingerprint(kit(consortium, "hospital-b") / "startup" / "rootCA.pem")
+    assert main(["consortium", "add", "hospital-w", "--org", "w", "--out", "words"]) == 0
+    said = capsys.readouterr().out
+    assert f"fingerprint of the root: {root}\n" in said and f"{kit(consortium, 'x').parent.name}; keep" in said
+    assert said.endswith("once it has started it; the server is neither told nor started again\n")
+    assert main(["consortium", "renew", "hospital-w", "--out", "words"]) == 0
+    assert "fedefm site renew KIT ZIP" in capsys.readouterr().out
+
+
+def test_kits_that_are_as_they_were_take_no_new_folder_and_can_be_zipped_again(consortium, monkeypatch, capsys):
+    monkeypatch.chdir(consortium)
+    assert main(["consortium", "kits"]) == 0
+    before = kit(consortium, "x").parent
+    capsys.readouterr()
+    assert main(["consortium", "kits"]) == 0
+    assert "all kits are as they were" in capsys.readouterr().out and kit(consortium, "x").parent == before
+    assert main(["consortium", "kits", "hospital-b", "--out", "again"]) == 0
+    assert [path.name for path in (consortium / "again").iterdir()] == ["hospital-b.zip"]
+    assert main(["consortium", "kits", "hospital-z"]) == 2
+    assert "holds no kit of 'hospital-z'; add it with" in capsys.readouterr().err
+
+
+def test_the_last_folder_that_flare_makes_is_named_with_what_to_do(consortium, monkeypatch, capsys, tmp_path):
+    office = shutil.copytree(consortium, tmp_path / "office")
+    monkeypatch.chdir(office)
+    newest, text = kit(office, "x").parent, (office / "project.yml").read_text()
+    last = newest.rename(newest.with_name("prod_99"))
+    assert main(["consortium", "add", "hospital-y", "--org", "y"]) == 2
+    assert "prod_99: FLARE makes no folder of kits after this one; move all others" in capsys.readouterr().err
+    assert (office / "project.yml").read_text() == text
+    (office / "older").mkdir()  # and what it says is done
+    for path in sorted(last.parent.glob("prod_*"))[:-1]:
+        path.rename(office / "older" / path.name)
+    last.rename(last.with_name("prod_00"))
+    assert main(["consortium", "add", "hospital-y", "--org", "y", "--out", "after"]) == 0
+    assert [path.name for path in (office / "after").iterdir()] == ["hospital-y.zip"]
 
 
 def test_a_zip_is_its_owners_alone_and_keeps_the_modes_of_the_kit(consortium, tmp_path):

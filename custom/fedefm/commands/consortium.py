@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedefm.commands.parser import add_command
+
+if TYPE_CHECKING:
+    from fedefm.federation.membership import Consortium
 
 KITS_EXAMPLES = """examples:
   fedefm consortium kits                                        project.yml, into the folder consortium
   fedefm consortium kits --project project.yml --workspace consortium --out to-send
+  fedefm consortium kits hospital-a                             zip its kit once more, as it is
 """
 ADD_EXAMPLES = """examples:
   fedefm consortium add hospital-d --org hospital_d
@@ -18,13 +23,18 @@ ADD_EXAMPLES = """examples:
   fedefm consortium add it@hospital-d.example.org --org hospital_d --role org_admin
 """
 REMOVE_EXAMPLES = """examples:
-  fedefm consortium remove hospital-d --kit consortium/fedefm/prod_00/admin@fedefm.example.org
+  fedefm consortium remove hospital-d --kit admin@fedefm.example.org
 Its certificates go onto the deny list (fedefm-revoked.json), which every site then takes with `fedefm site revoked`; it
 leaves the project file; and a hospital is shut out of the server at once, also of a running job.
 """
 SUSPEND_EXAMPLES = """examples:
   fedefm consortium suspend hospital-d --kit admin@fedefm.example.org
   fedefm consortium resume hospital-d --kit admin@fedefm.example.org
+"""
+WHO_EXAMPLES = """examples:
+  fedefm consortium who --kit admin@fedefm.example.org
+  fedefm consortium who --kit lead --project project.yml            and who of the project file is not there
+  fedefm consortium who --kit lead --json
 """
 RENEW_EXAMPLES = """examples:
   fedefm consortium renew hospital-a
@@ -38,6 +48,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("consortium", help="add, remove, suspend or renew who takes part; make the kits")
     kinds = parser.add_subparsers(required=True, metavar="COMMAND")
     kits = add_command(kinds, "kits", "make the kits of a project file, and zip those that are new", KITS_EXAMPLES)
+    kits.add_argument("names", nargs="*", metavar="NAME", help="whose kit is to be zipped though it is as it was")
     _add_places(kits)
     kits.set_defaults(run=_kits)
     new = add_command(kinds, "add", "let a hospital or a person take part, and make its kit", ADD_EXAMPLES)
@@ -57,6 +68,11 @@ def add(commands: Any) -> None:
         pause.add_argument("name", help="of the hospital")
         _add_admin(pause)
         pause.set_defaults(run=_pause, word=word)
+    who = add_command(kinds, "who", "say which hospitals are connected now", WHO_EXAMPLES)
+    who.add_argument("--kit", type=Path, required=True, help="kit of a person")
+    who.add_argument("--project", type=Path, help="project file: says who of it is not connected, too")
+    who.add_argument("--json", action="store_true", help="for machines")
+    who.set_defaults(run=_who)
     renew = add_command(kinds, "renew", "make new certificates, and the kits with them", RENEW_EXAMPLES)
     renew.add_argument("names", nargs="+", metavar="NAME", help="of a hospital, the server or a person")
     _add_places(renew)
@@ -79,26 +95,61 @@ def _add_admin(parser: argparse.ArgumentParser) -> None:
 
 
 def _kits(options: argparse.Namespace) -> int:
-    from fedefm.federation.membership import Consortium, make_kits, pack
-    from fedefm.kits.kit import open_kit
+    from fedefm.federation.membership import Consortium, kits_of
 
-    made = make_kits(Consortium(options.project, options.workspace))
-    for kit in made:
-        own = "" if open_kit(kit).key.is_file() else ", without a key: it has its own"
-        print(f"{pack(kit, options.out)}: new kit of {kit.name}{own}")
-    print("send each by hand or encrypted, and the fingerprint by another way" if made else "all kits are as they were")
+    consortium = Consortium(options.project, options.workspace)
+    made = _make(consortium, options.out)
+    for kit in kits_of(consortium, options.names):
+        if kit not in made:
+            _pack(kit, options.out, "kit")
+    if not made and not options.names:
+        print("all kits are as they were")
+    _tell_how_to_send(consortium)
     return 0
 
 
-def _add(options: argparse.Namespace) -> int:
-    from fedefm.federation.membership import add, remove
+def _make(consortium: Consortium, out: Path) -> list[Path]:
+    from fedefm.federation.membership import make_kits
 
+    print("making kits, which takes up to a minute ...", flush=True)
+    made = make_kits(consortium)
+    for kit in made:
+        _pack(kit, out, "new kit")
+    return made
+
+
+def _pack(kit: Path, out: Path, what: str) -> None:
+    from fedefm.federation.membership import pack
+    from fedefm.kits.kit import open_kit
+
+    own = "" if open_kit(kit).key.is_file() else ", without a key: it has its own"
+    print(f"{pack(kit, out)}: {what} of {kit.name}{own}")
+
+
+def _tell_how_to_send(consortium: Consortium) -> None:
+    from fedefm.kits.kit import open_kit
+    from fedefm.trust import fingerprint
+
+    newest = consortium.kits[-1]
+    print(f"fingerprint of the root: {fingerprint(open_kit(next(newest.iterdir())).root)}")
+    print("send each zip by hand or encrypted, the fingerprint by another way; delete a zip once it has arrived")
+    print(f"the kits in force: {newest}; keep older ones, revoking reads them")
+
+
+def _add(options: argparse.Namespace) -> int:
+    from fedefm.federation.membership import Consortium, add, remove
+
+    consortium = Consortium(options.project, options.workspace)
     add(options.project, options.name, options.org, role=options.role, request=options.request)
     try:
-        return _kits(options)
+        _make(consortium, options.out)
     except BaseException:
         remove(options.project, options.name)  # the file is as it was, as no kit was made
         raise
+    _tell_how_to_send(consortium)
+    when = "may log in with it at once" if options.role else "takes part from the next job on, once it has started it"
+    print(f"{options.name} {when}; the server is neither told nor started again")
+    return 0
 
 
 def _remove(options: argparse.Namespace) -> int:
@@ -110,11 +161,20 @@ def _remove(options: argparse.Namespace) -> int:
     revoke_and_tell([options.name], options.kit, consortium.folder, Path("fedefm-revoked.json"))
     remove(options.project, options.name)
     print(f"{options.project}: {options.name} is taken out")
+    zipped = options.out / f"{options.name}.zip"
+    if zipped.is_file():
+        zipped.unlink()
+        print(f"{zipped}: deleted")
     return _call("disable-client", options) if is_hospital else 0
 
 
 def _pause(options: argparse.Namespace) -> int:
-    return _call("disable-client" if options.word == "suspend" else "enable-client", options)
+    code = _call("disable-client" if options.word == "suspend" else "enable-client", options)
+    if options.word == "suspend":
+        print(f"until: fedefm consortium resume {options.name} --kit {options.kit}; a running job goes on without it")
+    else:
+        print("if it runs it is back within half a minute, by itself; it takes part from the next job on")
+    return code
 
 
 def _call(command: str, options: argparse.Namespace) -> int:
@@ -122,14 +182,39 @@ def _call(command: str, options: argparse.Namespace) -> int:
     from fedefm.kits.kit import open_kit
 
     kit = open_kit(options.kit)
+    print("asking the server, which takes up to a minute ...", flush=True)
     Console(kit.folder.resolve()).call("system", command, options.name, "--force")
     print(f"{options.name}: {'shut out of the server' if command == 'disable-client' else 'let in again'}")
+    return 0
+
+
+def _who(options: argparse.Namespace) -> int:
+    from fedefm.federation.place import hospitals_in
+    from fedefm.flare.connected import connected
+
+    there = connected(options.kit)
+    away = [name for name in hospitals_in(options.project) if name not in there] if options.project else []
+    if options.json:
+        print(json.dumps({"connected": there, "away": away}, indent=2))
+        return 0
+    for name, seconds in sorted(there.items()):
+        print(f"{name}  connected, heard {seconds:.0f} s ago")
+    for name in away:
+        print(f"{name}  not connected: it does not run, cannot reach the server, or is suspended or revoked")
+    if not there and not away:
+        print("no hospital is connected")
     return 0
 
 
 def _renew(options: argparse.Namespace) -> int:
     from fedefm.federation.membership import Consortium, forget_certificate
 
-    copy = forget_certificate(Consortium(options.project, options.workspace), options.names)
-    print(f"{copy}: the CA's memory as it was before")
-    return _kits(options)
+    consortium = Consortium(options.project, options.workspace)
+    copy = forget_certificate(consortium, options.names)
+    print(f"{copy}: the CA's memory as it was before, with its key; delete it once the new kits work")
+    _make(consortium, options.out)
+    _tell_how_to_send(consortium)
+    print(
+        "each site takes its zip with `fedefm site renew KIT ZIP`; until then its old certificate is good, to its end"
+    )
+    return 0

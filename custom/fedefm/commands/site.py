@@ -25,6 +25,11 @@ REVOKED_EXAMPLES = """examples:
   fedefm site revoked ~/hospital-a                          the certificates on the deny list of this site
   fedefm site revoked ~/hospital-a fedefm-revoked.json      take a newer list; the site need not be stopped
 """
+RENEW_EXAMPLES = """examples:
+  fedefm site renew ~/hospital-a hospital-a.zip
+Stop the site before, and start it afterwards. The site's own file, ledgers, deny list and what else must outlive a kit
+go with it; the old kit is put aside, for you to delete.
+"""
 CLEAR_EXAMPLES = """examples:
   fedefm site clear ~/hospital-a
 exit code 0: it may be started; 2: another program has a port of the server; 9: it runs already
@@ -50,6 +55,7 @@ def add(commands: Any) -> None:
     _add_ledger(kinds)
     _add_jobs(kinds)
     _add_revoked(kinds)
+    _add_renew(kinds)
 
 
 def _add_status(commands: Any) -> None:
@@ -93,6 +99,13 @@ def _add_revoked(commands: Any) -> None:
     parser.add_argument("list", type=Path, nargs="?", help="the file that the consortium sent")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.set_defaults(run=_revoked)
+
+
+def _add_renew(commands: Any) -> None:
+    parser = add_command(commands, "renew", "put a new kit in the place of this one", RENEW_EXAMPLES)
+    add_kit(parser)
+    parser.add_argument("zip", type=Path, help="the new kit, as the consortium sent it")
+    parser.set_defaults(run=_renew)
 
 
 def add_kit(parser: argparse.ArgumentParser) -> None:
@@ -213,4 +226,24 @@ def _revoked(options: argparse.Namespace) -> int:
     for one in found.entries:
         print(f"{one['since']}  {one['serial']}  {one['name']}")
     print(f"deny list number {found.number} of {found.made}" if found.number else "this site has no deny list yet")
+    if options.list is not None:
+        print("in force from now on; what runs here need not be started again")
+    return 0
+
+
+def _renew(options: argparse.Namespace) -> int:
+    from fedefm.doctor.status import keeper_of, running_from
+    from fedefm.errors import ConfigError
+    from fedefm.kits.kit import open_kit
+    from fedefm.kits.renewal import renew
+    from fedefm.trust.certificates import load_certificate
+
+    kit = open_kit(options.kit)
+    if running := running_from(kit.folder) or keeper_of(kit.folder):
+        raise ConfigError(f"{kit.name} runs, as process {running.pid}; stop it first, with startup/stop_fl.sh")
+    old = renew(kit, options.zip)
+    ends = load_certificate(open_kit(options.kit).certificate).not_valid_after_utc
+    print(f"{options.kit}: the new kit, its certificate good until {ends:%Y-%m-%d}")
+    print(f"{old}: the old one, with its key and the folders of its jobs; delete it once the new one is connected")
+    print(f"next: fedefm doctor {options.kit}; {options.kit}/startup/start.sh")
     return 0

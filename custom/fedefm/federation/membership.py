@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -151,13 +152,31 @@ def forget_certificate(consortium: Consortium, names: Sequence[str]) -> Path:
 def make_kits(consortium: Consortium) -> list[Path]:
     """Provision; gives the kits that are new or changed, which their participants must get.
 
+    A folder of kits that holds what the one before holds is taken away again: FLARE makes a hundred of them at most.
+
     Raises:
         FedefmError: FLARE made none.
     """
     before = consortium.kits
     newest = run_provision(consortium.project, consortium.workspace, Path.cwd())
     last = before[-1] if before else None
-    return [kit for kit in sorted(newest.iterdir()) if last is None or not _same(kit, last / kit.name)]
+    made = [kit for kit in sorted(newest.iterdir()) if last is None or not _same(kit, last / kit.name)]
+    if last is not None and not made and {kit.name for kit in newest.iterdir()} == {kit.name for kit in last.iterdir()}:
+        shutil.rmtree(newest)
+    return made
+
+
+def kits_of(consortium: Consortium, names: Sequence[str]) -> list[Path]:
+    """The newest kits of participants.
+
+    Raises:
+        ConfigError: there is no kit of one of them.
+    """
+    newest = consortium.kits[-1]
+    for name in names:
+        if name not in {kit.name for kit in newest.iterdir()}:
+            raise ConfigError(f"{newest}: holds no kit of {name[:80]!r}; add it with `fedefm consortium add`")
+    return [newest / name for name in names]
 
 
 def pack(kit: Path, out: Path) -> Path:

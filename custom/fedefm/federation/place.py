@@ -16,7 +16,7 @@ import yaml
 
 from fedefm.errors import ConfigError, FedefmError
 from fedefm.files import refused_write, system_error, write_whole
-from fedefm.kits.kit import KIT_FOLDERS
+from fedefm.kits.kit import KIT_FOLDERS, LAST_KITS
 from fedefm.resources import shipped
 
 PROJECT = "project.local.yml"
@@ -156,8 +156,16 @@ def run_provision(project: Path, workspace: Path, folder: Path) -> Path:
         folder: where it runs: paths of certificate requests are relative to it.
 
     Raises:
-        ConfigError: the disk refuses. FedefmError: FLARE made no kits; the message ends with what it said.
+        ConfigError: the disk refuses, or there are as many folders of kits as FLARE makes. FedefmError: FLARE made no
+            kits; the message ends with what it said.
     """
+    kits = workspace / yaml.safe_load(project.read_text())["name"]
+    last = kits / LAST_KITS
+    if last.is_dir():
+        raise ConfigError(
+            f"{last}: FLARE makes no folder of kits after this one; move all others out of {kits}, keep them, and"
+            " rename this one to prod_00"
+        )
     done = subprocess.run(  # noqa: S603 (our own interpreter and paths, no shell)
         [*_PROVISION, "-p", str(project.resolve()), "-w", str(workspace.resolve()), "-c", str(folder.resolve())],
         env=environment(),
@@ -171,7 +179,7 @@ def run_provision(project: Path, workspace: Path, folder: Path) -> Path:
         raise refused_write(refused, workspace)
     if done.returncode != 0:
         raise FedefmError(f"nvflare provision failed: {_last_line(done.stderr) or _last_line(done.stdout)}")
-    return max((workspace / yaml.safe_load(project.read_text())["name"]).glob(KIT_FOLDERS))
+    return max(kits.glob(KIT_FOLDERS))
 
 
 def _last_line(text: str) -> str:
