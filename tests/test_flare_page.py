@@ -17,7 +17,7 @@ NAMES = (
     *("resources.json", "authorization.json", "privacy.json", "log_config.json", "class_allow_list", "app_deployer"),
     *("startup", "sub_start", "rootCA.pem", "client.crt", "server.crt", "cert.json", "prod_", "daemon_pid", "byoc"),
     *("simulate_job", "tb_events", "Server runner", "Successfully registered", "worker_process", "runner_process"),
-    *("log.txt", "FINISHED:", "fl_app"),
+    *("log.txt", "FINISHED:", "fl_app", "disabled_clients", "disable-client", "registration rejected"),
 )
 
 

@@ -74,7 +74,7 @@ HOSTILE = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_anything_else_in_it_is_refused_with_the_remedy(text: str, kit: Path, consortium: Authority) -> None:
     write(kit, text)
-    with pytest.raises(TrustError, match=rf"^{DISABLED_NAME}: not a plain list .*disable-client$"):
+    with pytest.raises(TrustError, match=rf"^{DISABLED_NAME}: not a plain list .*consortium suspend`$"):
         verify(kit, consortium)
     with pytest.raises(TrustError):
         read_disabled(kit)
@@ -108,6 +108,7 @@ def test_the_doctor_says_who_is_disabled(kit: Path) -> None:
     assert [one.status for one in disabled(server)] == [PASS]
     write(kit, as_flare_writes("hospital-c"))
     (found,) = disabled(server)
-    assert found.status == WARN and "hospital-c may not connect" in found.text and "enable-client" in found.remedy
+    assert found.status == WARN and "hospital-c may not connect" in found.text
+    assert "fedefm consortium resume" in found.remedy
     write(kit, "{")
     assert [one.status for one in disabled(server)] == [FAIL]

@@ -60,7 +60,7 @@ def disabled(kit: Kit) -> Iterator[Finding]:
     if not names:
         yield passed("disabled hospitals", "none")
         return
-    remedy = "nvflare system enable-client NAME --startup-kit ... takes one in again, once the server runs"
+    remedy = "well if they are suspended, removed or revoked; `fedefm consortium resume NAME --kit ...` lets one in"
     yield warned("disabled hospitals", f"{', '.join(names)} may not connect", remedy)
 
 

@@ -16,7 +16,7 @@ DISABLED_NAME = "disabled_clients.json"
 _KEY = "disabled_clients"
 _SITE = re.compile(r"[A-Za-z0-9_-]{1,63}")  # as FLARE lets a project file name a client
 _MOST, _MAX_BYTES = 1000, 100_000
-_REMEDY = "remove it, start the server, and disable them again with nvflare system disable-client"
+_REMEDY = "remove it, start the server, and disable them again with `fedefm consortium suspend`"
 
 
 def parse_disabled(data: bytes) -> tuple[str, ...]:
