@@ -4,6 +4,7 @@ import json
 import shutil
 import stat
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -145,7 +146,26 @@ def test_each_command_says_what_happens_now(consortium, monkeypatch, capsys):
     assert f"fingerprint of the root: {root}\n" in said and f"{kit(consortium, 'x').parent.name}; keep" in said
     assert said.endswith("once it has started it; the server is neither told nor started again\n")
     assert main(["consortium", "renew", "hospital-w", "--out", "words"]) == 0
-    assert "fedefm site renew KIT ZIP" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "fedefm site renew KIT ZIP" in said and "started again after the server" not in said
+    assert main(["consortium", "renew", "localhost", "--out", "words"]) == 0
+    assert "each hospital has to be started again after the server" in capsys.readouterr().out
+
+
+def test_who_was_removed_gets_another_certificate_when_added_again(consortium, monkeypatch, capsys, tmp_path):
+    """Also where the server cannot be reached: the last step fails alone, and says what is to be done."""
+    monkeypatch.chdir(shutil.copytree(consortium, tmp_path / "office"))
+    here, admin = Path.cwd(), kit(Path.cwd(), "admin@consortium.test")
+    before = certificate(here, "hospital-c")
+    (here / "to-send").mkdir(exist_ok=True)
+    (here / "to-send" / "hospital-c.zip").write_bytes(b"")
+    assert main(["consortium", "remove", "hospital-c", "--kit", str(admin)]) == 1
+    said = capsys.readouterr()
+    assert "on a machine that reaches the server: fedefm consortium suspend hospital-c --kit KIT" in said.err
+    assert "to-send/hospital-c.zip: deleted" in said.out and not (here / "to-send" / "hospital-c.zip").exists()
+    assert "hospital-c" not in names(here / "project.yml")
+    assert main(["consortium", "add", "hospital-c", "--org", "c"]) == 0
+    assert certificate(here, "hospital-c").serial_number != before.serial_number
 
 
 def test_kits_that_are_as_they_were_take_no_new_folder_and_can_be_zipped_again(consortium, monkeypatch, capsys):

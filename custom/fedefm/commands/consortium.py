@@ -154,18 +154,28 @@ def _add(options: argparse.Namespace) -> int:
 
 def _remove(options: argparse.Namespace) -> int:
     from fedefm.commands.trust import revoke_and_tell
-    from fedefm.federation.membership import CLIENT, Consortium, removable_type, remove
+    from fedefm.errors import FedefmError
+    from fedefm.federation.membership import CLIENT, Consortium, forget_certificate, removable_type, remove
 
     consortium = Consortium(options.project, options.workspace)
     is_hospital = removable_type(options.project, options.name) == CLIENT  # before anything is revoked for good
     revoke_and_tell([options.name], options.kit, consortium.folder, Path("fedefm-revoked.json"))
+    forget_certificate(consortium, [options.name]).unlink()  # so that one of this name gets another one
     remove(options.project, options.name)
     print(f"{options.project}: {options.name} is taken out")
     zipped = options.out / f"{options.name}.zip"
     if zipped.is_file():
         zipped.unlink()
         print(f"{zipped}: deleted")
-    return _call("disable-client", options) if is_hospital else 0
+    if not is_hospital:
+        return 0
+    try:
+        return _call("disable-client", options)
+    except FedefmError as error:
+        raise FedefmError(
+            f"{options.name}: revoked and taken out, but not yet shut out of the server ({error}); on a machine that"
+            f" reaches the server: fedefm consortium suspend {options.name} --kit KIT"
+        ) from error
 
 
 def _pause(options: argparse.Namespace) -> int:
@@ -207,14 +217,15 @@ def _who(options: argparse.Namespace) -> int:
 
 
 def _renew(options: argparse.Namespace) -> int:
-    from fedefm.federation.membership import Consortium, forget_certificate
+    from fedefm.federation.membership import SERVER, Consortium, forget_certificate, type_of
 
     consortium = Consortium(options.project, options.workspace)
     copy = forget_certificate(consortium, options.names)
     print(f"{copy}: the CA's memory as it was before, with its key; delete it once the new kits work")
     _make(consortium, options.out)
     _tell_how_to_send(consortium)
-    print(
-        "each site takes its zip with `fedefm site renew KIT ZIP`; until then its old certificate is good, to its end"
-    )
+    print("a site takes its zip with `fedefm site renew KIT ZIP`, a person unpacks it")
+    print("until then the old certificate is good, to its end")
+    if any(type_of(options.project, name) == SERVER for name in options.names):
+        print("the server's key is another one then: each hospital has to be started again after the server")
     return 0

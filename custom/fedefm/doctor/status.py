@@ -20,7 +20,19 @@ import psutil  # type: ignore[import-untyped]
 
 from fedefm.doctor.proxy import proxy_for
 from fedefm.errors import ConfigError, FedefmError, visible
-from fedefm.kits.kit import CONSOLE, LOG, PERSON, REGISTERED, REJECTED, SENT_AWAY, SERVER, STARTUP, Kit, read_object
+from fedefm.kits.kit import (
+    CONSOLE,
+    LOG,
+    PERSON,
+    REGISTERED,
+    REJECTED,
+    SENT_AWAY,
+    SERVER,
+    STARTUP,
+    UNANSWERED,
+    Kit,
+    read_object,
+)
 from fedefm.kits.slurm import read_slurm
 from fedefm.trust.certificates import WARN_BEFORE, load_certificate, utc_now
 from fedefm.trust.job_ledger import JobLedger
@@ -31,7 +43,21 @@ OK, WARNING, CRITICAL = 0, 1, 2
 """Exit codes, as Nagios, Icinga and their like read them."""
 NUMBERS = ("daemon_pid.fl", "pid.fl")
 _TAIL = 4_000_000
-_AWAY_SECONDS = 15.0  # FLARE tries again every 5 s where a heartbeat is refused
+_UNHEARD = (  # FLARE tries again after 5 s where a heartbeat is refused, and after 40 s where it is not answered
+    (
+        SENT_AWAY,
+        15.0,
+        "the server sends it away: it is suspended, or its certificate was revoked; ask the consortium's administrator,"
+        " and leave it running: let in again it is back",
+    ),
+    (
+        UNANSWERED,
+        60.0,
+        "the server answers no heartbeat: its kit was renewed, or it is overloaded; run startup/stop_fl.sh and"
+        " startup/start.sh",
+    ),
+)
+_START_SECONDS = 15.0
 _WHEN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
@@ -84,9 +110,8 @@ def status_of(kit: Kit, now: datetime | None = None) -> Status:
         critical.append(f"nothing runs: {refusal}, and once it is let in again run startup/start.sh")
     elif process is None:
         critical.append("nothing runs; run startup/start.sh")
-    elif not connected and kit.role != SERVER and _sent_away(kit.folder):
-        text = "the server sends it away: it is suspended, or its certificate was revoked"
-        critical.append(f"{text}; ask the consortium's administrator, and leave it running: let in again it is back")
+    elif not connected and kit.role != SERVER and (unheard := _unheard(kit.folder)):
+        critical.append(unheard)
     elif not connected:
         remedy = "see console.txt" if kit.role == SERVER else "run fedefm doctor, which tries to reach the server"
         critical.append(f"{'does not listen' if kit.role == SERVER else 'not connected to the server'}; {remedy}")
@@ -179,7 +204,7 @@ def wait(kit: Kit, seconds: float, say: Callable[[str], None]) -> Status:
     Raises:
         FedefmError: it ended; the message has the last line of its console. Or time is up for a server.
     """
-    deadline, told, begun = time.monotonic() + seconds, False, time.time() - _AWAY_SECONDS
+    deadline, told, begun = time.monotonic() + seconds, False, time.time() - _START_SECONDS
     while True:
         process, connected = _reached(kit)
         if connected or time.monotonic() > deadline:
@@ -256,16 +281,19 @@ def _is_connected(kit: Kit, process: psutil.Process) -> bool:
         ports = {port for _, port in kit.endpoints} | {proxy.port for proxy in proxies if proxy}
         lines = [one for one in process.net_connections("tcp") if one.status == psutil.CONN_ESTABLISHED and one.raddr]
         if any(one.raddr.port in ports for one in lines):
-            return _last_registered(kit.folder, process.create_time()) is not None and not _sent_away(kit.folder)
+            return _last_registered(kit.folder, process.create_time()) is not None and _unheard(kit.folder) is None
     return False
 
 
-def _sent_away(folder: Path) -> bool:
-    """Whether the server refuses its heartbeats, which FLARE tells in the log alone: the connection stands."""
-    now = time.time()
-    told = [match for text in _tail(folder / LOG)[-200:] if SENT_AWAY in text and (match := _WHEN.match(text))]
-    ages = [now - datetime.fromisoformat(match.group()).timestamp() for match in told[-2:]]
-    return len(ages) == 2 and ages[1] < _AWAY_SECONDS and ages[0] < 2 * _AWAY_SECONDS
+def _unheard(folder: Path) -> str | None:
+    """In words, that the server takes no heartbeat, which FLARE tells in the log alone: the connection stands."""
+    now, lines = time.time(), _tail(folder / LOG)[-200:]
+    for sign, seconds, why in _UNHEARD:
+        told = [match for text in lines if sign in text and (match := _WHEN.match(text))]
+        ages = [now - datetime.fromisoformat(match.group()).timestamp() for match in told[-2:]]
+        if len(ages) == 2 and ages[1] < seconds and ages[0] < 2 * seconds:
+            return why
+    return None
 
 
 def _rejected(folder: Path, after: float = 0.0) -> str | None:

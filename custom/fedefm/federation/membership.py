@@ -25,7 +25,7 @@ from fedefm.kits.kit import KIT_FOLDERS
 from fedefm.trust import MANIFEST_NAME
 from fedefm.trust.certificates import utc_now
 
-CLIENT, ADMIN = "client", "admin"
+CLIENT, ADMIN, SERVER = "client", "admin", "server"
 ROLES = ("project_admin", "org_admin", "lead", "member")
 STATE = Path("state") / "cert.json"
 _SITE, _PERSON, _ORG = r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+", r"[A-Za-z0-9_]{1,63}"
