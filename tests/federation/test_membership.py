@@ -11,7 +11,7 @@ import yaml
 
 from fedefm.cli import main
 from fedefm.errors import ConfigError
-from fedefm.federation.membership import add, remove
+from fedefm.federation.membership import add, others_of, remove
 from fedefm.trust import KIT_ROLES, fingerprint, verify_folder
 from fedefm.trust.certificates import load_certificate
 from fedefm.trust.revoked import serial_of
@@ -71,6 +71,14 @@ def test_everybody_but_the_server_can_be_removed_and_comments_stay(project):
     assert [line for line in project.read_text().splitlines() if line.lstrip().startswith("#")] == comments
     with pytest.raises(ConfigError, match="is the server"):
         remove(project, names(project)[0])
+
+
+def test_the_people_of_a_hospital_are_named_where_it_alone_is_of_that_organisation(tmp_path):
+    path = tmp_path / "project.yml"
+    path.write_text(CONSORTIUM.read_text())
+    assert others_of(path, "hospital-a") == ["it@hospital-a.example.org", "member@hospital-a.example.org"]
+    add(path, "hospital-a-two", "hospital_a")
+    assert others_of(path, "hospital-a") == []
 
 
 @pytest.mark.parametrize("name", ["hospital-a", "../x", "a b", "x: y", "", "-x"])

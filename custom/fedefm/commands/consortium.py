@@ -155,10 +155,11 @@ def _add(options: argparse.Namespace) -> int:
 def _remove(options: argparse.Namespace) -> int:
     from fedefm.commands.trust import revoke_and_tell
     from fedefm.errors import FedefmError
-    from fedefm.federation.membership import CLIENT, Consortium, forget_certificate, removable_type, remove
+    from fedefm.federation.membership import CLIENT, Consortium, forget_certificate, others_of, removable_type, remove
 
     consortium = Consortium(options.project, options.workspace)
     is_hospital = removable_type(options.project, options.name) == CLIENT  # before anything is revoked for good
+    people = others_of(options.project, options.name) if is_hospital else []
     revoke_and_tell([options.name], options.kit, consortium.folder, Path("fedefm-revoked.json"))
     forget_certificate(consortium, [options.name]).unlink()  # so that one of this name gets another one
     remove(options.project, options.name)
@@ -167,6 +168,8 @@ def _remove(options: argparse.Namespace) -> int:
     if zipped.is_file():
         zipped.unlink()
         print(f"{zipped}: deleted")
+    for name in people:
+        print(f"{name} takes part still, of the same organisation; if it leaves: fedefm consortium remove {name}")
     if not is_hospital:
         return 0
     try:

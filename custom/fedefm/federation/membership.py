@@ -113,6 +113,18 @@ def removable_type(project: Path, name: str) -> str:
     return kind
 
 
+def others_of(project: Path, name: str) -> list[str]:
+    """Names of the people of a hospital's organisation, without its own; none where it shares that with a hospital.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    plain = _read(project)
+    org = plain["participants"][_index(project, plain, name)].get("org")
+    same = [one for one in plain["participants"] if one.get("org") == org and one["name"] != name]
+    return [] if any(one["type"] != ADMIN for one in same) else [str(one["name"]) for one in same]
+
+
 def type_of(project: Path, name: str) -> str:
     """`client`, `admin` or `server`.
 
