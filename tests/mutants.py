@@ -55,6 +55,7 @@ EXCHANGE = "custom/fedefm/exchange/"
 FEDERATION = "tests/federation/test_"
 GUARD, KEPT = "custom/fedefm/flare/job_guard.py", "custom/fedefm/training/kept.py"
 ORDERS, JOB_END_POINT = "custom/fedefm/flare/orders.py", "custom/fedefm/flare/job_end_point.py"
+SUBMITTED = "custom/fedefm/flare/submitted_jobs.py"
 JOBS, LEDGER, REVOKED = f"{TRUST}job_ledger.py", f"{TRUST}ledger.py", f"{TRUST}revoked.py"
 APPROVAL, STATUS = "custom/fedefm/kits/approval.py", f"{DOCTOR}status.py"
 GUARDED, LISTED = "tests/flare/test_job_guard.py", "tests/trust/test_revoked.py"
@@ -210,8 +211,13 @@ MUTANTS = (
     ),
     Mutant(
         "no code in a job, at the server",
-        ((f"{LOCAL}server/local/authorization.json", *ANYBODY_MAY_BRING_CODE), NO_FAULTS_SEEN),
-        (f"{REFUSED}::test_the_server_sends_no_job_with_code_in_it_to_any_hospital_though_a_lead_signed_it",),
+        (
+            (f"{LOCAL}server/local/authorization.json", *ANYBODY_MAY_BRING_CODE),
+            NO_FAULTS_SEEN,
+            (SUBMITTED, "        check_uploaded(uploaded_content)\n", ""),
+            (SUBMITTED, "        check_uploaded(app)\n", ""),
+        ),
+        (f"{REFUSED}::test_the_server_takes_no_job_with_code_in_it_though_a_lead_signed_it",),
     ),
     Mutant(
         "T7 a check that breaks is a refusal",
@@ -232,17 +238,17 @@ MUTANTS = (
     ),
     Mutant(
         "the server takes no job with code",
-        (("custom/fedefm/flare/submitted_jobs.py", "        check_uploaded(uploaded_content)\n", ""),),
+        ((SUBMITTED, "        check_uploaded(uploaded_content)\n", ""),),
         ("tests/flare/test_submitted_jobs.py",),
     ),
     Mutant(
         "a name in a job's archive is that on the disk",
-        (("custom/fedefm/flare/submitted_jobs.py", 'check_path(name.removesuffix("/"))', "name"),),
+        ((SUBMITTED, 'check_path(name.removesuffix("/"))', "name"),),
         ("tests/flare/test_submitted_jobs.py",),
     ),
     Mutant(
         "a job that was stored before is looked at when it is deployed",
-        (("custom/fedefm/flare/submitted_jobs.py", "        check_uploaded(app)\n", ""),),
+        ((SUBMITTED, "        check_uploaded(app)\n", ""),),
         ("tests/flare/test_submitted_jobs.py",),
     ),
     Mutant(
@@ -892,9 +898,9 @@ def verdict(mutant: Mutant, folder: Path) -> tuple[bool, str]:
     if not report.exists():
         return False, "pytest did not run"
     suite = next(ElementTree.parse(report).iter("testsuite")).attrib
-    failures, errors = int(suite["failures"]), int(suite["errors"])
-    right = not errors and bool(failures) == bool(mutant.edits)
-    return right, f"{failures} of {suite['tests']} tests failed, {errors} errors"
+    tests, failures, errors = (int(suite[name]) for name in ("tests", "failures", "errors"))
+    right = tests > 0 and not errors and bool(failures) == bool(mutant.edits)  # a test that is not there runs none
+    return right, f"{failures} of {tests} tests failed, {errors} errors"
 
 
 def main() -> int:

@@ -60,7 +60,7 @@ def test_the_code_of_the_card_gives_the_network_with_its_group_norms(repository:
     assert sum(isinstance(layer, nn.GroupNorm) for layer in model.modules()) > 10
     assert not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules())
     with torch.no_grad():
-        torch.testing.assert_close(model(images()), ours(images()), atol=1e-5, rtol=0)  # another memory layout
+        torch.testing.assert_close(model(images()), ours(images()), atol=1e-4, rtol=0)  # another memory layout
 
 
 def test_the_library_alone_refuses_what_it_would_build_wrongly(repository: Path, theta: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_network_that_the_library_knows_loads_by_its_own_call(tmp_path: Path) 
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         theirs, ours = smp.from_pretrained(str(out)).eval(), load(path).network
-        torch.testing.assert_close(theirs(images()), ours(images()), atol=1e-5, rtol=0)  # another memory layout
+        torch.testing.assert_close(theirs(images()), ours(images()), atol=1e-4, rtol=0)  # another memory layout
     assert 'smp.from_pretrained(".")' in (out / "README.md").read_text()
 
 

@@ -10,7 +10,7 @@ from fedefm.federation.rehearsal import JOB, WORK
 from fedefm.report.write import HTML_NAME, JSON_NAME
 from support.browser import Tab, browser
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SECTIONS = ("scores", "models", "experts", "curves", "lost", "appendix")
 MEASURED_ON_THIS_RUN = {"pictures", "costs"}  # images stay at hospitals; seconds differ from run to run

@@ -20,6 +20,7 @@ from fedefm.flare.envelope import (
     reason_of,
     register_decomposers,
 )
+from fedefm.flare.versions import tell
 from fedefm.maths.fingerprint import weights_sha256
 
 TASK = Task(Stage.OVERSEAS, 1, "host", "guest", steps=3, progress=(0.25, 0.5), seed=7)
@@ -174,7 +175,7 @@ def test_an_error_leaves_the_site_without_its_details(error):
 @given(st.text(max_size=30) | st.integers() | st.none())
 def test_a_peers_own_words_never_become_a_reason(words):
     reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-    reply.set_header("fedefm_reason", words)
+    tell(reply).set_header("fedefm_reason", words)
     allowed = {f"{name}: {text}" for name, text in REASONS.items()} | {"FLARE return code EXECUTION_EXCEPTION"}
     assert reason_of(reply) in allowed
 

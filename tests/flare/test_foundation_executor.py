@@ -17,6 +17,7 @@ from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
 from fedefm.exchange.traffic import Parcel
 from fedefm.flare.envelope import REASON, decode_result, encode_assignment, held_of, lacks, reason_of
 from fedefm.flare.foundation_executor import FoundationExecutor
+from fedefm.flare.versions import HEADER as VERSIONS
 from fedefm.foundation.hospital import Hospital
 from fedefm.foundation.settings import SETTINGS_FILE, Settings
 from fedefm.maths.fingerprint import weights_sha256
@@ -209,7 +210,7 @@ def test_a_ledger_that_cannot_be_written_keeps_everything_in_the_hospital(fl_ctx
         reply = ask(executor, fl_ctx, LOCAL, {STUDENT: start_weights()})
     assert reason_of(reply).startswith("TrustError: its ledger of what leaves cannot be written")
     assert set(reply) == {ReservedHeaderKey.HEADERS}
-    assert set(reply[ReservedHeaderKey.HEADERS]) == {REASON, ReservedHeaderKey.RC}
+    assert set(reply[ReservedHeaderKey.HEADERS]) == {REASON, VERSIONS, ReservedHeaderKey.RC}
     assert "analytix_log_stats" not in fl_ctx.get_engine().fired
     (line,) = [record.getMessage() for record in caplog.records if "nothing was sent" in record.getMessage()]
     assert "\n" not in line

@@ -407,6 +407,22 @@ def test_no_weights_stay_with_a_finished_task():
     assert all(task.data is None and not any(ct.result for ct in task.client_tasks) for task in sent)
 
 
+def test_what_was_decoded_stays_in_no_reply_either():
+    replies = []
+    federation = Federation(lambda assignment: replies.append(work(assignment)) or replies[-1])
+    got = outcomes(federation, visits())
+    assert len(replies) == 6 and not any(WEIGHTS in reply for reply in replies)
+    assert all(result.weights is not None for result in got.values())
+
+
+def test_memory_that_was_freed_while_a_hospital_works_goes_back(monkeypatch):
+    times = []
+    monkeypatch.setattr(transport, "TRIM_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "give_back", lambda size: times.append(time.monotonic()))
+    outcomes(Federation(lambda assignment: time.sleep(1.0) or work(assignment)), visits()[:1])
+    assert len(times) >= 3
+
+
 def altered(assignment):
     reply = work(assignment)
     reply[WEIGHTS] = {"w": reply[WEIGHTS]["w"] * 2}

@@ -325,3 +325,12 @@ def test_a_simulator_that_does_not_end_after_its_job_is_ended(tmp_path, monkeypa
     assert follower.over
     assert time.monotonic() - begin < 30
     assert end in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os._exit(256 - 9)"], ids=["itself", "its server"])
+def test_a_simulator_that_is_killed_is_told_as_such_however_soon_it_is_gone(tmp_path, end):
+    follower = Follower(lambda event: None)
+    code = run_command([sys.executable, "-c", f"import os; {end}"], dict(os.environ), tmp_path / "log", follower)
+    assert code in (-9, 247) and follower.orphaned
+    with pytest.raises(FedefmError, match=r"server process was killed.*simulator\.log"):
+        collect(tmp_path, tmp_path / "out", follower, code)

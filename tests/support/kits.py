@@ -18,11 +18,17 @@ def write_server_kit(folder: Path, consortium: Authority, own: Pair, name: str =
     return _write(folder, consortium, own, "server", {"servers": [{"admin_server": name}]})
 
 
-def _write(folder: Path, consortium: Authority, own: Pair, side: str, plain: dict) -> Kit:
+def write_persons_kit(folder: Path, consortium: Authority, own: Pair, name: str, port: int = 1) -> Kit:
+    """The same for a person."""
+    plain = {"admin": {"username": name, "host": "localhost", "port": port}}
+    return _write(folder, consortium, own, "client", plain, "admin")
+
+
+def _write(folder: Path, consortium: Authority, own: Pair, side: str, plain: dict, file: str = "") -> Kit:
     startup = folder / "startup"
     own.write(startup, side)
     certificate, key = consortium.root.write(startup, "root")
     certificate.rename(startup / "rootCA.pem")
     key.unlink()
-    (startup / f"fed_{side}.json").write_text(json.dumps(plain))
+    (startup / f"fed_{file or side}.json").write_text(json.dumps(plain))
     return open_kit(folder)

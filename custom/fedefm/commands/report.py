@@ -1,4 +1,4 @@
-"""`fedefm report`: the page of a job that a federation ran."""
+"""`fedefm report`: the page of a job that a federation ran, fetched from the server where that is asked."""
 
 from __future__ import annotations
 
@@ -6,26 +6,42 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedefm.commands.parser import add_command
 
+if TYPE_CHECKING:
+    from fedefm.kits.kit import Kit
+
 EXAMPLES = """examples:
-  nvflare job download JOB_ID -o results --startup-kit lead
+  fedefm report JOB_ID --startup-kit lead
+  fedefm report JOB_ID --startup-kit lead --sign
   fedefm report results/JOB_ID
   fedefm report results/JOB_ID --out reports/first --json
   fedefm report results/JOB_ID --plan plan.json      (of `fedefm plan ... --json > plan.json`)
 
-It takes what `nvflare job download` brought of any of our jobs: foundation, finetune, evaluation or data_report.
-Weights that came with it are held against the fingerprints of the record.
+With --startup-kit it fetches a job that is over into results/JOB_ID, as `nvflare job download` does, and makes its page
+there. It takes any of our jobs: foundation, finetune, evaluation or data_report. Weights that came with it are held
+against the fingerprints of the record. --sign then signs the whole folder with the kit's key, for whoever it is sent
+to; they look with `fedefm trust verify FOLDER --root rootCA.pem`.
 """
 
 
 def add(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "report", "make the page of a job that a federation ran", EXAMPLES)
-    parser.add_argument("job", type=Path, help="a downloaded job, or its record.json")
+    parser.add_argument(
+        "job", type=Path, help="a downloaded job, its record.json, or, with --startup-kit, the id of a job"
+    )
+    parser.add_argument("--startup-kit", type=Path, metavar="FOLDER", help="kit of a person who may download the job")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        help="folder that jobs are downloaded to (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, help="folder of report.json and report.html (default: beside the record)")
+    parser.add_argument("--sign", action="store_true", help="sign the folder of the page with the kit of --startup-kit")
     parser.add_argument(
         "--plan", type=Path, help="what `fedefm plan --json` said before: it stands beside what it took"
     )
@@ -36,18 +52,54 @@ def add(commands: Any) -> None:
 def _report(options: argparse.Namespace) -> int:
     from fedefm.report.job import read_job
     from fedefm.report.write import write_page
+    from fedefm.trust import JOB_ROLES, sign_folder, verify_folder
 
-    path = record_of(options.job)
+    kit = _kit(options)
+    path = record_of(_place(options))
     record, page = read_job(path, options.plan)
     check_weights(record, path.parent)
     out = options.out or path.parent
     written = write_page(record, page, out)
+    if options.sign and kit is not None:
+        sign_folder(out, kit.certificate, kit.key, kind="report", subject=out.resolve().name)
+        verify_folder(out, kit.root, kind="report", roles=JOB_ROLES)  # a kit without the role for it is told so here
     if options.json:
         print(json.dumps(record, indent=2, sort_keys=True))
         return 0
     _print(record)
     print(f"report: {written}")
     return 0
+
+
+def _kit(options: argparse.Namespace) -> Kit | None:
+    """Whose name a download and a signature bear."""
+    from fedefm.errors import ConfigError
+    from fedefm.kits.kit import open_persons_kit
+
+    if options.startup_kit is not None:
+        return open_persons_kit(options.startup_kit)
+    if options.sign:
+        raise ConfigError("--sign needs a key; name your kit with --startup-kit")
+    return None
+
+
+def _place(options: argparse.Namespace) -> Path:
+    """Where the job lies on this machine, after a download if it was not there."""
+    from fedefm.errors import ConfigError
+    from fedefm.federation.console import Console
+    from fedefm.settings import check_id
+
+    place: Path = options.job
+    if options.startup_kit is None or place.exists():
+        return place
+    job = check_id(str(place))
+    if (options.results / job).exists():
+        raise ConfigError(f"{options.results / job}: is there already; name it in place of the job, or remove it")
+    console = Console(options.startup_kit.resolve())
+    status = console.status_of(job)
+    if not status.startswith("FINISHED"):
+        raise ConfigError(f"job {job}: is {status}; `fedefm watch {job}` shows when it is over")
+    return console.download(job, options.results.resolve())
 
 
 def record_of(place: Path) -> Path:

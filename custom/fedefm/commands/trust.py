@@ -148,14 +148,16 @@ def _certificates(what: str, consortium: Path | None) -> list[tuple[str, str]]:
 
 def _sign(options: argparse.Namespace) -> int:
     from fedefm.kits.kit import open_kit
-    from fedefm.trust import sign_folder, sign_job
+    from fedefm.trust import sign_folder
 
     kind = _kind(options.folder)
     if kind == "job":
-        signed = sign_job(options.folder, options.cert, options.key)
-    elif kind == "model":
+        from fedefm.flare.job_signing import sign_checked  # loads torch, for the network that the job names
+
+        signed = sign_checked(options.folder, options.cert, options.key)
+    elif kind in ("model", "report"):
         name = options.folder.resolve().name
-        signed = (sign_folder(options.folder, options.cert, options.key, kind="model", subject=name),)
+        signed = (sign_folder(options.folder, options.cert, options.key, kind=kind, subject=name),)
     else:
         name = open_kit(options.folder).name
         signed = (sign_folder(options.folder, options.cert, options.key, kind="kit", subject=name),)
@@ -169,9 +171,9 @@ def _verify(options: argparse.Namespace) -> int:
     kind = _kind(options.folder)
     if kind == "job":
         signed = verify_job(options.folder, options.root, roles=options.role or JOB_ROLES)
-    elif kind == "model":
+    elif kind in ("model", "report"):
         roles = options.role or JOB_ROLES
-        signed = (verify_folder(options.folder, options.root, kind="model", roles=roles),)
+        signed = (verify_folder(options.folder, options.root, kind=kind, roles=roles),)
     else:
         name, roles = open_kit(options.folder).name, options.role or KIT_ROLES
         signed = (verify_folder(options.folder, options.root, kind="kit", subject=name, roles=roles),)
@@ -188,12 +190,15 @@ def _fingerprint(options: argparse.Namespace) -> int:
 def _kind(folder: Path) -> str:
     """The kind of a folder, which decides who must have signed it: a kit stays one, whatever else lies in it."""
     from fedefm.kits.kit import STARTUP
+    from fedefm.report.write import HTML_NAME
     from fedefm.trust.job import META
 
     if (folder / STARTUP).exists():
         return "kit"
     if (folder / META).is_file():
         return "job"
+    if (folder / HTML_NAME).is_file():
+        return "report"
     return "model" if any(folder.glob("*.safetensors")) else "kit"
 
 

@@ -30,7 +30,7 @@ LOOK_SECONDS, RETRY_SECONDS = 2.0, 120.0
 def add(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "watch", "show what each hospital of a running job is doing", EXAMPLES)
-    parser.add_argument("job", help="id of the job, as `nvflare job submit` gave it")
+    parser.add_argument("job", help="id of the job, as `fedefm job submit` or `nvflare job submit` gave it")
     parser.add_argument("--startup-kit", type=Path, required=True, metavar="FOLDER", help="kit of a person")
     parser.add_argument("--once", action="store_true", help="look once, and end")
     how = parser.add_mutually_exclusive_group()
@@ -46,11 +46,25 @@ def _watch(options: argparse.Namespace) -> int:
 
     if options.page and options.once:
         raise ConfigError("--page goes on until Ctrl-C; leave out --once")
+    if not options.page:
+        return watch_on_terminal(options.startup_kit, options.job, once=options.once, as_json=options.json)
     with watching(options.startup_kit, options.job) as look:
-        if options.page:
-            return _page(look, options.job, options.port)
-        with _printing(options.json) as show:
-            return follow(look, show, once=options.once)
+        return _page(look, options.job, options.port)
+
+
+def watch_on_terminal(kit: Path, job: str, *, once: bool = False, as_json: bool = False) -> int:
+    """Show a job until it is over; the exit code.
+
+    Args:
+        kit: of a person.
+        job: its id.
+        once: look once, and end.
+        as_json: one JSON object a look in place of a table.
+    """
+    from fedefm.flare.watching import watching
+
+    with watching(kit, job) as look, _printing(as_json) as show:
+        return follow(look, show, once=once)
 
 
 def follow(look: Look, show: Callable[[Seen], None], *, once: bool = False, pause: float = LOOK_SECONDS) -> int:

@@ -24,6 +24,7 @@ from fedefm.errors import FedefmError, ProtocolError
 from fedefm.exchange.bounds import is_count, plain_copy
 from fedefm.exchange.messages import Assignment, Result, Stage, Task
 from fedefm.exchange.traffic import Parcel
+from fedefm.flare.versions import differing, tell
 from fedefm.maths.fingerprint import weights_sha256
 from fedefm.maths.half import narrow
 from fedefm.models.build import Weights
@@ -42,6 +43,7 @@ REASONS = {
     "OptimalTransportError": "an optimal transport problem has no answer; its own log says why",
     "CheckpointError": "the weights do not fit its network; its own log says why",
     "TrustError": "its ledger of what leaves cannot be written, so nothing left; its own log says why",
+    "VersionsError": "its versions are not those of the server; its own log says which",
     "ProtocolError": "it refused the task; its own log says why",
     "Error": "its work failed; its own log says why",
 }
@@ -87,7 +89,7 @@ def encode_assignment(
     message[MODELS] = {name: wire.packed(w) for name, w in assignment.models.items() if name in parcel.packed}
     message.set_header(SHA256, dict(parcel.digests))
     message.set_header(WANTED, sorted(wanted))
-    return message
+    return tell(message)
 
 
 def decode_assignment(
@@ -144,7 +146,7 @@ def encode_lacks(error: LacksError) -> Shareable:
     """In place of a result: what the hospital must be sent for its task."""
     reply = make_reply(ReturnCode.OK)
     reply.set_header(LACKS, error.hashes)
-    return reply
+    return tell(reply)
 
 
 def lacks(reply: Any) -> bool:
@@ -174,7 +176,7 @@ def encode_result(result: Result[Weights], wire: TensorWire | None = None) -> Sh
     if result.weights is not None:
         reply[WEIGHTS] = wire.packed(result.weights)
         reply.set_header(SHA256, wire.digest(result.weights))
-    return reply
+    return tell(reply)
 
 
 def seal(reply: Shareable, weights: Mapping[str, Tensor]) -> Shareable:
@@ -213,7 +215,7 @@ def encode_error(error: BaseException) -> Shareable:
     """Say only what kind of error stopped the work: paths, file names and identifiers stay in the site's own log."""
     reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
     reply.set_header(REASON, reason_class(error))
-    return reply
+    return tell(reply)
 
 
 def emptied(reply: Shareable, error: BaseException) -> None:
@@ -232,10 +234,12 @@ def reason_of(reply: Any) -> str | None:
     """Why a reply carries no result, in this package's own words; None if it claims to be one."""
     if not isinstance(reply, Shareable):
         return "sent something that is no reply"
-    code = reply.get_return_code()
+    code, name = reply.get_return_code(), reply.get_header(REASON)
+    ours = code == ReturnCode.OK or name is not None  # else FLARE made the reply
+    if ours and (words := differing(reply, "it", "the server")):
+        return words
     if code == ReturnCode.OK:
         return None
-    name = reply.get_header(REASON)
     if isinstance(name, str) and name in REASONS:
         return f"{name}: {REASONS[name]}"
     known = isinstance(code, str) and code in vars(ReturnCode).values()

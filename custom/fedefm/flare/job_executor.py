@@ -39,6 +39,7 @@ from fedefm.flare.orders import Tally, watch_over
 from fedefm.flare.outbox import note_what_leaves
 from fedefm.flare.site_config import SiteConfig, load_site_config
 from fedefm.flare.steps import StepTeller
+from fedefm.flare.versions import check_server
 from fedefm.maths.size import nbytes
 from fedefm.training.site import Site
 from fedefm.training.weights_store import WeightsStore
@@ -128,6 +129,7 @@ class JobExecutor(Executor, ABC):
 
     def _work(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         """The result of a task; in its place, where weights of it are not here, which these are."""
+        check_server(shareable)  # first: settings of another version may not be readable here
         if isinstance(self._opened, FedefmError):
             raise self._opened
         site, config, store, wire = self._opened

@@ -78,10 +78,20 @@ def page(plain: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def read_settings(app: Path) -> Any:
+    """The settings of an app, as its job reads them; None where it is none of the jobs of this package.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    kind = kind_of(app)
+    return _READERS[kind](app / "config" / f"{kind}.json") if kind in _READERS else None
+
+
 def _settings(app: Path, kind: str) -> dict[str, Any]:
-    if kind not in _READERS:
+    found = read_settings(app)
+    if found is None:
         return {"settings": ", ".join(sorted(path.name for path in (app / "config").glob("*.json")))}
-    found = _READERS[kind](app / "config" / f"{kind}.json")
     least = found.schedule.min_sites if kind == "foundation" else found.min_sites
     told = {"classes": ", ".join(found.classes), "needs": f"at least {least} hospitals"}
     if kind == "foundation":

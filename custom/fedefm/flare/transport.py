@@ -42,6 +42,7 @@ from fedefm.training.wire import TensorWire
 
 POLL_SECONDS = 0.1
 NAP_SECONDS = 1.0  # a look that lasts longer than this was not all waiting: the server itself stood still
+TRIM_SECONDS = 0.5  # between two looks at what can go back to the system
 START_SECONDS = 120.0  # a hospital's process may need this long to start, before its first answer
 DIED = "its job process died"
 REMOVED = "the consortium removed it"
@@ -163,7 +164,7 @@ class FlareTransport:
         self._bound_messages(assignments)
         queues = Counter(a.task.site for a in assignments)
         begun, silence = dict.fromkeys(queues, self.clock()), dict.fromkeys(queues, 0.0)
-        absence = self._absence()
+        absence, trimmed = self._absence(), self.clock()
         try:
             for assignment in assignments:
                 if lost := absence(assignment.task):
@@ -193,6 +194,7 @@ class FlareTransport:
                     silence[sent.task.site] = 0.0
                     yield sent.task, outcome
                 elif not arrived:
+                    trimmed = self._trim(trimmed)
                     yield from self._give_up(standing, silence, waits)
         finally:
             self._at_work = {}
@@ -269,6 +271,8 @@ class FlareTransport:
             return Lost.of(task, str(error))
         except Exception:  # whatever a hospital sends is its own loss; no word of it is repeated
             return Lost.of(task, "sent something that cannot be read")
+        finally:
+            _drop_weights(arrived.reply)
         return outcome if task.site not in self.removed() else Lost.of(task, REMOVED, Loss.REMOVED)
 
     def _fetch(self, sent: Sent, reply: Any) -> None:
@@ -318,6 +322,14 @@ class FlareTransport:
             return Lost.of(task, DIED, Loss.DIED) if died else None
 
         return loss
+
+    def _trim(self, last: float) -> float:
+        """Give back, now and then, what FLARE's threads have freed after sending; when that was done last."""
+        now = self.clock()
+        if now - last < TRIM_SECONDS:
+            return last
+        give_back(self._largest)
+        return now
 
     def _finish(self, flare_task: FlareTask) -> None:
         """End a task and drop its weights; FLARE's own bookkeeping would keep them until the end of the run."""
@@ -388,6 +400,12 @@ def _putting(
 def _forget_resends(flare_task: FlareTask) -> None:
     """Keep each client task once: FLARE 2.9.0 lists it again when a client asks twice, and its monitor dies of that."""
     flare_task.client_tasks[:] = list(dict.fromkeys(flare_task.client_tasks))
+
+
+def _drop_weights(reply: Any) -> None:
+    """What was decoded lies elsewhere; a reply that is still looked at, here or in FLARE, holds it no longer."""
+    if isinstance(reply, dict):
+        reply.pop(WEIGHTS, None)
 
 
 def _take(inbox: Queue[Arrival]) -> Arrival | None:

@@ -25,7 +25,7 @@ from nvflare.tool.cli_output import set_output_format
 from fedefm.errors import ConfigError, FedefmError, TrustError, visible
 from fedefm.exchange.status import JobStatus
 from fedefm.flare.job_status import status_in
-from fedefm.kits.kit import PERSON, Kit, open_kit
+from fedefm.kits.kit import Kit, open_persons_kit
 from fedefm.settings import build, check_id
 
 CONNECT_SECONDS, COMMAND_SECONDS = 20.0, 15.0
@@ -78,9 +78,7 @@ def session_of(folder: Path) -> Iterator[tuple[Kit, Any]]:
     Raises:
         ConfigError: no such kit. TrustError, FedefmError: as `asked`.
     """
-    kit = open_kit(folder)
-    if kit.role != PERSON:
-        raise ConfigError(f"{folder}: is the kit of a {kit.role}; name the kit of a person, such as the lead's")
+    kit = open_persons_kit(folder)
     set_output_format("json")  # FLARE's notes ("Connecting to FLARE ...") go to stderr: our output may be a program's
     session = asked(kit, lambda: new_secure_session(kit.name, str(folder.resolve()), timeout=CONNECT_SECONDS))
     try:

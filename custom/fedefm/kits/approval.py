@@ -125,7 +125,7 @@ def allowed(app: Path, manifest: SignedManifest, kit: Path, job_id: str) -> str:
     ledger.waits(manifest, job_id)
     raise TrustError(
         f"waits for a person of this hospital (fedefm approve {manifest.serial[:8]}); "
-        "once it has said yes, submit the same signed folder again"
+        "once it has said yes, `fedefm job submit --as-signed`"
     )
 
 

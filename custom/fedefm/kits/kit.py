@@ -83,6 +83,18 @@ def open_kit(folder: Path) -> Kit:
         ) from error
 
 
+def open_persons_kit(folder: Path) -> Kit:
+    """The kit of a person.
+
+    Raises:
+        ConfigError: not a kit, or that of a server or hospital.
+    """
+    kit = open_kit(folder)
+    if kit.role != PERSON:
+        raise ConfigError(f"{folder}: is the kit of a {kit.role}; name the kit of a person, such as the lead's")
+    return kit
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 

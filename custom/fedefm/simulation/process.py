@@ -122,7 +122,11 @@ def run_command(command: list[str], variables: dict[str, str], log_file: Path, f
                 break
         if reaper:
             reaper.cancel()
-        return 0 if follower.closed else process.wait()
+        if follower.closed:
+            return 0
+        code = process.wait()
+    follower.orphaned |= not follower.over and _is_signal(code)  # its end may be seen here before the watch looks again
+    return code
 
 
 @contextmanager
@@ -156,11 +160,15 @@ def _watch_until(over: Flag, process: subprocess.Popen[str], follower: Follower)
 
 
 def _was_killed(process: subprocess.Popen[str]) -> bool:
-    """Whether a simulator whose server is gone was ended by a signal; FLARE gives the server's number as its own."""
+    """Whether a simulator whose server is gone was ended by a signal, or does not end by itself."""
     try:
-        code = process.wait(END_SECONDS)
+        return _is_signal(process.wait(END_SECONDS))
     except subprocess.TimeoutExpired:
         return True
+
+
+def _is_signal(code: int) -> bool:
+    """Whether an exit code tells of a signal; FLARE gives the server's number as its own."""
     return code < 0 or code >= FIRST_SIGNAL
 
 

@@ -1,8 +1,8 @@
 """Who vouches for a folder: one signed manifest over a hospital's kit, a job or models, checked before anything starts.
 
 FLARE signs each file by itself, without its path: a file can be deleted, swapped or moved in unnoticed. Here one
-list of all paths, sizes and SHA-256 values is signed once, together with the kind (`kit`, `job` or `model`) and
-the name of the participant or the job.
+list of all paths, sizes and SHA-256 values is signed once, together with the kind (`kit`, `job`, `model` or `report`)
+and the name of the participant or the job.
 
     sign_folder(folder, certificate, key, kind=..., subject=...)   -> SignedManifest; writes two files into the folder
     verify_folder(folder, root, kind=..., subject=..., roles=...)  -> SignedManifest, or TrustError with one line

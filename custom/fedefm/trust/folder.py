@@ -50,7 +50,7 @@ def sign_folder(
         folder: a kit, or an app folder of a job.
         certificate: of the signer; for a kit the consortium's root.
         key: its private key; as a file it must be its owner's alone.
-        kind: `kit`, `job` or `model`.
+        kind: `kit`, `job`, `model` or `report`.
         subject: name of the kit's participant, or of the job.
         claims: further facts to bind, as plain JSON values.
 
@@ -90,7 +90,7 @@ def verify_folder(
     Args:
         folder: a kit, or an app folder of a job.
         root: the consortium's root certificate; whoever calls must know it to be the right one.
-        kind: `kit`, `job` or `model`.
+        kind: `kit`, `job`, `model` or `report`.
         roles: who may sign: `KIT_ROLES` or `JOB_ROLES`.
         subject: the name that it must have been signed for; None allows any.
         now: the time, with its zone; this moment by default.

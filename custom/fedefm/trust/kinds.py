@@ -1,4 +1,4 @@
-"""What a manifest covers: the three kinds of folder, and the names that are left out of each."""
+"""What a manifest covers: the four kinds of folder, and the names that are left out of each."""
 
 from __future__ import annotations
 
@@ -123,7 +123,8 @@ JOB = Kind(
     json_by_content=True,
 )
 MODEL = Kind(name="model", remedy="sign the models again with `fedefm trust sign`, or fetch them again", limits=WEIGHTS)
-KINDS = {kind.name: kind for kind in (KIT, JOB, MODEL)}
+REPORT = Kind(name="report", remedy="make the report again and sign it, or fetch it again", limits=WEIGHTS)
+KINDS = {kind.name: kind for kind in (KIT, JOB, MODEL, REPORT)}
 
 
 def kind_named(name: str) -> Kind:
