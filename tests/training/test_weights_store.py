@@ -101,6 +101,7 @@ def test_a_damaged_file_is_lacking_and_goes_away(store: WeightsStore, spoil: str
 
 @pytest.mark.parametrize("name", ["../../secret", "", "A" * 64, "0" * 63, "0" * 65, "0" * 64 + "\n", None, 5])
 def test_only_a_hash_names_a_file(store: WeightsStore, tmp_path: Path, name: object) -> None:
+    put(store, 1)  # the folder must be there, or no path leads through it
     (tmp_path / "secret.safetensors").write_bytes(b"x")
     assert store.get(name) is None and store.holds([name]) == []  # type: ignore[arg-type, list-item]
     assert (tmp_path / "secret.safetensors").exists()
