@@ -98,3 +98,33 @@ def test_any_size_and_plain_pictures_are_taken(shape: tuple[int, int]) -> None:
     assert field_of_view(np.full(shape, 7.0)) is None
     found = field_of_view(np.random.default_rng(0).uniform(50, 90, shape))
     assert found is None or found.shape == shape
+
+
+def under_blade(picture: np.ndarray, side: int, width: int) -> np.ndarray:
+    """A straight blade along one side that lets a quarter of the light through, without showing what lies there."""
+    field = np.ones(picture.shape, bool)
+    np.rot90(field, side)[:width] = False
+    return shut(picture, field, level=0.25 * float(picture.mean()), blur=3.0)
+
+
+@pytest.mark.parametrize("side", range(4))
+@pytest.mark.parametrize("width", [8, 20, 35])
+def test_a_straight_blade_that_lets_light_through_is_left_out_up_to_its_blurred_edge(side: int, width: int) -> None:
+    found = field_of_view(under_blade(anatomy(side), side, width))
+    assert found is not None
+    rows = np.rot90(found, side).mean(1)
+    assert not rows[:width].any() and rows[width + round(4 * MARGIN * SIDE) :].all()
+
+
+def test_such_a_blade_within_a_round_field_is_left_out_too() -> None:
+    circle = FIELDS["circle cut off by the image"]
+    found = field_of_view(shut(under_blade(anatomy(), 2, 30), circle, level=0.0))
+    assert found is not None and not (found & ~circle).any()
+    assert not found[-30:].any() and found[-30 - round(4 * MARGIN * SIDE) - 20, 120:200].all()
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_dark_anatomy_along_a_side_is_no_blade(side: int) -> None:
+    picture = anatomy(5)
+    np.rot90(picture, side)[:25] *= 0.5  # its shadows are seen in it still
+    assert field_of_view(picture) is None

@@ -2,7 +2,9 @@
 
 A shutter's blades, a round or cut-off detector field and the border of an export have this in common: they touch the
 edge of the image, are dark, or one value along a whole line, hold next to no structure, and leave a convex field that
-begins with a step. Dark anatomy that touches them leaves a dent in the field, which its convex hull closes.
+begins with a step. Dark anatomy that touches them leaves a dent in the field, which its convex hull closes. A blade
+that lets light through is not dark; within the field it is a straight band along one side, plain and darker than what
+begins behind it.
 """
 
 import numpy as np
@@ -19,6 +21,10 @@ LEAST_LINE = 0.7  # of the field's outline that has such a step
 MOST_STRUCTURE = 0.5  # of that within the field
 LEAST_OUTSIDE, LEAST_FIELD = 0.004, 0.2  # of the image
 MARGIN = 0.01  # of the longest side: the blade's blurred edge, where networks see devices
+BAND = 0.12  # of the longest side: the widest band of a blade that lets light through
+LEAST_CHORD = 0.4  # of the image: the length of such a band
+PENUMBRA = 8  # pixels of the reduced picture, in which such a blade's blurred edge ends
+MOST_SPREAD = 1 / 3  # of the picture's along a line, and of the rise across the band
 _PLAIN = 0.004  # of the range: a line of one value
 
 
@@ -36,6 +42,7 @@ def field_of_view(picture: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] 
     inside = np.zeros(small.shape, bool)
     field = _shuttered(small[rows, columns])
     inside[rows, columns] = True if field is None else field
+    inside &= ~_bands(small, inside)
     if 1 - inside.mean() < LEAST_OUTSIDE or inside.mean() < LEAST_FIELD:
         return None
     margin = max(1, round(MARGIN * max(small.shape)))
@@ -83,6 +90,42 @@ def _shuttered(picture: Float[np.ndarray, "a b"]) -> Bool[np.ndarray, "a b"] | N
     if inside is None or 1 - inside.mean() < LEAST_OUTSIDE:
         return None
     return inside if _has_step(unit, inside) and _is_plain(unit, inside) else None
+
+
+def _bands(picture: Float[np.ndarray, "a b"], inside: Bool[np.ndarray, "a b"]) -> Bool[np.ndarray, "a b"]:
+    """What lies under blades that let light through, along each side of the field."""
+    low, high = np.percentile(picture, (0.5, 99.5))
+    covered = np.zeros(picture.shape, bool)
+    if high > low:
+        unit = (picture - low) / (high - low)
+        for turn in range(4):
+            depth = _band(np.rot90(unit, turn), np.rot90(inside, turn))
+            np.rot90(covered, turn)[:depth] = True
+    return covered
+
+
+def _band(unit: Float[np.ndarray, "a b"], inside: Bool[np.ndarray, "a b"]) -> int:
+    """Rows from the first on that such a blade covers, up to the middle of its blurred edge; 0 where there is none."""
+    long = np.flatnonzero(inside.sum(1) >= LEAST_CHORD * inside.shape[1])
+    if not len(long):
+        return 0
+    first = int(long[0]) + 1  # the outermost line is half outside
+    last = min(first + round(BAND * max(unit.shape)) + PENUMBRA, len(unit) - 1)
+    told = [
+        np.percentile(line[here], (10, 50, 90)) for line, here in zip(unit[first:last], inside[first:last], strict=True)
+    ]
+    if len(told) <= PENUMBRA + 1:
+        return 0
+    low, middle, high = np.stack(told).T
+    spread, found = high - low, 0
+    for end in range(2, len(middle) - PENUMBRA):  # of a band of two lines or more
+        level = float(np.median(middle[:end]))
+        rise = float(middle[end - 1 + PENUMBRA]) - level
+        plain = spread[:end].max() <= MOST_SPREAD * spread[end - 1 + PENUMBRA]
+        if rise >= LEAST_STEP and plain and np.ptp(middle[:end]) <= MOST_SPREAD * rise:
+            behind = middle[end - 1 : end + PENUMBRA]
+            found = first + end - 1 + int(np.argmax(behind >= level + rise / 2))
+    return found
 
 
 def _hull(mask: Bool[np.ndarray, "a b"]) -> Bool[np.ndarray, "a b"] | None:
