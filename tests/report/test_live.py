@@ -10,7 +10,7 @@ from rich.console import Console
 from fedefm.errors import ConfigError
 from fedefm.exchange.messages import Stage
 from fedefm.exchange.status import Condition, HospitalStatus, JobStatus
-from fedefm.report.live import LOOKS, SCRIPT, headline, render_live, row_of, script_hash, table
+from fedefm.report.live import LOOKS, SCRIPT, headline, render_live, row_of, script_hash, table, told
 from fedefm.settings import build
 
 NOW = 1_700_000_000.0
@@ -135,7 +135,7 @@ def test_an_end_that_is_no_time_is_refused_where_it_comes_from_the_server(end):
 
 def test_a_job_that_does_not_run_says_what_flare_says():
     page = render_live("job-1", "FINISHED:COMPLETED", None)
-    assert "finished:completed" in page and 'class="card' not in page
+    assert "it is over, completed" in page and 'class="card' not in page
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7*7 }}"])
@@ -151,3 +151,17 @@ def test_the_hash_is_that_of_the_script_on_the_page():
 
     [script] = re.findall(r"<script>(.*?)</script>", render_live("job-1", "RUNNING", status()), re.DOTALL)
     assert script_hash() == "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+@pytest.mark.parametrize(
+    ("flare", "words"),
+    [
+        ("FINISHED:COMPLETED", "it is over, completed: fetch it with `fedefm report`"),
+        ("FINISHED:ABANDONED", "submit the same job again"),
+        ("FINISHED:EXECUTION_EXCEPTION", "it is over, execution exception: the server's log says why"),
+        ("SUBMITTED", "submitted: the server tells of hospitals while the job runs"),
+        ("", "unknown: "),
+    ],
+)
+def test_a_job_that_does_not_run_says_what_to_do_next(flare, words):
+    assert words in told(flare, None)

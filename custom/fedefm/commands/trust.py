@@ -189,10 +189,13 @@ def _fingerprint(options: argparse.Namespace) -> int:
 
 def _kind(folder: Path) -> str:
     """The kind of a folder, which decides who must have signed it: a kit stays one, whatever else lies in it."""
+    from fedefm.errors import ConfigError
     from fedefm.kits.kit import STARTUP
     from fedefm.report.write import HTML_NAME
     from fedefm.trust.job import META
 
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; name a job, a kit, models or a report")
     if (folder / STARTUP).exists():
         return "kit"
     if (folder / META).is_file():

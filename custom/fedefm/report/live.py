@@ -126,6 +126,14 @@ def _until(one: HospitalStatus, now: float) -> str:
     return "; ".join(part for part in (done, given_up) if part)
 
 
+NEXT = {
+    "COMPLETED": "fetch it with `fedefm report`",
+    "ABANDONED": "its server was lost; submit the same job again, and it goes on from its last whole round",
+}
+"""What to do after a job, by FLARE's word for its end."""
+NEXT_ELSE = "the server's log says why; submit the same job again, and it goes on from its last whole round"
+
+
 def headline(status: JobStatus) -> str:
     """Where the job is and until when, in one line."""
     if status.end:
@@ -149,6 +157,9 @@ def told(flare: str, status: JobStatus | None) -> str:
     """The job in one line, whether it runs or not."""
     if status is not None:
         return headline(status) + (f" ({status.note})" if status.note else "")
+    state, _, end = flare.partition(":")
+    if state == "FINISHED" and end:
+        return f"it is over, {end.lower().replace('_', ' ')}: {NEXT.get(end, NEXT_ELSE)}"
     return f"{flare.lower() or 'unknown'}: the server tells of hospitals while the job runs"
 
 
