@@ -145,9 +145,11 @@ class JobExecutor(Executor, ABC):
         config.check(assignment)
         remember_sent(assignment, fl_ctx)
         site.tell_steps(StepTeller(self, fl_ctx))
+        size = sum(map(nbytes, assignment.models.values()))
+        give_back(size)  # what the message took is free now, and the work takes as much again
         result = site.perform(assignment, lambda: bool(abort_signal.triggered))
         fl_ctx.set_prop(_WORKED, _Worked(assignment.task, result.report), private=True, sticky=False)
-        give_back(sum(map(nbytes, assignment.models.values())))
+        give_back(size)
         reply, asked = encode_result(result, wire), set(wanted)
         if result.weights is not None:
             store.put(reply.get_header(SHA256), reply[WEIGHTS])

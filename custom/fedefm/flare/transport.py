@@ -42,7 +42,7 @@ from fedefm.training.wire import TensorWire
 
 POLL_SECONDS = 0.1
 NAP_SECONDS = 1.0  # a look that lasts longer than this was not all waiting: the server itself stood still
-TRIM_SECONDS = 0.5  # between two looks at what can go back to the system
+TRIM_SECONDS = 0.2  # between two looks at what can go back to the system
 START_SECONDS = 120.0  # a hospital's process may need this long to start, before its first answer
 DIED = "its job process died"
 REMOVED = "the consortium removed it"
