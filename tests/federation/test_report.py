@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from fedefm.cli import main
-from fedefm.federation.rehearsal import JOB, WORK
+from fedefm.federation.place import provision
+from fedefm.federation.rehearsal import JOB, small_settings, synthetic_hospitals
+from fedefm.federation.sites import running
+from fedefm.flare.job_files import DOWNLOADED
+from fedefm.flare.job_folder import write_job
+from fedefm.kits.kit import open_kit
 from fedefm.report.write import HTML_NAME, JSON_NAME
+from fedefm.trust import verify_folder
 from support.browser import Tab, browser
 
 pytestmark = [pytest.mark.federation, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -35,16 +41,33 @@ def sections(tab: Tab, page: Path) -> dict[str, str]:
     return tab.ask(READ)
 
 
-def test_it_shows_what_the_simulators_shows(tmp_path: Path) -> None:
-    out, simulated = tmp_path / "out", tmp_path / "simulated" / JOB  # a run is named by its folder
-    assert main(["federation", "--out", str(out), "--keep"]) == 0
-    assert main(["report", str(out)]) == 0
-    job, data = out / WORK / "job" / JOB, out / WORK / "data"
-    assert main(["simulate", "--job", str(job), "--sites", str(data), "--out", str(simulated)]) == 0
-    records = [json.loads((folder / JSON_NAME).read_text()) for folder in (out, simulated)]
+def printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command that must succeed prints."""
+    capsys.readouterr()
+    assert main(words) == 0
+    return capsys.readouterr().out
+
+
+def test_the_leads_commands_give_a_page_that_shows_what_the_simulators_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, job, simulated = provision(tmp_path), tmp_path / JOB, tmp_path / "simulated" / JOB  # named by its folder
+    folders = synthetic_hospitals(tmp_path / "data", place.hospitals, 0)
+    write_job(job, small_settings(0))
+    kit = place.kit(place.people["lead"])
+    lead = ["--startup-kit", str(kit)]
+    with running(place, folders):
+        job_id = json.loads(printed(["job", "submit", str(job), *lead, "--json"], capsys))["job_id"]
+        assert "it is over, completed" in printed(["job", "watch", job_id, *lead], capsys)
+        said = printed(["job", "report", job_id, *lead, "--sign", "--results", str(tmp_path / "results")], capsys)
+    left = tmp_path / "results" / job_id / DOWNLOADED
+    assert f"report: {left / HTML_NAME}" in said
+    verify_folder(left, open_kit(kit).root, kind="report", roles=["lead"])
+    printed(["simulate", "--job", str(job), "--sites", str(tmp_path / "data"), "--out", str(simulated)], capsys)
+    records = [json.loads((folder / JSON_NAME).read_text()) for folder in (left, simulated)]
     assert records[0]["theta"]["sha256"] == records[1]["theta"]["sha256"]
     with browser(tmp_path / "profile") as tab:
-        real, simulators = (sections(tab, folder / HTML_NAME) for folder in (out, simulated))
+        real, simulators = (sections(tab, folder / HTML_NAME) for folder in (left, simulated))
         assert tab.complaints == [] and all(address.startswith(("file:", "data:")) for address in tab.fetched)
     assert list(real) == list(simulators) and set(real) == {*SECTIONS, *MEASURED_ON_THIS_RUN}
     for section in SECTIONS:
