@@ -6,19 +6,18 @@ A server and four hospitals, each from the zip of its own kit, over mutual TLS; 
 import json
 import re
 import shutil
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from fedefm.federation.place import environment, free_ports
+from fedefm.federation.place import free_ports
 from support.markdown import blocks
 from support.project_files import CONSORTIUM, ROOT
 from support.rogues import until
+from support.typing_in import SECONDS, type_in
 
 PAGE, HOSPITALS_PAGE = ROOT / "docs" / "consortium-admin.md", ROOT / "docs" / "hospital-it.md"
-SECONDS = 300.0
 NAME = re.compile(r"(?<![\w.@])fedefm\.example\.org")  # the server's, and not the end of a person's address
 
 
@@ -37,44 +36,30 @@ class Walk:
         self.server.mkdir()
         self.ports = free_ports(2)
 
-    def type(self, command: str, folder: Path, code: int = 0) -> str:
-        script = ["bash", "-euo", "pipefail", "-c", command]
-        done = subprocess.run(
-            script,
-            cwd=folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
-
     def hospital(self, name: str, look: str) -> None:
         """What a hospital's IT does, from its zip to a site that is connected."""
         place = self.machine(name)
         place.mkdir()
-        self.type(f"umask 077 && unzip {self.office}/to-send/{name}.zip", place)
+        type_in(f"umask 077 && unzip {self.office}/to-send/{name}.zip", place)
         own = {"data": str(self.images / look), "device": "cpu", "threads": 1}
         (place / name / "local" / "fedefm_site.json").write_text(json.dumps(own))
-        assert f"OK {name}: runs" in self.type(f"{name}/startup/start.sh", place)
+        assert f"OK {name}: runs" in type_in(f"{name}/startup/start.sh", place)
 
     def machine(self, name: str) -> Path:
         return self.office.parent / f"machine-of-{name}"
 
     def status(self, name: str) -> str:
-        return self.type(f"fedefm site status {name} || true", self.machine(name))
+        return type_in(f"fedefm site status {name} || true", self.machine(name))
 
     def take(self, command: str) -> None:
         """Carry the deny list to the server, and take it there."""
         shutil.copy(self.office / "fedefm-revoked.json", self.server)
-        assert "in force from now on" in self.type(command, self.server)
+        assert "in force from now on" in type_in(command, self.server)
 
     def stop(self) -> None:
         for place in (*self.office.parent.glob("machine-of-*/*/startup"), *self.server.glob("*/startup")):
             with suppress(AssertionError):
-                self.type("./stop_fl.sh", place)
+                type_in("./stop_fl.sh", place)
 
 
 @pytest.fixture
@@ -97,52 +82,52 @@ def test_the_page_leads_from_a_project_file_through_a_consortiums_life(walk):
     for port, ours in zip(("8002", "8003"), walk.ports, strict=True):
         text = text.replace(f"port: {port}", f"port: {ours}")
     (walk.office / "project.yml").write_text(text)
-    walk.type("fedefm data synth --out images --frames 16 --size 48", walk.office.parent)
+    type_in("fedefm data synth --out images --frames 16 --size 48", walk.office.parent)
     _, kits = typed("Provision")
-    assert "fingerprint of the root: " in walk.type("\n".join(kits), walk.office)
+    assert "fingerprint of the root: " in type_in("\n".join(kits), walk.office)
     add, person, who, suspend, resume, renew, remove = typed("Add, remove, suspend or renew")[0]
     revoke, take = typed("Revoke")[0]
 
     def there() -> set[str]:
-        return connected(walk.type(who, walk.office))
+        return connected(type_in(who, walk.office))
 
     shutil.copy(walk.office / "to-send" / "localhost.zip", walk.server)
-    assert "OK localhost: runs" in walk.type("\n".join(typed("The server")[0]), walk.server)
+    assert "OK localhost: runs" in type_in("\n".join(typed("The server")[0]), walk.server)
     for name, look in (("hospital-a", "human"), ("hospital-c", "animal")):
         walk.hospital(name, look)
-    assert "takes part from the next job on" in walk.type(add, walk.office)
-    assert "may log in with it at once" in walk.type(person, walk.office)
+    assert "takes part from the next job on" in type_in(add, walk.office)
+    assert "may log in with it at once" in type_in(person, walk.office)
     walk.hospital("hospital-d", "phantom")
     assert there() == {"hospital-a", "hospital-c", "hospital-d"}
 
-    assert "until: fedefm consortium resume hospital-d" in walk.type(suspend, walk.office)
+    assert "until: fedefm consortium resume hospital-d" in type_in(suspend, walk.office)
     until(lambda: there() == {"hospital-a", "hospital-c"}, SECONDS)
     until(lambda: "the server sends it away" in walk.status("hospital-d"), SECONDS)
-    walk.type(resume, walk.office)
+    type_in(resume, walk.office)
     until(lambda: "hospital-d" in there(), SECONDS)
 
-    assert "`fedefm site renew KIT ZIP`" in walk.type(renew, walk.office)
+    assert "`fedefm site renew KIT ZIP`" in type_in(renew, walk.office)
     [site_renew] = re.findall(r"`(fedefm site renew [^`]+)`", HOSPITALS_PAGE.read_text())
     shutil.copy(walk.office / "to-send" / "hospital-a.zip", walk.machine("hospital-a"))
-    assert "stop it first" in walk.type(site_renew.replace("~/", ""), walk.machine("hospital-a"), code=2)
-    walk.type("hospital-a/startup/stop_fl.sh", walk.machine("hospital-a"))
-    walk.type(site_renew.replace("~/", ""), walk.machine("hospital-a"))
-    assert "OK hospital-a" in walk.type("hospital-a/startup/start.sh", walk.machine("hospital-a"))
+    assert "stop it first" in type_in(site_renew.replace("~/", ""), walk.machine("hospital-a"), code=2)
+    type_in("hospital-a/startup/stop_fl.sh", walk.machine("hospital-a"))
+    type_in(site_renew.replace("~/", ""), walk.machine("hospital-a"))
+    assert "OK hospital-a" in type_in("hospital-a/startup/start.sh", walk.machine("hospital-a"))
 
-    walk.type(revoke, walk.office)  # hospital-c
+    type_in(revoke, walk.office)  # hospital-c
     walk.take(take)
-    said = walk.type(remove, walk.office)  # hospital-d
+    said = type_in(remove, walk.office)  # hospital-d
     assert "it@hospital-d.example.org takes part still, of the same organisation" in said
     walk.take(take)
     until(lambda: there() == {"hospital-a"}, SECONDS)
     assert "name: hospital-d," not in (walk.office / "project.yml").read_text()
     assert not (walk.office / "to-send" / "hospital-d.zip").exists()
 
-    walk.type("localhost/startup/stop_fl.sh", walk.server)
-    said = walk.type("localhost/startup/start.sh", walk.server)
+    type_in("localhost/startup/stop_fl.sh", walk.server)
+    said = type_in("localhost/startup/start.sh", walk.server)
     assert "OK localhost: runs" in said and "hospital-c, hospital-d may not connect" in said
     until(lambda: there() == {"hospital-a"}, SECONDS)
     assert "OK hospital-a" in walk.status("hospital-a")
-    walk.type("hospital-c/startup/stop_fl.sh", walk.machine("hospital-c"))
-    said = walk.type("hospital-c/startup/start.sh", walk.machine("hospital-c"), code=1)
+    type_in("hospital-c/startup/stop_fl.sh", walk.machine("hospital-c"))
+    said = type_in("hospital-c/startup/start.sh", walk.machine("hospital-c"), code=1)
     assert "did not start: the server sends it away (" in said

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from fedefm.federation import sites
 from fedefm.federation.console import ABANDONED, COMPLETED, Console
-from fedefm.federation.place import environment, provision
+from fedefm.federation.place import provision
 from fedefm.federation.rehearsal import JobLog, collect, job_log, signed_job, small_settings, synthetic_hospitals
 from fedefm.foundation.run import run_in_process
 from fedefm.maths.fingerprint import weights_sha256
@@ -19,10 +18,10 @@ from fedefm.resources import shipped
 from fedefm.simulation.process import kill_tree
 from support.markdown import blocks
 from support.rogues import until
+from support.typing_in import SECONDS, type_in
 
 PAGE = Path(__file__).parents[2] / "docs" / "consortium-admin.md"
 PLACES = re.compile(r"KIT=\S+ STORAGE=\S+ BACKUP=\S+")
-SECONDS = 300.0
 
 
 def typed():
@@ -31,22 +30,6 @@ def typed():
     found = ["\n".join(block.lines) for block in blocks(part)]
     assert len(found) == 3
     return found
-
-
-def walk(commands, folder):
-    """Type the commands; what any of them ends with but 0 ends the test."""
-    script = ["bash", "-euo", "pipefail", "-c", commands]
-    done = subprocess.run(
-        script,
-        cwd=folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def with_places(commands, **places):
@@ -72,13 +55,13 @@ def test_a_lost_server_is_restored_from_its_backup_and_its_job_goes_on(tmp_path)
     with sites.running(place, folders) as processes:
         lost = lead.submit(signed_job(tmp_path / "first", settings, place))
         until(lambda: list((storage / "rounds").glob("*/round-000001.json")), SECONDS)
-        walk(with_places(back_up, **places), tmp_path)
+        type_in(with_places(back_up, **places), tmp_path)
         assert job_log(place, lost).exists(), "the job was over before its server was lost"
         kill_tree(processes[place.server])
         for folder in (kit, storage):
             shutil.rmtree(folder)
         try:
-            assert f"OK {place.server}: runs as process" in walk(with_places(restore, **places), tmp_path)
+            assert f"OK {place.server}: runs as process" in type_in(with_places(restore, **places), tmp_path)
             until(lambda: lead.hospitals() == set(folders), SECONDS)
             assert lead.status_of(lost) == ABANDONED
             lead.call("job", "delete", lost, "--force")
@@ -87,7 +70,7 @@ def test_a_lost_server_is_restored_from_its_backup_and_its_job_goes_on(tmp_path)
             record = collect(lead.download(again, tmp_path / "download"), tmp_path / "out")
         finally:
             with suppress(AssertionError):
-                walk(f"{kit}/startup/stop_fl.sh", tmp_path)
+                type_in(f"{kit}/startup/stop_fl.sh", tmp_path)
     [resumed] = record["resumed"]
     assert resumed["round"] >= 1 and record["lost"] == []
     assert [entry["round"] for entry in record["history"]] == [0, 1, 2]
@@ -102,11 +85,11 @@ def test_the_restored_folder_of_the_provisioning_makes_the_same_kits(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     shutil.copy(shipped("provisioning") / "project.yml", here / "project.yml")
-    walk("fedefm consortium kits", here)
+    type_in("fedefm consortium kits", here)
     pack, *restored = typed()[2].splitlines()
-    walk(pack, here)
+    type_in(pack, here)
     there.mkdir()
     shutil.move(here / "consortium-backup.tgz", there)
     shutil.rmtree(here)
-    assert "all kits are as they were" in walk("\n".join(restored), there)
+    assert "all kits are as they were" in type_in("\n".join(restored), there)
     assert (there / "consortium" / "fedefm" / "state" / "cert.json").stat().st_mode & 0o077 == 0

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fedefm.flare.job_summary import read_settings
+from fedefm.flare.job_summary import TENSORS, read_settings
 from fedefm.models.outline import outline
 from fedefm.trust import SignedManifest, sign_job
 from fedefm.trust.job import read_meta
-
-_TENSORS = 10_000
 
 
 def sign_checked(job: Path, certificate: Path, key: Path) -> tuple[SignedManifest, ...]:
@@ -38,4 +36,4 @@ def check_settings(app: Path) -> None:
     found = read_settings(app)
     spec = getattr(found, "model", None)
     if spec is not None:
-        outline(spec, len(found.classes), found.size, _TENSORS)
+        outline(spec, len(found.classes), found.size, TENSORS)

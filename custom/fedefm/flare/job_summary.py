@@ -37,7 +37,7 @@ _LEAVES = {
     "evaluation": "scores with intervals, and numbers of images; no weights",
     "data_report": "numbers, formats and grey values of the folder; no weights",
 }
-_TENSORS = 10_000
+TENSORS = 10_000
 _COPIES = 4  # of the weights while training: themselves, gradients, and two moments of AdamW
 
 
@@ -116,7 +116,7 @@ def _planned(found: Settings) -> str:
 
 def _network(spec: ModelSpec, classes: int, size: int, *, trains: bool) -> dict[str, str]:
     try:
-        schema = outline(spec, classes, size, _TENSORS)
+        schema = outline(spec, classes, size, TENSORS)
     except ConfigError as error:
         return {"network": f"cannot be built: {error}"}
     megabytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in schema.values()) / 1e6
