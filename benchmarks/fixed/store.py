@@ -21,6 +21,7 @@ _NO_MATTER = ("name", "stage_timeout")
 NEUTRAL: Mapping[str, Mapping[str, Any]] = {
     "distillation": {"static_limit": 1.0},
     "schedule": {"order": "parallel", "groups": 1, "reputation_limit": 0.0},
+    "optimisation": {"accumulate": 1, "orientation": "any", "precision": "float32", "channels_last": False},
 }
 NEUTRAL_JOB: Mapping[str, Any] = {"start": "", "start_sha256": "", "noise": 0.0, "wire": "float32"}
 """Settings that are younger than the first results, at the value under which a run is what it was without them."""

@@ -1,6 +1,7 @@
 import itertools
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from fedefm.data.frames import Split
 from fedefm.errors import DataError
 from fedefm.exchange.messages import Stage, Task
+from fedefm.training import augment
 from fedefm.training.loop import StoppedError, draw_batches, optimise, rate
 from fedefm.training.optimisation import Optimisation
 from support.splits import split_of
@@ -140,3 +142,61 @@ def test_a_stopped_job_stops_at_the_next_step() -> None:
             lambda step, loss: told.append(step),
         )
     assert told == [0, 1]
+
+
+class Slope(nn.Module):
+    """A layer of one weight, that is fitted to images of one grey value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(1, 1, 1, bias=False)
+        nn.init.zeros_(self.layer.weight)
+
+    def loss(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        return ((self.layer(batch[0]) - 1) ** 2).mean()
+
+
+def slope_of(model: Slope, **changed: object) -> float:
+    """The gradient with which the one step is taken."""
+    plain = Optimisation(batch_size=4, augment=0.0, warmup_steps=0)
+    optimise(model, numbered(4), task(1), replace(plain, **changed), model.loss)
+    assert model.layer.weight.grad is not None
+    return float(model.layer.weight.grad)
+
+
+@pytest.fixture
+def unclipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients stay as they are summed."""
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda parameters, most: None)
+
+
+def test_the_gradient_of_two_accumulated_halves_is_that_of_one_batch(unclipped: None) -> None:
+    whole, halves = slope_of(Slope()), slope_of(Slope(), batch_size=2, accumulate=2)
+    assert whole == pytest.approx(halves, rel=1e-5) and whole != pytest.approx(slope_of(Slope(), batch_size=2))
+
+
+def test_channels_last_changes_no_gradient(unclipped: None) -> None:
+    assert slope_of(Slope()) == pytest.approx(slope_of(Slope(), channels_last=True), rel=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_batches_that_are_made_ahead_for_a_gpu_are_those_of_one_thread(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, settings = torch.device("meta"), Optimisation(batch_size=2)
+    made: dict[int, torch.Tensor] = {}
+    plain = augment.apply
+
+    def noted(change: augment.Change, images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        result = plain(change, images, masks)
+        made[change.noise_seed] = result[0]
+        return result
+
+    monkeypatch.setattr(augment, "apply", noted)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    here = [images for images, _ in itertools.islice(draw_batches(numbered(5), settings, 3, CPU), 6)]
+    alone = dict(made)
+    there = [images for images, _ in itertools.islice(draw_batches(numbered(5), settings, 3, elsewhere), 6)]
+    assert all(images.device == elsewhere for images in there)
+    assert len(alone) == len(here) == 6 and all(torch.equal(made[seed], images) for seed, images in alone.items())
+    assert set(made) >= set(alone)

@@ -16,7 +16,7 @@ from fedefm.errors import ConfigError, ProtocolError
 from fedefm.exchange.messages import STUDENT, Stage, Task
 from fedefm.foundation.agreement import agreement
 from fedefm.foundation.distil import DistillationObjective, Teacher
-from fedefm.foundation.lessons import Ask, Lessons
+from fedefm.foundation.lessons import Answer, Ask, Lessons
 from fedefm.foundation.settings import Settings
 from fedefm.foundation.start import shares_of, start_of
 from fedefm.foundation.terms import TERMS, LocalWork, Loss, alternating, correction_of, pooled, supervised
@@ -24,6 +24,7 @@ from fedefm.losses.corpus import corpus_channels
 from fedefm.maths.fingerprint import FINGERPRINTS
 from fedefm.metrics.suppression import rounded, told_count, told_scores
 from fedefm.models.build import Weights, build_model, forward_with_features, take_weights
+from fedefm.models.precision import computing_in
 from fedefm.models.stored import opened
 from fedefm.training.loop import draw_batches, optimise, rate_sum
 from fedefm.training.scores import mean_dice, score
@@ -182,7 +183,12 @@ class Hospital(Site):
         models = {**models, STUDENT: start_of(task, models, distillation, shares)}
         taught = self._taught(task)
         batches = draw_batches(taught, self._settings.optimisation, task.seed, self._device)
-        lessons = Lessons(lambda host: self._teacher(models[host]), task.teachers, batches, task.steps)
+        lessons = Lessons(
+            lambda host: self._teacher(models[host]),
+            task.teachers,
+            batches,
+            task.steps * self._settings.optimisation.accumulate,
+        )
         teachers = {
             host: Teacher(
                 partial(lessons.answer, host),
@@ -227,7 +233,15 @@ class Hospital(Site):
     def _teacher(self, weights: Weights) -> Ask:
         """How to ask a teacher, until the next one is opened: all share one network."""
         network = self._network(TEACHER, {TEACHER: weights}).eval().requires_grad_(False)
-        return lambda images: forward_with_features(network, images, self._settings.distillation.feature_level)
+        how = self._settings.optimisation
+        if how.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+        def ask(images: torch.Tensor) -> Answer:
+            with computing_in(how.precision, network):
+                return forward_with_features(network, images, self._settings.distillation.feature_level)
+
+        return ask
 
     def _can_judge(self, task: Task) -> bool:
         """Whether any teacher should know a class that the site annotates; else looking at the models tells nothing."""

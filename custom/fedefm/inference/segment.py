@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from fedefm.ahead import ahead
 from fedefm.data.formats.dicom import Dicom
 from fedefm.errors import ConfigError, DataError
 from fedefm.files import new_folder
-from fedefm.inference.ahead import ahead
 from fedefm.inference.film_page import FilmPage, Shown
 from fedefm.inference.nifti_stack import NiftiStack
 from fedefm.inference.picture import draw_overlay

@@ -107,7 +107,7 @@ def forward_with_features(
     finally:
         handle.remove()
     maps = feature_maps(kept[0])[level]
-    return logits, maps.flatten(2).transpose(1, 2)
+    return logits, maps.flatten(2).transpose(1, 2).float()
 
 
 def feature_maps(output: Any) -> list[Tensor]:

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from fedefm.ahead import ahead
 from fedefm.data.frames import Batch, Split
 from fedefm.errors import DataError, FedefmError
 from fedefm.exchange.messages import Task
+from fedefm.models.precision import computing_in
 from fedefm.training import augment
 from fedefm.training.optimisation import Optimisation
 
@@ -46,26 +48,34 @@ def optimise(
     if len(split) == 0:
         raise DataError("no training image at this site; add images or leave the job")
     model.train()
+    if settings.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [p for p in model.parameters() if p.requires_grad]
     parts = groups or [{"params": decayed, "share": 1.0}]
     optimiser = torch.optim.AdamW(parts, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     batches, total = draw_batches(split, settings, task.seed, next(model.parameters()).device), 0.0
-    for step in range(task.steps):
-        if should_stop():
-            raise StoppedError(f"{task.id}: stopped at step {step} of {task.steps}")
-        for group in optimiser.param_groups:
-            group["lr"] = group["share"] * learning_rate(step, task, settings)
-        optimiser.zero_grad(set_to_none=True)
-        loss = loss_of(next(batches))
-        loss.backward()
-        nn.utils.clip_grad_norm_(decayed, 1.0)
-        optimiser.step()
-        if correct is not None:
-            correct(learning_rate(step, task, settings))
-        value = float(loss.detach())
-        total += value
-        on_step(step, value)
+    with computing_in(settings.precision, model):
+        for step in range(task.steps):
+            if should_stop():
+                raise StoppedError(f"{task.id}: stopped at step {step} of {task.steps}")
+            for group in optimiser.param_groups:
+                group["lr"] = group["share"] * learning_rate(step, task, settings)
+            optimiser.zero_grad(set_to_none=True)
+            value = math.fsum(_backward(loss_of(next(batches)), settings) for _ in range(settings.accumulate))
+            nn.utils.clip_grad_norm_(decayed, 1.0)
+            optimiser.step()
+            if correct is not None:
+                correct(learning_rate(step, task, settings))
+            total += value
+            on_step(step, value)
     return total / max(1, task.steps)
+
+
+def _backward(loss: Tensor, settings: Optimisation) -> float:
+    """Add a batch's gradient to that of the step; gives its share of the step's loss."""
+    share = loss / settings.accumulate
+    share.backward()
+    return float(share.detach())
 
 
 def rate(step: int, task: Task, warmup: int) -> float:
@@ -91,13 +101,28 @@ def rate_sum(task: Task, settings: Optimisation) -> float:
 
 
 def draw_batches(split: Split, settings: Optimisation, seed: int, device: torch.device) -> Iterator[Batch]:
-    """Endless augmented batches; every image once before any comes again. The same seed gives the same batches."""
+    """Endless augmented batches; every image once before any comes again. The same seed gives the same batches.
+
+    A GPU does not wait for them: the next ones are read and changed by other threads while it computes. What is drawn
+    is drawn in order, so that the number of threads changes nothing.
+    """
+
+    def made(drawn: tuple[list[int], augment.Change]) -> Batch:
+        return augment.apply(drawn[1], *split.batch(drawn[0]))
+
+    threads = torch.get_num_threads() if device.type != "cpu" else 1
+    for _, (images, masks) in ahead(made, _draws(len(split), settings, seed), threads):
+        if settings.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        yield images.to(device), masks.to(device)
+
+
+def _draws(count: int, settings: Optimisation, seed: int) -> Iterator[tuple[list[int], augment.Change]]:
+    """Which images make up each batch, and how they are changed."""
     generator = Generator().manual_seed(seed)
     order: list[int] = []
     while True:
         while len(order) < settings.batch_size:
-            order += torch.randperm(len(split), generator=generator).tolist()
+            order += torch.randperm(count, generator=generator).tolist()
         picked, order = order[: settings.batch_size], order[settings.batch_size :]
-        change = augment.draw(len(picked), settings.augment, generator)
-        images, masks = augment.apply(change, *split.batch(picked))
-        yield images.to(device), masks.to(device)
+        yield picked, augment.draw(len(picked), settings.augment, generator, settings.orientation)

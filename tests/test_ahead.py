@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fedefm.inference.ahead import ahead
+from fedefm.ahead import ahead
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
