@@ -77,7 +77,7 @@ def test_half_precision_is_advised_where_too_much_is_moved() -> None:
 def test_a_smaller_batch_is_advised_where_memory_is_short() -> None:
     tight = replace(ALL, memory=13_000 / 1e9)  # base and six models take 12400, a step of two images 1000
     assert [line.split(":")[0] for line in plan(JOB, KNOWN, PROBE, tight, 1e6)["advice"]] == [
-        "--set optimisation.batch_size=1"
+        "--set optimisation.batch_size=1 --set optimisation.accumulate=2"
     ]
 
 

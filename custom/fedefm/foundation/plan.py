@@ -34,6 +34,7 @@ from fedefm.foundation.settings import Settings
 from fedefm.losses.segmentation import segmentation_loss
 from fedefm.maths.size import nbytes
 from fedefm.models.build import build_model
+from fedefm.models.precision import computing_in
 from fedefm.training.wire import FLOAT16, FLOAT32, TensorWire
 
 SERVER_MODELS, HOSPITAL_MODELS = 4, 6
@@ -108,13 +109,19 @@ def probe(settings: Settings, device: str = "cpu", steps: int = 3, threads: int 
     weights = dict(model.state_dict())
     size, wire = nbytes(weights), TensorWire(settings.wire).nbytes(weights)
     optimiser = torch.optim.AdamW(model.parameters())
-    images = torch.randn(settings.optimisation.batch_size, 1, settings.size, settings.size, device=place)
+    how = settings.optimisation
+    images = torch.randn(how.batch_size, 1, settings.size, settings.size, device=place)
+    if how.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        images = images.contiguous(memory_format=torch.channels_last)
     masks = torch.randint(0, len(channels), images[:, 0].shape, device=place)
     took, looked = [], []
     for _ in range(steps + 1):
         begin = time.perf_counter()
         optimiser.zero_grad()
-        segmentation_loss(model(images), masks, channels[1:]).mean().backward()
+        for _ in range(how.accumulate):
+            with computing_in(how.precision, model):
+                segmentation_loss(model(images), masks, channels[1:]).mean().backward()
         optimiser.step()
         took.append(_seconds_since(begin, place))
     peak = torch.cuda.max_memory_allocated(place) if place.type == "cuda" else _peak() - base
@@ -150,7 +157,7 @@ def plan(settings: Settings, known: Mapping[str, Known], probed: Probe, bounds: 
     """
     clocks = played(settings, known, probed, line)
     graph, memory = resolve(settings.topology, sorted(known)), _memory(probed)
-    passes = settings.optimisation.batch_size / (1 - VAL_SHARE - TEST_SHARE)
+    passes = settings.optimisation.images / (1 - VAL_SHARE - TEST_SHARE)
     found: dict[str, Any] = {
         "hours": clocks.wall / 3600,
         "least_gb": clocks.moved.least / 1e9,
@@ -202,7 +209,7 @@ def seconds(task: Task, settings: Settings, known: Mapping[str, Known], probed: 
     judged, validated, tested = min(FRAMES, images) * look, VAL_SHARE * images * look, TEST_SHARE * images * look
     steps = task.steps * probed.step_seconds
     if task.stage is Stage.DISTIL:
-        asked = task.steps * settings.optimisation.batch_size * look * len(task.teachers)
+        asked = task.steps * settings.optimisation.images * look * len(task.teachers)
         compared = judged * (1 + len(task.teachers)) if settings.schedule.reputation_limit else 0.0
         return steps + asked + compared + validated
     others = {
@@ -239,7 +246,9 @@ def advice(
     if memory["hospital"] > bounds.memory:
         rest = memory["hospital"] - probed.step_bytes / 1e9
         batch = int(settings.optimisation.batch_size * (bounds.memory - rest) * 1e9 / max(1, probed.step_bytes))
-        small = f"--set optimisation.batch_size={batch}" if batch >= 1 else "a smaller network (--model) or size"
+        more = -(-settings.optimisation.images // max(1, batch))
+        same = f"--set optimisation.batch_size={batch} --set optimisation.accumulate={more}"
+        small = same if batch >= 1 else "a smaller network (--model) or size"
         lines.append(f"{small}: a hospital needs {memory['hospital']:.1f} GB of memory, {bounds.memory:g} are there")
     if memory["server"] > bounds.memory:
         lines.append(f"a smaller network (--model): the server needs {memory['server']:.1f} GB of memory")

@@ -40,3 +40,8 @@ class Optimisation:
     orientation: Annotated[str, one_of(ORIENTATIONS)] = ANY
     precision: Annotated[str, one_of(PRECISIONS)] = FLOAT32
     channels_last: bool = False
+
+    @property
+    def images(self) -> int:
+        """Images in one gradient step."""
+        return self.batch_size * self.accumulate
