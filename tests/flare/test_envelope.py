@@ -18,8 +18,8 @@ from fedefm.flare.envelope import (
     encode_error,
     encode_result,
     reason_of,
+    register_decomposers,
 )
-from fedefm.flare.pieces import register_decomposers
 from fedefm.flare.versions import tell
 from fedefm.maths.fingerprint import weights_sha256
 

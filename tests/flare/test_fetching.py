@@ -22,7 +22,6 @@ from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import STUDENT, Assignment, Stage, Task
 from fedefm.federation.place import free_ports
 from fedefm.flare.fetching import Expected, TooSlowError, bound_messages, fetch
-from fedefm.flare.pieces import PIECE_BYTES
 from support import tensor_sender
 from support.end_points import forgotten_after
 from support.rogues import until
@@ -104,15 +103,9 @@ class Memory:
 EXPECTED = Expected.like(SITE, TENSORS)
 
 
-def in_pieces(expected):
-    """One tensor might be so large that it comes in some pieces."""
-    return Expected(expected.site, {**expected.sizes, NAMES[-1]: 2 * PIECE_BYTES})
-
-
-@pytest.mark.parametrize("how", ["well", "pieces"])
-def test_what_is_served_well_comes_whole(server, how):
-    with sender(server, how) as (_, value, expected):
-        got = fetch(value, in_pieces(expected), server.cell, Signal(), 100.0)
+def test_what_is_served_well_comes_whole(server):
+    with sender(server, "well") as (_, value, expected):
+        got = fetch(value, expected, server.cell, Signal(), 100.0)
     assert got.keys() == TENSORS.keys() and all(torch.equal(got[name], TENSORS[name]) for name in TENSORS)
 
 
@@ -154,26 +147,15 @@ def test_the_end_of_the_run_ends_a_fetch(server):
 
 @pytest.mark.parametrize(
     ("how", "reason"),
-    [
-        ("endless", "more than the weights"),
-        ("many", "more than the weights"),
-        ("immense", "more than the weights"),
-        ("overlap", "do not fit together"),
-        ("text", "no tensor"),
-    ],
+    [("endless", "more than the weights"), ("many", "more than the weights"), ("text", "no tensor")],
 )
 def test_more_or_other_bytes_than_the_weights_have_are_not_taken(server, how, reason):
     with sender(server, how) as (_, value, expected), Memory() as memory:
         begin = time.monotonic()
         with pytest.raises(ProtocolError, match=reason):
-            fetch(value, in_pieces(expected) if how == "overlap" else expected, server.cell, Signal(), 100.0)
+            fetch(value, expected, server.cell, Signal(), 100.0)
         assert time.monotonic() - begin < 50
     assert memory.growth < LIMIT_MEGABYTES
-
-
-def test_a_tensor_of_which_a_piece_never_comes_is_no_tensor(server):
-    with sender(server, "open") as (_, value, expected), pytest.raises(ProtocolError, match="could not be fetched"):
-        fetch(value, in_pieces(expected), server.cell, Signal(), 30.0)
 
 
 def test_a_message_that_is_larger_than_all_weights_is_refused_before_it_is_in_memory(server):

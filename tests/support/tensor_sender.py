@@ -48,21 +48,11 @@ def item(name: str, length: int = LENGTH) -> bytes:
     return save({name: numpy.full(length, float(name[1:]), dtype=numpy.float32)})
 
 
-def pieces_of(name: str) -> list[bytes]:
-    """One tensor in two pieces."""
-    half = numpy.full(LENGTH // 2, float(name[1:]), dtype=numpy.float32)
-    return [save({f"{name}/{start}/{LENGTH}": half}) for start in (0, LENGTH // 2)]
-
-
 def served(how: str) -> Downloadable:
     """What this hospital serves."""
     tensors = [item(name) for name in NAMES]
     return {
         "well": lambda: Served(tensors, 3),
-        "pieces": lambda: Served([*pieces_of("T0"), *tensors[1:]], 3),
-        "open": lambda: Served([*pieces_of("T0")[:-1], *tensors[1:]], 3),
-        "overlap": lambda: Served([*pieces_of("T0")[:1], *pieces_of("T0")]),
-        "immense": lambda: Served([save({f"T0/0/{10**14}": numpy.ones(1, dtype=numpy.float32)})]),
         "slow": lambda: Served(tensors, 1, seconds=2.0),
         "endless": lambda: Served(tensors[:1], forever=True),
         "nothing": lambda: Served([], seconds=0.05, forever=True),

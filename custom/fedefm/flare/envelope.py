@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.app_opt.pt.decomposers import TensorDecomposer
+from nvflare.fuel.utils import fobs
 from torch import Tensor
 
 from fedefm.errors import FedefmError, ProtocolError
@@ -45,6 +47,11 @@ REASONS = {
     "ProtocolError": "it refused the task; its own log says why",
     "Error": "its work failed; its own log says why",
 }
+
+
+def register_decomposers() -> None:
+    """Let FLARE carry torch tensors; both ends call it when the run starts."""
+    fobs.register(TensorDecomposer)
 
 
 class LacksError(ProtocolError):

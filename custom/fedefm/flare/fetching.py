@@ -19,6 +19,7 @@ from typing import Any
 from nvflare.apis.fl_constant import ServerCommandNames
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
+from nvflare.app_opt.pt.tensor_downloader import TensorConsumer
 from nvflare.fuel.f3.cellnet.defs import CellChannel
 from nvflare.fuel.f3.streaming.blob_streamer import BlobHandler
 from nvflare.fuel.f3.streaming.download_service import download_object
@@ -28,12 +29,11 @@ from torch import Tensor
 
 from fedefm.errors import ProtocolError
 from fedefm.exchange.messages import STUDENT, Assignment
-from fedefm.flare.pieces import PiecesConsumer, count_of
 from fedefm.maths.size import nbytes
 
 SUBMISSION = (CellChannel.SERVER_COMMAND, ServerCommandNames.SUBMIT_UPDATE)
 SPARE_SHARE = 0.01  # of the bytes of the tensors
-SPARE_PIECE = 1024  # bytes for the header of each piece: its name, dtype and shape
+SPARE_TENSOR = 1024  # bytes for the header of each: its name, dtype and shape
 SPARE_MESSAGE = 16_000_000  # bytes for what FLARE says besides, and for its chunks of small tensors
 REQUEST_SECONDS = 60.0  # after which FLARE asks for a chunk again, as far as the patience allows
 GONE = "its weights could not be fetched; it is gone, or its connection broke"
@@ -70,12 +70,7 @@ class Expected:
     @property
     def limit(self) -> int:
         """Most bytes that they may have on the wire."""
-        return int(sum(self.sizes.values()) * (1 + SPARE_SHARE)) + SPARE_PIECE * self.pieces
-
-    @property
-    def pieces(self) -> int:
-        """Most pieces in which they may come."""
-        return sum(map(count_of, self.sizes.values()))
+        return int(sum(self.sizes.values()) * (1 + SPARE_SHARE)) + SPARE_TENSOR * len(self.sizes)
 
 
 def leave_at_sender(fl_ctx: FLContext) -> None:
@@ -177,7 +172,7 @@ class _Deadline(Signal):
         return super().triggered or self._clock() >= self._end
 
 
-class _BoundedConsumer(PiecesConsumer):
+class _BoundedConsumer(TensorConsumer):  # type: ignore[misc]
     """Takes tensors as they come, and no byte more than expected.
 
     Attributes:
@@ -185,8 +180,8 @@ class _BoundedConsumer(PiecesConsumer):
     """
 
     def __init__(self, expected: Expected):
-        super().__init__(room=sum(expected.sizes.values()))
-        self._left, self._pieces = expected.limit, expected.pieces
+        super().__init__(None, {})
+        self._left, self._tensors = expected.limit, len(expected.sizes)
         self.refusal: str | None = None
 
     def consume_items(self, items: list[Any], result: Any) -> Any:
@@ -194,13 +189,10 @@ class _BoundedConsumer(PiecesConsumer):
         if not all(isinstance(item, (bytes, bytearray, memoryview)) for item in items):
             raise self._refuse("sends something that is no tensor; the rest is not fetched")
         self._left -= sum(memoryview(item).nbytes for item in items)
-        self._pieces -= len(items)
-        if self._left < 0 or self._pieces < 0:
+        self._tensors -= len(items)
+        if self._left < 0 or self._tensors < 0:
             raise self._refuse("sends more than the weights that it was asked for; the rest is not fetched")
-        try:
-            return super().consume_items(items, result)
-        except ProtocolError as error:
-            raise self._refuse(str(error)) from error
+        return super().consume_items(items, result)
 
     def _refuse(self, reason: str) -> ProtocolError:
         self.refusal = reason

@@ -17,11 +17,11 @@ from nvflare.widgets.info_collector import InfoCollector
 from fedefm.errors import FedefmError, visible
 from fedefm.exchange.events import Event
 from fedefm.exchange.status import FINISHED, STATUS_FILE
+from fedefm.flare.envelope import register_decomposers
 from fedefm.flare.expiry import expiry_of
 from fedefm.flare.job_end_point import guard_job
 from fedefm.flare.job_files import held_weights_folder, output_folder, run_folder, settings_path
 from fedefm.flare.job_status import StatusKeeper
-from fedefm.flare.pieces import register_decomposers
 from fedefm.flare.presence import presence_of
 from fedefm.flare.progress import failed_line, finished_line, to_line, to_text
 from fedefm.flare.removed import kit_of, removed_sites

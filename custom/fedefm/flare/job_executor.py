@@ -27,6 +27,7 @@ from fedefm.flare.envelope import (
     encode_error,
     encode_lacks,
     encode_result,
+    register_decomposers,
     tell_held,
     wanted_of,
 )
@@ -36,7 +37,6 @@ from fedefm.flare.job_files import output_folder, seen_weights_folder, settings_
 from fedefm.flare.metrics import send_scalars
 from fedefm.flare.orders import Tally, watch_over
 from fedefm.flare.outbox import note_what_leaves
-from fedefm.flare.pieces import register_decomposers
 from fedefm.flare.site_config import SiteConfig, load_site_config
 from fedefm.flare.steps import StepTeller
 from fedefm.flare.versions import check_server
