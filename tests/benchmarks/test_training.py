@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from benchmarks import training
 
+from benchmarks import training
 from support.small_networks import SMALLEST
 
 

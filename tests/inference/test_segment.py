@@ -18,8 +18,11 @@ from PIL import Image
 from fedefm.cli import main
 from fedefm.data.normalise import normalise
 from fedefm.data.readers import read_image, read_mask, read_mask_shape, read_shape
+from fedefm.data.shutter import without_rim
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
 from fedefm.inference.dicom_seg import SegObject
+from fedefm.inference.predict import clear_outside
+from fedefm.inference.scale import Scale
 from fedefm.inference.segment import Wanted, segment
 from fedefm.inference.source import open_run
 from fedefm.models.checkpoint import load_weights, save_weights
@@ -212,6 +215,24 @@ def test_marks_on_a_shutter_are_left_out_and_told(tmp_path: Path) -> None:
     assert "image&#39;s border, in 3 frames, is in no mask" in (tmp_path / "out" / "index.html").read_text()
     kept = segment(open_run(path), dark, tmp_path / "kept", Wanted((), None, keep_shutter=True))
     assert kept["frames_with"]["catheter"] == 3 and kept["left_out"] == {"frames": 0, "pixels": 0}
+
+
+@pytest.mark.parametrize("above", [0, 23], ids=["the frame's own edge", "a shutter"])
+def test_a_piece_on_the_rim_of_the_picture_is_no_device_and_one_that_comes_in_is(above: int) -> None:
+    field = np.zeros((200, 200), bool)
+    field[above:-20, 20:-20] = True
+    labels = np.zeros((200, 200), np.uint8)
+    labels[above : above + 4, 60:90] = 1  # 2 % of 200 pixels
+    labels[above : above + 5, 100:110] = 1
+    labels[above : above + 40, 120:124] = 2
+    labels[above : above + 4, 124:140] = 1  # beside a device, and none
+    labels[90:94, 90:94] = 1
+    labels[-10:, 50:60] = 1
+    kept = labels.copy()
+    kept[above : above + 4, 60:90] = kept[above : above + 4, 124:140] = kept[-10:, 50:60] = 0
+    gone = clear_outside(labels, Scale(0.0, 1.0, field=field, inner=without_rim(field)))
+    np.testing.assert_array_equal(labels, kept)
+    assert gone == 4 * 30 + 4 * 16 + 10 * 10
 
 
 class _Dark(torch.nn.Module):

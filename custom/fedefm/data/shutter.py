@@ -21,6 +21,7 @@ LEAST_LINE = 0.7  # of the field's outline that has such a step
 MOST_STRUCTURE = 0.5  # of that within the field
 LEAST_OUTSIDE, LEAST_FIELD = 0.004, 0.2  # of the image
 MARGIN = 0.01  # of the longest side: the blade's blurred edge, where networks see devices
+RIM = 0.02  # of the longest side
 BAND = 0.12  # of the longest side: the widest band of a blade that lets light through
 LEAST_CHORD = 0.4  # of the image: the length of such a band
 PENUMBRA = 8  # pixels of the reduced picture, in which such a blade's blurred edge ends
@@ -49,6 +50,18 @@ def field_of_view(picture: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"] 
     inside = ndimage.binary_erosion(inside, iterations=margin, border_value=1)
     places = (np.arange(n) * m // n for n, m in zip(picture.shape, small.shape, strict=True))
     return np.asarray(inside[np.ix_(*places)])
+
+
+def without_rim(field: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """A picture without its rim, in which a blade that lies just outside of it still casts a shadow.
+
+    The frame's own edge has a rim too: where blades are seen on one side, others end just outside of the frame.
+
+    Args:
+        field: of `field_of_view`.
+    """
+    width = max(1, round(RIM * max(field.shape)))
+    return np.asarray(ndimage.distance_transform_edt(np.pad(field, 1))[1:-1, 1:-1] > width)
 
 
 def _reduced(picture: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "a b"]:

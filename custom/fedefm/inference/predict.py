@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -105,7 +106,7 @@ def label_frames(
                 group.frames, *_classified(network, group), group.strange, strict=True
             ):
                 number += 1
-                left_out = 0 if keep_shutter or scale.field is None else clear_outside(label, scale.field)
+                left_out = 0 if keep_shutter else clear_outside(label, scale)
                 sure = calibrated(label, score, network.checkpoint.assurance)
                 means = mean_scores(label, score if sure is None else sure, len(network.checkpoint.classes))
                 yield Labelled(number, scale.to_grey(frame), label, left_out, means, sure, strange)
@@ -158,11 +159,22 @@ def calibrated(
     return sure.reshape(labels.shape)
 
 
-def clear_outside(labels: UInt8[np.ndarray, "h w"], field: Bool[np.ndarray, "h w"]) -> int:
-    """Take the marks outside of the X-ray picture away, in place; how many pixels they were."""
-    outside = ~field & (labels > 0)
-    labels[outside] = 0
-    return int(outside.sum())
+def clear_outside(labels: UInt8[np.ndarray, "h w"], scale: Scale) -> int:
+    """Take the marks that are of the X-ray picture's edge away, in place; how many pixels they were.
+
+    These are marks outside of the picture, and pieces of a class that lie wholly on its rim: a device comes into the
+    picture, a blade's blurred edge does not.
+    """
+    before = int(np.count_nonzero(labels))
+    if scale.field is not None:
+        labels[~scale.field] = 0
+    if scale.inner is not None:
+        for label in set(np.unique(labels[~scale.inner]).tolist()) - {0}:
+            numbers, count = ndimage.label(labels == label)
+            on_rim = np.ones(count + 1, bool)
+            on_rim[numbers[scale.inner]] = False
+            labels[on_rim[numbers] & (numbers > 0)] = 0
+    return before - int(np.count_nonzero(labels))
 
 
 def mean_scores(

@@ -23,11 +23,13 @@ class Scale:
         high: becomes 2.
         least: the darkest value, which padding (NaN) gets.
         field: where the X-ray picture is, as `field_of_view` finds it; None where it fills the frame.
+        inner: the same without its rim, as `without_rim` finds it; None where it fills the frame.
     """
 
     low: float
     high: float
     least: float = 0.0
+    inner: Bool[np.ndarray, "h w"] | None = field(default=None, compare=False)
     field: Bool[np.ndarray, "h w"] | None = field(default=None, compare=False)
 
     def normalise(self, frame: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
