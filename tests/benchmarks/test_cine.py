@@ -48,5 +48,6 @@ def test_a_piece_that_stays_at_the_edge_is_on_the_border(edge: np.ndarray) -> No
 
 
 def test_the_job_keeps_images_upright_and_both_hospitals_in() -> None:
-    job = cine.settings()
-    assert job.optimisation.orientation == "upright" and job.schedule.min_sites == len(cine.HOSPITALS)
+    for run in range(len(cine.ROUNDS)):
+        job = cine.settings(run)
+        assert job.optimisation.orientation == "upright" and job.schedule.min_sites == len(cine.HOSPITALS)
