@@ -11,7 +11,8 @@ the picture to where it begins to bend; it moves by less than the tolerance over
     found      frames in which at least half of that line has a mark of catheter within 12 pixels
     length     share of the line that is marked, over the frames
     near       share of all marks of catheter that lie within 25 pixels of the catheter
-    border     frames with a piece of catheter that lies wholly within 16 pixels of the picture's edge
+    border     frames with a piece of catheter that lies wholly within 16 pixels of the picture's edge, and not wholly
+               within 12 pixels of where the catheter comes in
 """
 
 from __future__ import annotations
@@ -109,11 +110,11 @@ def _points(line: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, np.ndarray]:
     return np.interp(ys, [y for _, y in line], [x for x, _ in line]).round().astype(int), ys
 
 
-def _corridor(shape: tuple[int, ...]) -> Bool[np.ndarray, "h w"]:
+def _corridor(shape: tuple[int, ...], width: int = NEAR) -> Bool[np.ndarray, "h w"]:
     far = np.ones(shape, bool)
     xs, ys = _points(BEND)
     far[ys, xs] = False
-    return np.asarray(ndimage.distance_transform_edt(far) <= NEAR)
+    return np.asarray(ndimage.distance_transform_edt(far) <= width)
 
 
 def _edge(run: Path) -> Bool[np.ndarray, "h w"]:
@@ -125,7 +126,9 @@ def _edge(run: Path) -> Bool[np.ndarray, "h w"]:
 
 def _on_border(catheter: Bool[np.ndarray, "h w"], edge: Bool[np.ndarray, "h w"]) -> bool:
     numbers, count = ndimage.label(catheter)
-    return bool(set(range(1, count + 1)) - set(np.unique(numbers[~edge]).tolist()))
+    entrance = _corridor(catheter.shape, WITHIN)
+    at_edge = set(range(1, count + 1)) - set(np.unique(numbers[~edge]).tolist())
+    return any((numbers[~entrance] == number).any() for number in at_edge)
 
 
 def _spread(values: list[float]) -> dict[str, float]:

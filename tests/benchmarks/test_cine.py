@@ -47,6 +47,15 @@ def test_a_piece_that_stays_at_the_edge_is_on_the_border(edge: np.ndarray) -> No
     assert cine._on_border(catheter, edge)
 
 
+@pytest.mark.parametrize(("columns", "on_border"), [(slice(255, 265), False), (slice(245, 280), True)])
+def test_a_loose_piece_of_the_catheter_itself_where_it_comes_in_is_no_border(
+    columns: slice, on_border: bool, edge: np.ndarray
+) -> None:
+    catheter = np.zeros(SHAPE, bool)
+    catheter[4:10, columns] = True
+    assert cine._on_border(catheter, edge) is on_border
+
+
 def test_the_job_keeps_images_upright_and_both_hospitals_in() -> None:
     for run in range(len(cine.ROUNDS)):
         job = cine.settings(run)

@@ -190,13 +190,33 @@ def _given(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     shortcuts = {"schedule.rounds": "rounds", "schedule.seed": "seed", "topology": "topology", "size": "size"}
     yield from ((key, getattr(options, name)) for key, name in shortcuts.items() if getattr(options, name) is not None)
     if options.model:
-        architecture, _, encoder = options.model.partition(":")
-        if not encoder:
-            raise ConfigError(f"--model {options.model}: write ARCHITECTURE:ENCODER, such as Unet:resnet18")
-        yield "model", {"architecture": architecture, "encoder": encoder}
+        yield "model", _named_network(options.model)
     if getattr(options, "no_lone", False):
         yield "schedule.compare_lone", False
     yield from settings_given(options.set)
+
+
+def _named_network(text: str) -> dict[str, str]:
+    architecture, _, encoder = text.partition(":")
+    if not encoder:
+        raise ConfigError(f"--model {text}: write ARCHITECTURE:ENCODER, such as Unet:resnet18")
+    return {"architecture": architecture, "encoder": encoder}
+
+
+def network_of(text: str, pairs: Sequence[str]) -> Any:
+    """The network of `--model ARCHITECTURE:ENCODER` with its options of `--set model.KEY=VALUE`.
+
+    Raises:
+        ConfigError: one is ill-written, or there cannot be such a network.
+    """
+    from fedefm.models.spec import ModelSpec
+
+    plain: dict[str, Any] = {"model": _named_network(text)}
+    for key, value in settings_given(pairs):
+        set_key(plain, key, value)
+    if wrong := sorted(set(plain) - {"model"}):
+        raise ConfigError(f"--set {wrong[0]}: only settings of the network count here, such as model.options")
+    return ModelSpec.from_dict(plain["model"])
 
 
 def settings_given(pairs: Sequence[str]) -> Iterator[tuple[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -19,7 +20,9 @@ Weights = Mapping[str, Tensor]
 """Of a network, by name: in memory a dict, else what brings them tensor by tensor (`models/stored.py`)."""
 
 
-def build_model(spec: ModelSpec, classes: int, size: int, *, fetch: bool = False) -> nn.Module:
+def build_model(
+    spec: ModelSpec, classes: int, size: int, *, fetch: bool = False, encoder: Path | None = None
+) -> nn.Module:
     """Build the network of `spec` for grey images of `size` x `size` pixels.
 
     BatchNorm layers become GroupNorm: running statistics would carry a hospital's image statistics to its peers, and
@@ -31,6 +34,8 @@ def build_model(spec: ModelSpec, classes: int, size: int, *, fetch: bool = False
         size: side of the images in pixels.
         fetch: start from the published weights that `spec` names. Only a job's start weights want them: all other
             networks are given their weights later.
+        encoder: file of an encoder's published weights to start from; timm fits them to one grey channel and this
+            size of images.
 
     Raises:
         ConfigError: the architecture or encoder does not exist or does not fit the size.
@@ -38,7 +43,10 @@ def build_model(spec: ModelSpec, classes: int, size: int, *, fetch: bool = False
     architecture = getattr(smp, spec.architecture, None)
     if not (isinstance(architecture, type) and issubclass(architecture, nn.Module)):
         raise ConfigError(f"model: '{spec.architecture}' is no architecture of segmentation-models-pytorch; try Unet")
-    published = spec.pretrained if fetch else None
+    published: str | None = spec.pretrained if fetch else None
+    given: dict[str, Any] = {}
+    if encoder is not None:
+        published, given = "file", {"pretrained_cfg_overlay": {"file": str(encoder)}}
     tries = _encoder_options(spec.encoder, size)
     for options in tries:
         try:
@@ -49,7 +57,7 @@ def build_model(spec: ModelSpec, classes: int, size: int, *, fetch: bool = False
                     encoder_weights=published,
                     in_channels=1,
                     classes=classes,
-                    **options | dict(spec.options),
+                    **options | dict(spec.options) | given,
                 )
         except Exception as error:  # smp and timm raise many kinds
             if options is not tries[-1] and _is_of_options(error, options):
@@ -71,15 +79,15 @@ def _refused(spec: ModelSpec, error: Exception) -> ConfigError:
     return ConfigError(f"model: {spec.architecture} with '{spec.encoder}' cannot be built: {reason}")
 
 
-def initial_weights(spec: ModelSpec, classes: int, size: int, seed: int) -> Weights:
-    """Start weights of a job: the same seed gives the same bytes.
+def initial_weights(spec: ModelSpec, classes: int, size: int, seed: int, encoder: Path | None = None) -> Weights:
+    """Start weights of a job: the same seed, and file of an encoder if any, give the same bytes.
 
     Raises:
         ConfigError: as `build_model`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return take_weights(build_model(spec, classes, size, fetch=True))
+        return take_weights(build_model(spec, classes, size, fetch=True, encoder=encoder))
 
 
 def take_weights(model: nn.Module) -> dict[str, Tensor]:
