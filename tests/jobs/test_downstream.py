@@ -237,7 +237,7 @@ def test_three_hospitals_tune_and_measure_a_large_network(
         status, results = run(place, job, tmp_path / "measured", 900.0)
         assert status.strip() == COMPLETED
     record = json.loads(next(results.rglob("record.json")).read_text())
-    assert record["lost"] == [] and set(record["matrix"]["dice"]) == {"theta", "tuned-1"}
+    assert record["lost"] == [] and set(record["matrix"]["dice"]) == {"theta", "tuned"}
     tuned = load_weights(models / "tuned-1" / "tuned.safetensors")
     here = tune_in_process(tune, folders, load_weights(models / ID / THETA_FILE)).weights
     assert here is not None and tuned.sha256 == weights_sha256(here)
