@@ -71,6 +71,7 @@ ANYBODY_MAY_BRING_CODE = ('"byoc": "none"', '"byoc": "any"')
 NO_FAULTS_SEEN = (f"{DOCTOR}policies.py", "    for fault in faults:\n", "    for fault in ():\n")
 
 
+INIT = "tests/commands/test_init.py::test_another_file_is_refused_in_one_line_and_nothing_is_written"
 MUTANTS = (
     Mutant(
         "T1 the server asks for a certificate",
@@ -852,6 +853,16 @@ MUTANTS = (
         "A model on what it proposed itself",
         (("custom/fedefm/data/dataset.py", 'if split == "test" and stem in manifest.proposed', "if stem is None"),),
         ("tests/evaluation/test_left_out.py::test_they_are_left_out_and_counted_and_others_are_not",),
+    ),
+    Mutant(
+        "an encoder's file is safetensors, never pickle",
+        (("custom/fedefm/models/published.py", 'if encoder.suffix != ".safetensors":', "if False:"),),
+        (f"{INIT}[pickle-only safetensors is read]",),
+    ),
+    Mutant(
+        "an encoder's file is of the network that it is for",
+        (("custom/fedefm/models/published.py", "if taken < LEAST_TAKEN * whole:", "if False:"),),
+        (f"{INIT}[wrong_network-does not fit tu-test_resnet]",),
     ),
 )
 
