@@ -71,6 +71,13 @@ def wrong_network(folder: Path) -> Path:
     return folder / "vit.safetensors"
 
 
+def not_a_number(folder: Path) -> Path:
+    weights = timm.create_model("test_resnet").state_dict()
+    next(iter(weights.values()))[0] = torch.nan
+    save_file(weights, folder / "model.safetensors")
+    return folder / "model.safetensors"
+
+
 def text(folder: Path) -> Path:
     (folder / "model.safetensors").write_text("weights")
     return folder / "model.safetensors"
@@ -85,9 +92,10 @@ def pickle(folder: Path) -> Path:
     ("file", "named"),
     [
         (wrong_network, "does not fit tu-test_resnet"),
-        (text, "cannot be read as safetensors"),
+        (text, "cannot be taken for tu-test_resnet"),
         (pickle, "only safetensors is read"),
-        (lambda folder: folder / "none.safetensors", "cannot be read"),
+        (lambda folder: folder / "none.safetensors", "no such file"),
+        (not_a_number, "NaN"),
     ],
 )
 def test_another_file_is_refused_in_one_line_and_nothing_is_written(

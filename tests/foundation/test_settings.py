@@ -11,7 +11,9 @@ from fedefm.errors import ConfigError
 from fedefm.exchange.methods import REGISTRY
 from fedefm.exchange.schedule import ORDERS, Schedule
 from fedefm.foundation.settings import WEIGHTINGS, Baseline, Distillation, Settings, load_settings
+from fedefm.models.precision import PRECISIONS
 from fedefm.models.spec import ModelSpec
+from fedefm.training.augment import ORIENTATIONS
 from fedefm.training.optimisation import Optimisation
 
 PLAIN = Settings(("catheter", "vessel")).to_dict()
@@ -26,6 +28,8 @@ VALUES = {
     },
     Optimisation: {
         "batch_size": COUNT, "learning_rate": AMOUNT, "weight_decay": SHARE, "warmup_steps": COUNT, "augment": SHARE,
+        "accumulate": COUNT, "orientation": st.sampled_from(ORIENTATIONS), "precision": st.sampled_from(PRECISIONS),
+        "channels_last": st.booleans(),
     },
     Distillation: {
         "temperature": AMOUNT, "beta": SHARE, "weighting": st.sampled_from(WEIGHTINGS), "tau": AMOUNT,

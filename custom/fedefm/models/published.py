@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from fedefm.errors import CheckpointError, ConfigError
 from fedefm.models.build import Weights, initial_weights
 from fedefm.models.checkpoint import save_weights
+from fedefm.models.schema import misvalued
 from fedefm.models.spec import ModelSpec
 
 PREFIX, ENCODER = "tu-", "encoder."
@@ -51,13 +51,15 @@ def _with_encoder(plain: Weights, spec: ModelSpec, classes: int, size: int, seed
     try:
         found = initial_weights(spec, classes, size, seed, encoder)
     except ConfigError as error:
-        raise CheckpointError(f"{encoder.name}: does not fit {spec.encoder}; {error}") from error
+        raise CheckpointError(f"{encoder.name}: cannot be taken for {spec.encoder}; {error}") from error
     # timm takes what it knows by name and leaves the rest random: then the file is of another network.
     known = [name for name, value in plain.items() if name.startswith(ENCODER) and value.ndim > 1]
     taken = sum(plain[name].numel() for name in known if not torch.equal(plain[name], found[name]))
     whole = sum(plain[name].numel() for name in known)
     if taken < LEAST_TAKEN * whole:
         raise CheckpointError(f"{encoder.name}: does not fit {spec.encoder}; it has {taken} of its {whole} weights")
+    if reason := misvalued(found):
+        raise CheckpointError(f"{encoder.name}: {reason}; take another file")
     return found
 
 
@@ -70,9 +72,5 @@ def _check(encoder: Path, spec: ModelSpec) -> None:
         raise CheckpointError(
             f"{encoder.name}: only safetensors is read; take the page's model.safetensors, no .bin or .pth"
         )
-    try:
-        with safe_open(encoder, "pt") as file:
-            if not list(file.keys()):
-                raise CheckpointError(f"{encoder.name}: holds no weights")
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{encoder.name}: cannot be read as safetensors ({error})") from error
+    if not encoder.is_file():
+        raise CheckpointError(f"{encoder.name}: no such file")
