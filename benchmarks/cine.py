@@ -1,6 +1,6 @@
 """The catheter on a real coronary cine, with a Theta of hospitals that have never seen it.
 
-    python -m benchmarks.cine --real FOLDER --out runs/cine                      trains for about an hour, then measures
+    python -m benchmarks.cine --real FOLDER --out runs/cine              trains for half an hour or more, then measures
     python -m benchmarks.cine --real FOLDER --out runs/cine --model theta.safetensors
 
 FOLDER holds `arcade/images`, `arcade_devices/masks` and `xa_dicom/xa_rubo_demo_96frames_jpegbaseline.dcm`. Two
@@ -82,12 +82,13 @@ def measure(model: Path, run: Path) -> dict[str, Any]:
     """Figures of the cine."""
     frames, network = open_run(run), load_network(model, "cpu")
     edge = _edge(run)
+    close, entrance = (_corridor(edge.shape, width) for width in (NEAR, WITHIN))
     lengths, near, border = [], [], []
     for frame in label_frames(network, frames.frames(), 4):
         catheter = frame.labels == 1 + network.checkpoint.classes.index(CLASSES[0])
         lengths.append(_length(catheter))
-        near.append(float(catheter[_corridor(catheter.shape)].sum() / max(1, catheter.sum())))
-        border.append(_on_border(catheter, edge))
+        near.append(float(catheter[close].sum() / max(1, catheter.sum())))
+        border.append(_on_border(catheter, edge, entrance))
     return {
         "frames": len(lengths),
         "found": sum(length >= HALF for length in lengths),
@@ -110,7 +111,7 @@ def _points(line: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, np.ndarray]:
     return np.interp(ys, [y for _, y in line], [x for x, _ in line]).round().astype(int), ys
 
 
-def _corridor(shape: tuple[int, ...], width: int = NEAR) -> Bool[np.ndarray, "h w"]:
+def _corridor(shape: tuple[int, ...], width: int) -> Bool[np.ndarray, "h w"]:
     far = np.ones(shape, bool)
     xs, ys = _points(BEND)
     far[ys, xs] = False
@@ -124,9 +125,10 @@ def _edge(run: Path) -> Bool[np.ndarray, "h w"]:
     return np.asarray(picture & ~ndimage.binary_erosion(picture, iterations=EDGE, border_value=0))
 
 
-def _on_border(catheter: Bool[np.ndarray, "h w"], edge: Bool[np.ndarray, "h w"]) -> bool:
+def _on_border(
+    catheter: Bool[np.ndarray, "h w"], edge: Bool[np.ndarray, "h w"], entrance: Bool[np.ndarray, "h w"]
+) -> bool:
     numbers, count = ndimage.label(catheter)
-    entrance = _corridor(catheter.shape, WITHIN)
     at_edge = set(range(1, count + 1)) - set(np.unique(numbers[~edge]).tolist())
     return any((numbers[~entrance] == number).any() for number in at_edge)
 

@@ -54,14 +54,11 @@ def measure(name: str, precision: str, last: bool, size: int, batch: int, device
     """One row: a network's step in one precision and order of channels."""
     torch.manual_seed(0)
     model = build_model(NETWORKS[name], CHANNELS, size).to(device).train()
-    images, masks = torch.randn(batch, 1, size, size), torch.randint(0, CHANNELS, (batch, size, size)).to(device)
-    if last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        images = images.contiguous(memory_format=torch.channels_last)
-    images, optimiser = images.to(device), torch.optim.AdamW(model.parameters())
+    images = torch.randn(batch, 1, size, size).to(device)
+    masks, optimiser = torch.randint(0, CHANNELS, (batch, size, size)).to(device), torch.optim.AdamW(model.parameters())
 
     def loss() -> torch.Tensor:
-        with computing_in(precision, model):
+        with computing_in(precision, model, channels_last=last):
             return segmentation_loss(model(images), masks, range(1, CHANNELS)).mean()
 
     def step() -> None:

@@ -114,3 +114,9 @@ def test_a_network_that_is_not_timms_and_settings_of_another_kind_are_refused(
     assert "Unet:tu-resnet34" in capsys.readouterr().err
     assert main([*words, "--model", "Unet:tu-test_resnet", "--set", "size=3"]) == ConfigError.exit_code
     assert "only settings of the network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "named"), [(["--classes", "a,a"], "classes"), (["--size", "0"], "size")])
+def test_what_no_job_takes_is_refused(words: list[str], named: str, tmp_path: Path, capsys: Any) -> None:
+    code, out = made(*words, tmp_path / "start.safetensors")
+    assert code == ConfigError.exit_code and named in capsys.readouterr().err and not out.exists()

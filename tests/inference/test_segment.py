@@ -18,7 +18,6 @@ from PIL import Image
 from fedefm.cli import main
 from fedefm.data.normalise import normalise
 from fedefm.data.readers import read_image, read_mask, read_mask_shape, read_shape
-from fedefm.data.shutter import without_rim
 from fedefm.errors import CheckpointError, ConfigError, DataError, FedefmError
 from fedefm.inference.dicom_seg import SegObject
 from fedefm.inference.predict import clear_outside
@@ -230,7 +229,7 @@ def test_a_piece_on_the_rim_of_the_picture_is_no_device_and_one_that_comes_in_is
     labels[-10:, 50:60] = 1
     kept = labels.copy()
     kept[above : above + 4, 60:90] = kept[above : above + 4, 124:140] = kept[-10:, 50:60] = 0
-    gone = clear_outside(labels, Scale(0.0, 1.0, field=field, inner=without_rim(field)))
+    gone = clear_outside(labels, Scale(0.0, 1.0, field=field))
     np.testing.assert_array_equal(labels, kept)
     assert gone == 4 * 30 + 4 * 16 + 10 * 10
 

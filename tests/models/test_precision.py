@@ -35,3 +35,14 @@ def test_float32_changes_nothing_and_an_error_leaves_nothing_behind() -> None:
             raise RuntimeError
     except RuntimeError:
         assert torch.equal(model(images), exact)
+
+
+def test_with_channels_last_the_answers_are_the_same_and_the_weights_stay_so() -> None:
+    torch.manual_seed(0)
+    model, images = build_model(SMALLEST, 4, 32), torch.randn(2, 1, 32, 32)
+    exact = model(images)
+    with computing_in(FLOAT32, model, channels_last=True):
+        torch.testing.assert_close(model(images), exact, rtol=1e-4, atol=1e-5)
+    wide = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
+    assert wide and all(p.is_contiguous(memory_format=torch.channels_last) for p in wide)
+    assert "forward" not in vars(model)

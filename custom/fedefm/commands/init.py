@@ -37,10 +37,14 @@ def add(commands: Any) -> None:
 
 def _init(options: argparse.Namespace) -> int:
     from fedefm.commands.job_options import network_of
+    from fedefm.foundation.settings import Settings
     from fedefm.models.published import write_start
 
-    spec, classes = network_of(options.model, options.set), [name.strip() for name in options.classes.split(",")]
-    sha256 = write_start(options.out, spec, classes, options.size, options.seed, options.encoder)
+    network = network_of(options.model, options.set)
+    job = Settings(
+        classes=tuple(options.classes.split(",")), size=options.size, model=network
+    )  # takes what a job takes
+    sha256 = write_start(options.out, job.model, job.classes, job.size, options.seed, options.encoder)
     if options.json:
         print(json.dumps({"file": str(options.out), "sha256": sha256}))
     else:

@@ -234,11 +234,9 @@ class Hospital(Site):
         """How to ask a teacher, until the next one is opened: all share one network."""
         network = self._network(TEACHER, {TEACHER: weights}).eval().requires_grad_(False)
         how = self._settings.optimisation
-        if how.channels_last:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def ask(images: torch.Tensor) -> Answer:
-            with computing_in(how.precision, network):
+            with computing_in(how.precision, network, channels_last=how.channels_last):
                 return forward_with_features(network, images, self._settings.distillation.feature_level)
 
         return ask

@@ -111,16 +111,13 @@ def probe(settings: Settings, device: str = "cpu", steps: int = 3, threads: int 
     optimiser = torch.optim.AdamW(model.parameters())
     how = settings.optimisation
     images = torch.randn(how.batch_size, 1, settings.size, settings.size, device=place)
-    if how.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        images = images.contiguous(memory_format=torch.channels_last)
     masks = torch.randint(0, len(channels), images[:, 0].shape, device=place)
     took, looked = [], []
     for _ in range(steps + 1):
         begin = time.perf_counter()
         optimiser.zero_grad()
         for _ in range(how.accumulate):
-            with computing_in(how.precision, model):
+            with computing_in(how.precision, model, channels_last=how.channels_last):
                 segmentation_loss(model(images), masks, channels[1:]).mean().backward()
         optimiser.step()
         took.append(_seconds_since(begin, place))

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from numpy.typing import NDArray
 
 from fedefm.data.normalise import CLIP, PERCENTILES
+from fedefm.data.shutter import without_rim
 from fedefm.errors import DataError
 
 MOST_VALUES = 1 << 20  # distinct grey values that are counted exactly; 16 bits have 65,536
@@ -23,14 +25,17 @@ class Scale:
         high: becomes 2.
         least: the darkest value, which padding (NaN) gets.
         field: where the X-ray picture is, as `field_of_view` finds it; None where it fills the frame.
-        inner: the same without its rim, as `without_rim` finds it; None where it fills the frame.
     """
 
     low: float
     high: float
     least: float = 0.0
-    inner: Bool[np.ndarray, "h w"] | None = field(default=None, compare=False)
     field: Bool[np.ndarray, "h w"] | None = field(default=None, compare=False)
+
+    @cached_property
+    def inner(self) -> Bool[np.ndarray, "h w"] | None:
+        """Where the X-ray picture is, without its rim; None where it fills the frame."""
+        return None if self.field is None else without_rim(self.field)
 
     def normalise(self, frame: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
         """A frame as the network saw them in training; equals `fedefm.data.normalise.normalise` of the whole file."""

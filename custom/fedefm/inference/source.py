@@ -13,7 +13,7 @@ from fedefm.data.formats.reader import Reader, Spacing
 from fedefm.data.mean_frame import MeanFrame
 from fedefm.data.nifti_header import Geometry
 from fedefm.data.readers import open_file, read_frames
-from fedefm.data.shutter import field_of_view, without_rim
+from fedefm.data.shutter import field_of_view
 from fedefm.errors import DataError
 from fedefm.inference.nifti_stack import MAX_FRAMES
 from fedefm.inference.scale import Scale, survey
@@ -61,8 +61,8 @@ class Run:
         for file in self.files:
             seen = MeanFrame()
             scale = survey(seen.watch(read_frames(file)))
-            if (mean := seen.mean) is not None and (field := field_of_view(mean)) is not None:
-                scale = replace(scale, field=field, inner=without_rim(field))
+            if (mean := seen.mean) is not None:
+                scale = replace(scale, field=field_of_view(mean))
             for frame in read_frames(file):
                 yield frame, scale
 

@@ -39,6 +39,8 @@ def write_start(path: Path, spec: ModelSpec, classes: Sequence[str], size: int, 
         CheckpointError: the file is none, or its weights are of another network.
         ConfigError: there is no such network, or `path` cannot be written.
     """
+    if encoder is not None:
+        _check(encoder, spec)
     weights = initial_weights(spec, len(classes) + 1, size, seed)
     if encoder is not None:
         weights = _with_encoder(weights, spec, len(classes) + 1, size, seed, encoder)
@@ -47,7 +49,6 @@ def write_start(path: Path, spec: ModelSpec, classes: Sequence[str], size: int, 
 
 
 def _with_encoder(plain: Weights, spec: ModelSpec, classes: int, size: int, seed: int, encoder: Path) -> Weights:
-    _check(encoder, spec)
     try:
         found = initial_weights(spec, classes, size, seed, encoder)
     except ConfigError as error:

@@ -48,13 +48,11 @@ def optimise(
     if len(split) == 0:
         raise DataError("no training image at this site; add images or leave the job")
     model.train()
-    if settings.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [p for p in model.parameters() if p.requires_grad]
     parts = groups or [{"params": decayed, "share": 1.0}]
     optimiser = torch.optim.AdamW(parts, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     batches, total = draw_batches(split, settings, task.seed, next(model.parameters()).device), 0.0
-    with computing_in(settings.precision, model):
+    with computing_in(settings.precision, model, channels_last=settings.channels_last):
         for step in range(task.steps):
             if should_stop():
                 raise StoppedError(f"{task.id}: stopped at step {step} of {task.steps}")
@@ -112,8 +110,6 @@ def draw_batches(split: Split, settings: Optimisation, seed: int, device: torch.
 
     threads = torch.get_num_threads() if device.type != "cpu" else 1
     for _, (images, masks) in ahead(made, _draws(len(split), settings, seed), threads):
-        if settings.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
         yield images.to(device), masks.to(device)
 
 
